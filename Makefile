@@ -1,0 +1,36 @@
+# Everything below makes its own virtual environment; Python 3.11 or newer and make are all it needs.
+VENV := .venv
+READY := $(VENV)/.ready
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help demo test check format clean
+help:                     ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY)            ## sync three sandbox CRMs in real Airflow, twice, and show what happened
+	@$(BIN)/python -m airflow_providers_leads.sandbox.demo
+
+test: $(READY)            ## run the whole suite
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(READY)           ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)          ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:                    ## remove the virtual environment and what the demo left
+	rm -rf $(VENV) .demo
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make with PYTHON=/path/to/python3"; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version); the first time this takes a minute or two."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' 2>&1 | grep -v '^WARNING' || true
+	@$(BIN)/python -c 'import airflow_providers_leads, ibis, pytest' || { echo "The installation is incomplete; see the lines above."; exit 1; }
+	@touch $(READY)

@@ -1,0 +1,1 @@
+"""One HTTP conversation with one vendor: transport, auth, pagination, retry, rate limit, errors. Knows no Airflow."""

@@ -1,0 +1,60 @@
+"""Keys that travel to one origin only."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+from airflow_providers_leads.http.errors import LeadsApiError
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> tuple[str, str, int]:
+    """Return (scheme, host, port) of a URL in one spelling: lower case, default port filled in, no trailing dot.
+
+    :raises ValueError: when the URL has no http(s) scheme or no host
+    """
+    parts = urlsplit(url)
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".").lower()
+    if scheme not in _DEFAULT_PORTS or not host:
+        raise ValueError("a URL needs http:// or https:// and a host")
+    return scheme, host, parts.port or _DEFAULT_PORTS[scheme]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name is this machine itself."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class OriginAuth(AuthBase):
+    """Signs requests to one origin and refuses to sign any other.
+
+    :param origin: URL whose scheme, host and port are the only ones that may see the key
+    :param headers: called for each request, returns the headers that carry the key
+    :param label: how the connection is named in errors
+    """
+
+    def __init__(self, origin: str, headers: Callable[[], Mapping[str, str]], label: str) -> None:
+        self._origin = origin_of(origin)
+        self._headers = headers
+        self._label = label
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if origin_of(request.url or "") != self._origin:
+            raise LeadsApiError(
+                f"{self._label}: a request to another host than the connection's was refused and the key was not sent. "
+                "If the API moved, set the connection's host to its new origin.",
+                category="FOREIGN_ORIGIN",
+            )
+        request.headers.update(self._headers())
+        return request

@@ -1,0 +1,332 @@
+"""The one place where requests are sent: signed, paced, retried, bounded, and turned into answers or errors."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+from urllib.parse import quote, urlencode, urljoin
+
+import msgspec
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from airflow_providers_leads.http.auth import origin_of
+from airflow_providers_leads.http.errors import LeadsServerError, error_class
+from airflow_providers_leads.http.hints import DAILY, read_quota, wait_hint
+from airflow_providers_leads.http.problems import Problem, read_problem
+from airflow_providers_leads.http.rate_limit import RateLimiter
+from airflow_providers_leads.http.retry import IDEMPOTENT_METHODS, Decision, Failure, RetryPolicy, decide
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+_MAX_REDIRECTS: Final = 3
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_ADVICE: Final[dict[int | None, str]] = {
+    None: "Check the connection's host and that this machine may reach it.",
+    401: "Put a valid API key into the connection's password.",
+    403: "The key is valid but lacks a permission: grant it in the CRM's settings.",
+    404: "Check the ids given; the record may have been deleted.",
+    429: "The quota is spent: run later, or give this connection a pool so that fewer tasks share it.",
+}
+
+
+class _AddressFilter(logging.Filter):
+    """Keeps addresses in query strings out of urllib3's debug lines."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple) and any("@" in str(a) or "%40" in str(a) for a in record.args):
+            record.args = tuple(
+                str(a).split("?")[0].rsplit("/", 1)[0] + "/…" if "@" in str(a) or "%40" in str(a) else a
+                for a in record.args
+            )
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_AddressFilter())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success answer: ``status``, case-insensitive ``headers`` and the decoded JSON ``body`` (``None``: empty)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass
+class HttpClient:
+    """A conversation with one vendor over one connection.
+
+    :param origin: scheme, host and port that every path is resolved against
+    :param auth: signs requests to that origin
+    :param label: how the connection is named in messages
+    :param limiters: quota per bucket name; requests name their bucket, ``default`` unless told
+    :param fixed_limits: true keeps the limiters as configured instead of following the vendor's headers
+    :param policy: patience, see :class:`~airflow_providers_leads.http.retry.RetryPolicy`
+    :param timeout: (connect, read) seconds
+    :param user_agent: sent with each request
+    :param advice: what to do, by HTTP status; ``None`` is "no answer"; completes the built-in table
+    :param renew: called with a refused request's headers after a 401; true when another try may succeed (OAuth)
+    """
+
+    origin: str
+    auth: AuthBase
+    label: str
+    limiters: Mapping[str, RateLimiter] = field(default_factory=dict)
+    fixed_limits: bool = False
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    timeout: tuple[float, float] = (10.0, 60.0)
+    user_agent: str = "airflow-providers-leads"
+    advice: Mapping[int | None, str] = field(default_factory=dict)
+    renew: Callable[[Mapping[str, str]], bool] | None = None
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.time
+    rng: random.Random = field(default_factory=random.Random)
+
+    def __post_init__(self) -> None:
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = self.user_agent
+        self._session.headers["Accept"] = "application/json"
+        adapter = HTTPAdapter(pool_maxsize=32, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def close(self) -> None:
+        """Close pooled connections."""
+        self._session.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        path_params: Mapping[str, object] | None = None,
+        params: Mapping[str, object] | None = None,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        idempotent: bool | None = None,
+        bucket: str = "default",
+        expect: Callable[[Any], bool] | None = None,
+    ) -> Answer:
+        """Send a request until it succeeds or must be given up.
+
+        :param method: HTTP method
+        :param path: path template below the origin, such as ``/v1/leads/{lead_id}``; messages show the template only
+        :param path_params: values for the template, percent-encoded here
+        :param params: query; ``None`` values are left out
+        :param json: body, encoded as JSON
+        :param form: body, encoded as a form, for OAuth's token endpoints
+        :param idempotent: may it be repeated after an unclear failure; default: by method (POST may not)
+        :param bucket: the quota it counts against
+        :param expect: tells whether a success body is of the API's form; if not it counts as a bad answer
+        :raises LeadsApiError: the subclass tells what failed
+        """
+        call = _Call(method, path, MAX_BODY_BYTES)
+        url = urljoin(self.origin, fill_path(path, path_params or {}))
+        query = {k: v for k, v in (params or {}).items() if v is not None}
+        may_repeat = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
+        content_type, body = "application/json", None if json is None else msgspec.json.encode(json)
+        if form is not None:
+            content_type, body = "application/x-www-form-urlencoded", urlencode(form).encode()
+        headers = {"Content-Type": content_type} if body is not None else {}
+        tries = {"rate": 0, "fault": 0}
+        renewed = False
+        while True:
+            outcome = self._send(call, url, query, headers, body, bucket, expect)
+            if isinstance(outcome, Answer):
+                return outcome
+            if outcome.failure == 401 and self.renew and not renewed and self.renew(outcome.request_headers):
+                renewed = True
+                continue
+            kind = "rate" if outcome.failure == 429 else "fault"
+            tries[kind] += 1
+            hint = wait_hint(outcome.headers, outcome.body, self.clock())
+            decision = decide(
+                idempotent=may_repeat,
+                failure=outcome.failure,
+                hint=hint if outcome.failure in (423, 429, 477, 503) else None,
+                attempt=tries[kind],
+                policy=self.policy,
+                rng=self.rng,
+            )
+            if decision.wait is None:
+                self._fail(call, outcome, decision, hint)
+            if outcome.failure == 429 and (limiter := self.limiters.get(bucket)):
+                # Other threads on this key would only collect 429s of their own meanwhile.
+                limiter.block(decision.wait)
+            log.info(
+                "%s: %s %s: %s, trying again in %.1f s (try %d)",
+                self.label, method, path, outcome.what, decision.wait, tries[kind],
+            )  # fmt: skip
+            self.sleep(decision.wait)
+
+    def _send(
+        self,
+        call: _Call,
+        url: str,
+        query: Mapping[str, object],
+        headers: Mapping[str, str],
+        body: bytes | None,
+        bucket: str,
+        expect: Callable[[Any], bool] | None,
+    ) -> Answer | _Miss:
+        limiter = self.limiters.get(bucket)
+        for _ in range(_MAX_REDIRECTS + 1):
+            if limiter:
+                limiter.acquire()
+            try:
+                response = self._session.request(
+                    call.method, url, params=dict(query),  # type: ignore[arg-type]  # values are texts and numbers
+                    data=body, headers=headers, auth=self.auth,
+                    timeout=self.timeout, allow_redirects=False, stream=True,
+                )  # fmt: skip
+                raw = _read_bounded(response, call.max_bytes)
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                return _missed(error)
+            if limiter:
+                self._observe(limiter, response.headers)
+            if response.status_code not in (301, 302, 303, 307, 308):
+                break
+            target = urljoin(url, response.headers.get("Location", ""))
+            if call.method != "GET" or origin_of(target) != origin_of(self.origin):
+                what = "was redirected elsewhere; the key was not sent on. Set the connection's host to the API's origin"
+                return _Miss(response.status_code, what, response.headers)
+            # The Location already carries the query.
+            url, query = target, {}
+        return _judge(response, raw, expect)
+
+    def _observe(self, limiter: RateLimiter, headers: Mapping[str, str]) -> None:
+        quota = read_quota(headers, self.clock())
+        if quota is None:
+            return
+        if quota.limit and not self.fixed_limits:
+            limiter.resize(quota.limit, quota.period)
+        if quota.remaining == 0:
+            # Someone else spends this quota too: with a reset time wait for it, else let the window move a little.
+            limiter.block(min(quota.reset_in, limiter.period) if quota.reset_in is not None else limiter.period / 10)
+
+    def _fail(self, call: _Call, miss: _Miss, decision: Decision, hint: float | None) -> NoReturn:
+        status = miss.failure if isinstance(miss.failure, int) else None
+        problem = miss.problem
+        details = [d for d in (problem.category, *problem.codes[:5]) if d]
+        advice = self.advice.get(status) or _ADVICE.get(status) or ""
+        if hint == DAILY:
+            advice = "The account's daily quota is spent; it resets at midnight in the account's time zone."
+        elif status == 429 and hint is not None:
+            advice = f"The API asks to wait {hint:.0f} s. {advice}"
+        if decision.ambiguous and call.method != "GET":
+            advice = f"It may have taken effect: look the record up before repeating it. {advice}"
+        message = f"{self.label}: {call.method} {call.path} {miss.what}"
+        message += f" ({', '.join(details)})" if details else ""
+        message += f". {advice.strip()}" if advice else "."
+        message += f" [request id {problem.request_id}]" if problem.request_id else ""
+        cls = LeadsServerError if miss.failure == "bad_answer" or (status or 400) < 400 else error_class(status)
+        raise cls(
+            message,
+            status=status,
+            category="DAILY" if hint == DAILY else problem.category,
+            codes=problem.codes,
+            request_id=problem.request_id,
+            retry_after=None if hint in (None, DAILY) else hint,
+            ambiguous=decision.ambiguous,
+            existing_id=problem.existing_id,
+            # Only what is said of a record: a 401 may quote the key.
+            words=problem.words if status in (400, 404, 409, 422) else "",
+            not_found=status == 404 or problem.not_found,
+            exists=problem.exists,
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    path: str
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Miss:
+    """An attempt that brought no good answer; ``what`` completes the sentence "GET /path …"."""
+
+    failure: Failure
+    what: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    request_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def problem(self) -> Problem:
+        return read_problem(self.headers, self.body)
+
+
+def fill_path(template: str, values: Mapping[str, object]) -> str:
+    """Return a path with its placeholders filled, each value percent-encoded whole.
+
+    :raises ValueError: when a value is empty: the path would address another resource (a list, say)
+    """
+
+    def encoded(found: re.Match[str]) -> str:
+        value = str(values[found.group(1)] if values[found.group(1)] is not None else "")
+        if not value.strip() or value in (".", ".."):
+            raise ValueError(f"{found.group(1)} must not be empty")
+        return quote(value, safe="")
+
+    return _PLACEHOLDER.sub(encoded, template)
+
+
+def _read_bounded(response: requests.Response, limit: int) -> bytes:
+    raw: bytes = response.raw.read(limit + 1, decode_content=True)
+    response.close() if len(raw) > limit else response.raw.release_conn()
+    if len(raw) > limit:
+        raise requests.exceptions.ContentDecodingError("oversized")
+    expected = response.headers.get("Content-Length")
+    if expected and expected.isdigit() and "Content-Encoding" not in response.headers and len(raw) < int(expected):
+        raise requests.exceptions.ChunkedEncodingError("truncated")
+    return raw
+
+
+def _missed(error: requests.RequestException | urllib3.exceptions.HTTPError) -> _Miss:
+    # Only the kind of failure is kept: the exceptions' own texts hold the URL, and so may hold an address.
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)
+    if isinstance(error, requests.exceptions.SSLError):
+        return _Miss(526, "failed: the host's TLS certificate or handshake was not accepted")
+    if isinstance(error, requests.exceptions.ProxyError):
+        return _Miss("not_sent", "was not sent: the proxy refused the connection")
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return _Miss("not_sent", "was not sent: the host did not answer in time")
+    if isinstance(error, requests.exceptions.ConnectionError) and isinstance(
+        reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
+    ):
+        return _Miss("not_sent", "was not sent: the host is unreachable")
+    if isinstance(error, (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)):
+        return _Miss("no_answer", "got no answer in time")
+    if isinstance(error, (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError)):
+        return _Miss("bad_answer", "got an answer that is too large or can't be decoded")
+    return _Miss("no_answer", "got no complete answer: the connection was cut")
+
+
+def _judge(response: requests.Response, raw: bytes, expect: Callable[[Any], bool] | None) -> Answer | _Miss:
+    status, headers = response.status_code, response.headers
+    try:
+        body = msgspec.json.decode(raw) if raw.strip() else None
+        readable = True
+    except (msgspec.DecodeError, RecursionError):
+        body, readable = None, False
+    if not 200 <= status < 300:
+        # The signed request is kept only as far as an OAuth refresh needs it.
+        return _Miss(status, f"failed with {status}", headers, body, response.request.headers)
+    if not readable:
+        return _Miss("bad_answer", f"answered {status} with something that is not JSON", headers)
+    if expect and not expect(body):
+        return _Miss("bad_answer", f"answered {status} without the content this API documents", headers)
+    return Answer(status, headers, body)

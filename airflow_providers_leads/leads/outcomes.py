@@ -1,0 +1,122 @@
+"""What is to be written, and what became of it: every input ends in exactly one place."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Action = Literal["create", "update", "unchanged", "suppress"]
+Outcome = Literal["created", "updated", "unchanged", "suppressed", "failed", "ambiguous"]
+
+OUTCOMES: tuple[Outcome, ...] = ("created", "updated", "unchanged", "suppressed", "failed", "ambiguous")
+
+
+class PlanRow(msgspec.Struct, kw_only=True):
+    """What one golden record means for one destination.
+
+    :param email_key: the person
+    :param action: ``create``, ``update`` (of ``target_id``), ``unchanged`` or ``suppress``
+    :param reason: why it is suppressed or unchanged, or what is worth knowing (duplicates in the destination)
+    :param target_id: the destination's own id of the existing record
+    :param target_scope: what the id lives in (Perspective: the funnel)
+    :param values: lead field → value to write; the email itself is used only to create
+    :param before: lead field → value that the destination holds now, for the fields in ``values``
+    """
+
+    email_key: str
+    action: Action
+    reason: str | None = None
+    target_id: str | None = None
+    target_scope: str | None = None
+    values: dict[str, str] = {}
+    before: dict[str, str | None] = {}
+
+
+class WriteResult(msgspec.Struct, kw_only=True):
+    """What became of one plan row.
+
+    :param outcome: ``ambiguous``: the write was sent and no answer tells whether it took effect
+    :param target_id: the destination's id of the record
+    :param reason: the vendor's reason or ours, free of addresses
+    :param request_id: the vendor's id of the request
+    :param fields: the lead fields that were written
+    """
+
+    email_key: str
+    outcome: Outcome
+    target_id: str | None = None
+    reason: str | None = None
+    request_id: str | None = None
+    fields: list[str] = []
+
+
+class Succeeded(msgspec.Struct, kw_only=True):
+    """An input that the API took.
+
+    :param index: position of the input in the call
+    :param input: the input itself
+    :param id: the record's id, where the answer names it
+    :param record: the record as the answer gives it, where it does
+    :param new: true: created, false: existed before, ``None``: the API doesn't say
+    """
+
+    index: int
+    input: Any
+    id: str | None = None
+    record: dict[str, Any] | None = None
+    new: bool | None = None
+
+
+class Failed(msgspec.Struct, kw_only=True):
+    """An input that the API did not take, or whose fate it left open.
+
+    :param index: position of the input in the call
+    :param input: the input itself
+    :param category: the vendor's category, ``UNACCOUNTED`` when the answer mentions the input nowhere
+    :param reason: the vendor's words without addresses and keys, or ours
+    :param request_id: the vendor's id of the request
+    :param existing_id: the record that stands in the way, when a conflict names it
+    :param ambiguous: the write may have taken effect
+    """
+
+    index: int
+    input: Any
+    category: str | None = None
+    reason: str = ""
+    request_id: str | None = None
+    existing_id: str | None = None
+    ambiguous: bool = False
+
+
+class BatchResult(msgspec.Struct, kw_only=True):
+    """Every input of a batch call exactly once, in ``succeeded`` or ``failed``, each in input order."""
+
+    succeeded: list[Succeeded] = []
+    failed: list[Failed] = []
+
+    def __bool__(self) -> bool:
+        """True when nothing failed."""
+        return not self.failed
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Counts and reasons without any record: fit for XCom and logs."""
+        reasons: dict[str, int] = {}
+        for failed in self.failed:
+            key = failed.category or failed.reason or "unknown"
+            reasons[key] = reasons.get(key, 0) + 1
+        return {
+            "succeeded": len(self.succeeded),
+            "failed": len(self.failed),
+            "created": sum(s.new is True for s in self.succeeded),
+            "reasons": reasons,
+        }
+
+
+def merge_batches(parts: list[BatchResult]) -> BatchResult:
+    """Join the results of a chunked call; the parts' indices are those of the whole call already."""
+    return BatchResult(
+        succeeded=sorted((s for p in parts for s in p.succeeded), key=lambda s: s.index),
+        failed=sorted((f for p in parts for f in p.failed), key=lambda f: f.index),
+    )

@@ -1,0 +1,139 @@
+"""A lead as every CRM's records are read into, and the Arrow schema of the files that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pendulum
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA_VERSION: Final = "1"
+"""Written into the metadata of every file; a file of another version is refused."""
+
+
+class Lead(msgspec.Struct, kw_only=True):
+    """One record of one CRM. Absent is ``None``; an empty string from an API is absent too.
+
+    :param source: connection type of the CRM: ``perspective``, ``hubspot``, ``persistiq``
+    :param source_scope: what sets two accounts or funnels of one CRM apart: the funnel id, elsewhere the connection id
+    :param source_id: the record's id in that CRM
+    :param email: the address as the CRM holds it
+    :param email_key: the address in the one spelling that identifies a person, ``None`` when there is no usable one
+    :param status: the CRM's own status word; statuses of different CRMs don't compare
+    :param opted_out: true: must not be mailed; ``None``: the CRM doesn't say
+    :param bounced: true: mail to the address came back
+    :param created_at: aware, UTC
+    :param updated_at: aware, UTC; ``None`` where the API has no such time
+    :param properties: everything else the CRM holds, as a JSON object
+    """
+
+    source: str
+    source_scope: str
+    source_id: str
+    email: str | None = None
+    email_key: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    phone: str | None = None
+    company: str | None = None
+    title: str | None = None
+    website: str | None = None
+    address: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+    industry: str | None = None
+    status: str | None = None
+    opted_out: bool | None = None
+    bounced: bool | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    properties: str | None = None
+
+
+LEAD_COLUMNS: Final[tuple[str, ...]] = Lead.__struct_fields__
+
+PROFILE_FIELDS: Final[tuple[str, ...]] = (
+    "first_name", "last_name", "phone", "company", "title", "website", "address", "city", "state", "postal_code",
+    "country", "industry", "status",
+)  # fmt: skip
+"""The fields in which one value survives a merge and which can be written to a CRM."""
+
+STICKY_FIELDS: Final = ("opted_out", "bounced")
+"""True in any record of a person is true for the person."""
+
+ALIASES_PROPERTY: Final = "email_aliases"
+"""Key within ``properties``: list of the other addresses, as email keys, under which the CRM knows this record."""
+
+_ARROW_TYPES: Final = {
+    "opted_out": "bool_",
+    "bounced": "bool_",
+}
+_TIMES: Final = ("created_at", "updated_at")
+
+
+def arrow_schema() -> pa.Schema:
+    """Return the Arrow schema of a file of leads."""
+    import pyarrow as pa
+
+    def arrow_type(name: str) -> pa.DataType:
+        if name in _TIMES:
+            return pa.timestamp("us", tz="UTC")
+        return getattr(pa, _ARROW_TYPES.get(name, "string"))()
+
+    return pa.schema([pa.field(name, arrow_type(name)) for name in LEAD_COLUMNS])
+
+
+def text(value: object) -> str | None:
+    """Return a value as trimmed text, ``None`` when there is nothing in it."""
+    if value is None:
+        return None
+    stripped = (value if isinstance(value, str) else str(value)).strip()
+    return stripped or None
+
+
+def flag(value: object) -> bool | None:
+    """Return a CRM's idea of true and false as a boolean: both JSON booleans and their spellings are met."""
+    if isinstance(value, bool) or value is None:
+        return value
+    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
+        str(value).strip().lower()
+    )
+
+
+def moment(value: object) -> datetime | None:
+    """Return a time as an aware UTC datetime.
+
+    :param value: ISO 8601 text, epoch milliseconds as text or number, or a datetime; naive means UTC, as the three
+        vendors' samples have it; ``None`` and what is no time give ``None``
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime):
+        parsed = value
+    elif isinstance(value, (int, float)) or str(value).isdigit():
+        parsed = datetime.fromtimestamp(int(str(value).split(".")[0]) / 1000, UTC)
+    else:
+        try:
+            parsed = datetime.fromisoformat(str(value))
+        except ValueError:
+            try:
+                parsed_any = pendulum.parse(str(value))
+            except ValueError:
+                return None
+            if not isinstance(parsed_any, datetime):
+                return None
+            parsed = parsed_any
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def leftover(values: Mapping[str, Any]) -> str | None:
+    """Return what no field of :class:`Lead` holds as a JSON object with sorted keys, ``None`` when nothing is left."""
+    kept = {k: v for k, v in values.items() if v is not None and v != "" and v != {} and v != []}
+    return msgspec.json.encode(kept, order="sorted").decode() if kept else None

@@ -1,0 +1,231 @@
+"""Rows on their way between tasks: Parquet files at a URI, written whole or not at all, refused when they don't fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
+
+import msgspec
+from upath import UPath
+
+from airflow_providers_leads.leads.schema import SCHEMA_VERSION, Lead, arrow_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+_BATCH_ROWS: Final = 10_000
+_VERSION_KEY: Final = b"leads.schema_version"
+
+
+class StagingError(ValueError):
+    """A file can't be used; the message names the file and what is wrong with it."""
+
+
+def as_path(uri: Any) -> Any:
+    """Return a path object for a URI; path objects (such as Airflow's ObjectStoragePath) pass through."""
+    return UPath(uri) if isinstance(uri, str) else uri
+
+
+def is_local(path: Any) -> bool:
+    """Tell whether a path is a file on this machine."""
+    return getattr(path, "protocol", "") in ("", "file", "local")
+
+
+def local_name(path: Any) -> str:
+    """Return the operating system's name of a local path."""
+    return str(path.path) if hasattr(path, "path") else str(path)
+
+
+def _structured(name: str) -> bool:
+    return name in ("values", "before", "fields")
+
+
+def struct_schema(kind: type[msgspec.Struct]) -> pa.Schema:
+    """Return the Arrow schema of a row type: booleans, times and text; maps and lists are kept as JSON text."""
+    import pyarrow as pa
+
+    if kind is Lead:
+        return arrow_schema()
+    hints = get_type_hints(kind)
+
+    def arrow_type(hint: Any) -> pa.DataType:
+        words = str(hint)
+        if "datetime" in words:
+            return pa.timestamp("us", tz="UTC")
+        return pa.int64() if hint is int else pa.bool_() if "bool" in words else pa.string()
+
+    return pa.schema([pa.field(name, arrow_type(hints[name])) for name in kind.__struct_fields__])
+
+
+class RowWriter:
+    """Writes rows of one type to a Parquet file that appears under its name only when it is complete.
+
+    Use it as a context manager; when the block raises, nothing is left at the URI.
+
+    :param uri: where to; folders are made
+    :param kind: the row type
+    :param batch_rows: rows held in memory before they are written, default 10,000
+    """
+
+    def __init__(self, uri: Any, kind: type[msgspec.Struct], *, batch_rows: int = _BATCH_ROWS) -> None:
+        self.path = as_path(uri)
+        self.rows = 0
+        self._schema = struct_schema(kind).with_metadata({_VERSION_KEY: SCHEMA_VERSION.encode()})
+        self._encoded = [_structured(name) for name in self._schema.names]
+        self._batch_rows = batch_rows
+        self._waiting: list[msgspec.Struct] = []
+
+    def __enter__(self) -> RowWriter:
+        import pyarrow.parquet as pq
+
+        self._part = part_of(self.path)
+        self._file = self._part.open("wb")
+        self._parquet = pq.ParquetWriter(self._file, self._schema, compression="zstd")
+        return self
+
+    def write(self, row: msgspec.Struct) -> None:
+        """Add a row."""
+        self._waiting.append(row)
+        if len(self._waiting) >= self._batch_rows:
+            self._flush()
+
+    def write_all(self, rows: Iterable[msgspec.Struct]) -> None:
+        """Add rows as they come."""
+        for row in rows:
+            self.write(row)
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if not self._waiting:
+            return
+        columns = []
+        for field, encoded in zip(self._schema, self._encoded, strict=True):
+            values: list[Any] = [getattr(row, field.name) for row in self._waiting]
+            if encoded:
+                values = [msgspec.json.encode(v, order="sorted").decode() for v in values]
+            columns.append(pa.array(values, type=field.type))
+        self._parquet.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        self.rows += len(self._waiting)
+        self._waiting.clear()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+            self._parquet.close()
+        finally:
+            self._file.close()
+        if kind is None:
+            move_into_place(self._part, self.path)
+        else:
+            self._part.unlink()
+
+
+def part_of(path: Any) -> Any:
+    """Return the name under which a file is written until it is complete; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.part")
+
+
+def move_into_place(part: Any, path: Any) -> None:
+    """Give a complete file its name, replacing what an earlier try left there."""
+    if is_local(path):
+        # One step on a local disk, so no reader meets half a file.
+        part.rename(path)
+    else:
+        path.fs.mv(str(part.path), str(path.path))
+
+
+def write_rows(uri: Any, kind: type[msgspec.Struct], rows: Iterable[msgspec.Struct]) -> int:
+    """Write rows to a file and return how many.
+
+    :param uri: where to
+    :param kind: the row type
+    :param rows: streamed, never held all at once
+    """
+    with RowWriter(uri, kind) as writer:
+        writer.write_all(rows)
+    return writer.rows
+
+
+def open_parquet(uri: Any, required: Sequence[str] = ()) -> Any:
+    """Return a ``pyarrow.parquet.ParquetFile`` whose columns and version were checked.
+
+    :param uri: the file
+    :param required: columns that must be there
+    :raises StagingError: naming the file when it is missing, is no Parquet file, lacks a column, or was written by
+        another version of this package
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = as_path(uri)
+    try:
+        file = pq.ParquetFile(path.open("rb"))
+    except FileNotFoundError:
+        raise StagingError(
+            f"{path} does not exist. Did the task that writes it run, on a disk that this one shares?"
+        ) from None
+    except (pa.ArrowException, OSError):
+        raise StagingError(f"{path} is not a readable Parquet file. Run the task that writes it again.") from None
+    missing = [name for name in required if name not in file.schema_arrow.names]
+    version = (file.schema_arrow.metadata or {}).get(_VERSION_KEY, SCHEMA_VERSION.encode()).decode()
+    if missing or version != SCHEMA_VERSION:
+        file.close(force=True)
+    if missing:
+        raise StagingError(f"{path} has no column '{missing[0]}'. A file of leads has: {', '.join(required)}.")
+    if version != SCHEMA_VERSION:
+        raise StagingError(
+            f"{path} is of schema version {version}, this package writes {SCHEMA_VERSION}. "
+            "Run the pipeline from its extract again."
+        )
+    return file
+
+
+def count_rows(uri: Any) -> int:
+    """Return the number of rows of a Parquet file, from its footer."""
+    file = open_parquet(uri)
+    try:
+        return int(file.metadata.num_rows)
+    finally:
+        file.close(force=True)
+
+
+def read_rows(uri: Any, kind: type[S]) -> Iterator[S]:
+    """Yield a file's rows as structs, a batch in memory at a time.
+
+    :param uri: the file
+    :param kind: the row type; columns that it doesn't have are left out
+    :raises StagingError: see :func:`open_parquet`
+    """
+    names = list(kind.__struct_fields__)
+    file = open_parquet(uri, names)
+    try:
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
+            yield from structs(batch, kind)
+    finally:
+        file.close(force=True)
+
+
+def structs(batch: Any, kind: type[S], rename: Callable[[str], str] = str) -> Iterator[S]:
+    """Yield the rows of an Arrow record batch as structs.
+
+    :param batch: the record batch
+    :param kind: the row type
+    :param rename: field name → column name, default the same
+    """
+    names = kind.__struct_fields__
+    columns: list[Sequence[Any]] = []
+    for name in names:
+        values = batch.column(rename(name)).to_pylist()
+        if _structured(name):
+            values = [msgspec.json.decode(v) if v else {} for v in values]
+        columns.append(values)
+    for row in zip(*columns, strict=True):
+        yield kind(**dict(zip(names, row, strict=True)))

@@ -1,0 +1,92 @@
+"""One sync of leads across CRMs: read them all, make one golden record per person, write what is missing or differs.
+
+Runs on a schedule of your choice. Trigger it with ``dry_run`` to see what it would do. Nothing is sent twice: a run
+that finds nothing new writes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import Param, conf, dag, task
+
+from airflow_providers_leads.operators.leads import (
+    LeadsDeduplicateOperator,
+    LeadsExtractOperator,
+    LeadsUpsertOperator,
+)
+
+# Colons are legal in a run id, but not in the paths of every store.
+FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    # Two runs at once would plan against a state that the other is changing.
+    max_active_runs=1,
+    render_template_as_native_obj=True,
+    tags=["leads"],
+    doc_md=__doc__,
+    params={
+        "sources": Param(
+            ["perspective_default", "hubspot_default", "persistiq_default"],
+            type="array",
+            items={"type": "string"},
+            description="Connections to read leads from.",
+        ),
+        "destinations": Param(
+            ["hubspot_default", "persistiq_default"],
+            type="array",
+            items={"type": "string"},
+            description="Connections to write the golden records to.",
+        ),
+        "funnel_ids": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            description="Perspective funnels to read; empty reads every funnel of every workspace.",
+        ),
+        "staging": Param(
+            conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
+            type="string",
+            description="URI prefix of the files between the tasks; all workers must reach it.",
+        ),
+        "dry_run": Param(False, type="boolean", description="Plan only: no write is sent to any CRM."),
+    },
+)
+def leads_sync() -> None:
+    @task
+    def sources(params: dict[str, Any] | None = None) -> list[str]:
+        return list((params or {})["sources"])
+
+    @task
+    def destinations(params: dict[str, Any] | None = None) -> list[str]:
+        return list((params or {})["destinations"])
+
+    extract = LeadsExtractOperator.partial(
+        task_id="extract",
+        output=f"{FILES}/extract",
+        scope={"funnel_ids": "{{ params.funnel_ids }}"},
+        map_index_template="{{ task.conn_id }}",
+    ).expand(conn_id=sources())
+
+    deduplicate = LeadsDeduplicateOperator(
+        task_id="deduplicate",
+        inputs=extract.output,
+        output=f"{FILES}/golden",
+    )
+
+    LeadsUpsertOperator.partial(
+        task_id="upsert",
+        golden=deduplicate.output,
+        existing=extract.output,
+        output=f"{FILES}/upsert",
+        dry_run="{{ params.dry_run }}",
+        map_index_template="{{ task.conn_id }}",
+    ).expand(conn_id=destinations())
+
+
+leads_sync()

@@ -1,0 +1,22 @@
+"""An Airflow of its own for the suite, set up before anything imports airflow."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_home = Path(tempfile.mkdtemp(prefix="leads-airflow-"))
+
+os.environ |= {
+    "AIRFLOW_HOME": str(_home),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_home}/airflow.db",
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+}
+for _name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
+    # A developer's own connections must not be reachable from a test.
+    del os.environ[_name]
