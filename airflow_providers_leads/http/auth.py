@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
-from airflow_providers_leads.http.errors import LeadsApiError
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -23,7 +23,15 @@ def origin_of(url: str) -> tuple[str, str, int]:
     scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".").lower()
     if scheme not in _DEFAULT_PORTS or not host:
         raise ValueError("a URL needs http:// or https:// and a host")
-    return scheme, host, parts.port or _DEFAULT_PORTS[scheme]
+    return scheme, host, _DEFAULT_PORTS[scheme] if parts.port is None else parts.port
+
+
+def is_at(url: str, origin: tuple[str, str, int]) -> bool:
+    """Tell whether a URL, however malformed, is at an origin."""
+    try:
+        return origin_of(url) == origin
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -50,11 +58,18 @@ class OriginAuth(AuthBase):
         self._label = label
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if origin_of(request.url or "") != self._origin:
+        if not is_at(request.url or "", self._origin):
             raise LeadsApiError(
                 f"{self._label}: a request to another host than the connection's was refused and the key was not sent. "
                 "If the API moved, set the connection's host to its new origin.",
                 category="FOREIGN_ORIGIN",
             )
-        request.headers.update(self._headers())
+        headers = self._headers()
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+            # Further down it would fail as well, with an error that quotes the key.
+            raise LeadsAuthError(
+                f"{self._label}: the key holds a line break or another character that no key has. "
+                "Put it into the connection's password again."
+            )
+        request.headers.update(headers)
         return request

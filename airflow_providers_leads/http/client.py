@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from airflow_providers_leads.http.auth import origin_of
+from airflow_providers_leads.http.auth import is_at, origin_of
 from airflow_providers_leads.http.errors import LeadsServerError, error_class
 from airflow_providers_leads.http.hints import DAILY, read_quota, wait_hint
 from airflow_providers_leads.http.problems import Problem, read_problem
@@ -39,18 +40,27 @@ _ADVICE: Final[dict[int | None, str]] = {
 
 
 class _AddressFilter(logging.Filter):
-    """Keeps addresses in query strings out of urllib3's debug lines."""
+    """Keeps addresses in paths and query strings out of urllib3's lines."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple) and any("@" in str(a) or "%40" in str(a) for a in record.args):
-            record.args = tuple(
-                str(a).split("?")[0].rsplit("/", 1)[0] + "/…" if "@" in str(a) or "%40" in str(a) else a
-                for a in record.args
-            )
+        if isinstance(record.args, tuple) and any(map(_holds_address, record.args)):
+            record.args = tuple(_without_address(a) if _holds_address(a) else a for a in record.args)
+            # Its traceback repeats the arguments.
+            record.exc_info = record.exc_text = None
         return True
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_AddressFilter())
+def _holds_address(value: object) -> bool:
+    return "@" in str(value) or "%40" in str(value)
+
+
+def _without_address(url: object) -> str:
+    path = str(url).split("?")[0]
+    return "/".join("…" if _holds_address(part) else part for part in path.split("/"))
+
+
+for _name in ("urllib3.connectionpool", "urllib3.connection"):
+    logging.getLogger(_name).addFilter(_AddressFilter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +159,13 @@ class HttpClient:
                 continue
             kind = "rate" if outcome.failure == 429 else "fault"
             tries[kind] += 1
-            hint = wait_hint(outcome.headers, outcome.body, self.clock())
+            # Of any other failure nobody asks to wait; a refused property may be called "daily_visits".
+            asked = outcome.failure in (423, 429, 477, 503)
+            hint = wait_hint(outcome.headers, outcome.body, self.clock()) if asked else None
             decision = decide(
                 idempotent=may_repeat,
                 failure=outcome.failure,
-                hint=hint if outcome.failure in (423, 429, 477, 503) else None,
+                hint=hint,
                 attempt=tries[kind],
                 policy=self.policy,
                 rng=self.rng,
@@ -196,9 +208,9 @@ class HttpClient:
                 self._observe(limiter, response.headers)
             if response.status_code not in (301, 302, 303, 307, 308):
                 break
-            target = urljoin(url, response.headers.get("Location", ""))
-            if call.method != "GET" or origin_of(target) != origin_of(self.origin):
-                what = "was redirected elsewhere; the key was not sent on. Set the connection's host to the API's origin"
+            target = _redirect_target(url, response.headers)
+            if call.method != "GET" or not is_at(target, origin_of(self.origin)):
+                what = "was redirected elsewhere and not followed. Set the connection's host to the API's origin"
                 return _Miss(response.status_code, what, response.headers)
             # The Location already carries the query.
             url, query = target, {}
@@ -241,8 +253,8 @@ class HttpClient:
             existing_id=problem.existing_id,
             # Only what is said of a record: a 401 may quote the key.
             words=problem.words if status in (400, 404, 409, 422) else "",
-            not_found=status == 404 or problem.not_found,
-            exists=problem.exists,
+            not_found=status == 404 or (status in (400, 422) and problem.not_found),
+            exists=status in (400, 409, 422) and problem.exists,
         ) from None
 
 
@@ -283,6 +295,15 @@ def fill_path(template: str, values: Mapping[str, object]) -> str:
     return _PLACEHOLDER.sub(encoded, template)
 
 
+def _redirect_target(url: str, headers: Mapping[str, str]) -> str:
+    """Return where a redirect leads; empty when it names no place, since asking the same again would lead back here."""
+    location = headers.get("Location")
+    try:
+        return urljoin(url, location) if location else ""
+    except ValueError:
+        return ""
+
+
 def _read_bounded(response: requests.Response, limit: int) -> bytes:
     raw: bytes = response.raw.read(limit + 1, decode_content=True)
     response.close() if len(raw) > limit else response.raw.release_conn()
@@ -299,7 +320,11 @@ def _missed(error: requests.RequestException | urllib3.exceptions.HTTPError) -> 
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)
     if isinstance(error, requests.exceptions.SSLError):
-        return _Miss(526, "failed: the host's TLS certificate or handshake was not accepted")
+        detail = reason.args[0] if isinstance(reason, Exception) and reason.args else None
+        if isinstance(detail, ssl.SSLCertVerificationError):
+            return _Miss(526, "was not sent: the host's TLS certificate was not accepted")
+        # TLS fails while an answer is awaited too, and the two look alike.
+        return _Miss("no_answer", "got no answer: the TLS connection failed")
     if isinstance(error, requests.exceptions.ProxyError):
         return _Miss("not_sent", "was not sent: the proxy refused the connection")
     if isinstance(error, requests.exceptions.ConnectTimeout):

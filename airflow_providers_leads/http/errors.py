@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import re
 
-_EMAIL = re.compile(r"[^\s\"'<>(){}\[\],;:=]+(?:@|%40)[^\s\"'<>(){}\[\],;]+", re.IGNORECASE)
-_LONG_TOKEN = re.compile(r"\b(?:pat-[\w-]{8,}|[A-Za-z0-9_-]{24,})\b")
+# What ends an address in prose, JSON and query strings.
+_STOPS = r"\s\"<>(){}\[\],;:="
+# A quoted local part holds spaces, and of a lone @ nobody knows what it belongs to. The look-behind keeps this linear.
+_EMAIL = re.compile(
+    rf"(?:\"[^\"\n]{{1,64}}\"|(?<![^'{_STOPS}])[^'{_STOPS}][^{_STOPS}]*)?(?:@|%40)[^\s\"'<>(){{}}\[\],;]*"
+)
+_LONG_TOKEN = re.compile(r"pat-[\w-]{8,}|[A-Za-z0-9_-]{24,}")
 
 
 class LeadsApiError(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ _Reader = Callable[[Headers, Any, float], float | None]
 
 def number(value: object) -> float | None:
     """Return ``value`` as a finite, non-negative number, or ``None``."""
+    if not isinstance(value, (str, int, float)):
+        return None
     try:
         result = float(str(value).strip())
     except ValueError:
@@ -35,9 +38,15 @@ def number(value: object) -> float | None:
 def seconds_until(value: object, now: float) -> float | None:
     """Return a reset time as seconds from ``now``; both delta seconds and epoch seconds are understood."""
     reset = number(value)
-    if reset is None:
-        return None
-    return max(0.0, reset - now) if reset >= _EPOCH_FLOOR else reset
+    if reset is None or reset < _EPOCH_FLOOR:
+        return reset
+    return _ahead(reset, now)
+
+
+def _ahead(moment: float, now: float) -> float | None:
+    # A refusal that names a moment gone by comes from a clock that differs from ours, so how long to wait is unknown:
+    # zero would spend every try within a second.
+    return moment - now if moment > now else None
 
 
 def _retry_after_header(headers: Headers, body: Any, now: float) -> float | None:
@@ -47,9 +56,11 @@ def _retry_after_header(headers: Headers, body: Any, now: float) -> float | None
     if (seconds := number(value)) is not None:
         return seconds
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (TypeError, ValueError):
+        date = parsedate_to_datetime(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    # HTTP dates are in GMT; one without a zone would be read as local time.
+    return _ahead((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp(), now)
 
 
 def _message(body: Any) -> str:
@@ -57,13 +68,13 @@ def _message(body: Any) -> str:
         return ""
     error = body.get("error")
     inner = error.get("message") if isinstance(error, dict) else None
-    return str(inner or body.get("message") or "")
+    return next((text for text in (inner, body.get("message")) if isinstance(text, str)), "")
 
 
 def _hubspot_policy(headers: Headers, body: Any, now: float) -> float | None:
     # HubSpot names the spent policy; search answers may carry only the sentence. "ten_secondly" contains "secondly".
-    policy = str(body.get("policyName") or "") if isinstance(body, dict) else ""
-    text = f"{policy} {_message(body)}".lower()
+    policy = body.get("policyName") if isinstance(body, dict) else None
+    text = f"{policy if isinstance(policy, str) else ''} {_message(body)}".lower()
     for word, wait in (("daily", DAILY), ("ten_secondly", 10.0), ("secondly", 1.0)):
         if word in text:
             return wait
@@ -83,7 +94,7 @@ def _reset_header(headers: Headers, body: Any, now: float) -> float | None:
 
 def _epoch_in_message(headers: Headers, body: Any, now: float) -> float | None:
     found = _EPOCH_IN_TEXT.search(_message(body))
-    return max(0.0, float(found.group(1)) - now) if found else None
+    return _ahead(float(found.group(1)), now) if found else None
 
 
 # A daily quota outranks a short Retry-After: waiting for the latter would only burn more of the former.

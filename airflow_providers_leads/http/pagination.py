@@ -13,6 +13,8 @@ from airflow_providers_leads.http.errors import LeadsServerError
 Row = dict[str, Any]
 # Rows that arrive while a list is walked push others to the next page, so a page of known rows can be honest.
 _STALE_PAGES: Final = 3
+# Pages may be empty in between, but not for ever.
+_BARREN_PAGES: Final = 50
 
 
 class Pages(Protocol):
@@ -45,6 +47,7 @@ class CursorPages:
     """
 
     after: str | None = None
+    _passed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def params(self) -> dict[str, object]:
         return {"after": self.after} if self.after is not None else {}
@@ -53,11 +56,12 @@ class CursorPages:
         return _list_at(body, "results")
 
     def advance(self, body: Any) -> bool:
-        paging = body.get("paging") or {}
-        after = (paging.get("next") or {}).get("after")
+        after = _dict_at(_dict_at(body, "paging"), "next").get("after")
         if after is None:
             return False
-        if str(after) == self.after:
+        if self.after is not None:
+            self._passed.add(self.after)
+        if str(after) in self._passed:
             raise LeadsServerError("the list answered with the same cursor twice; reading on would never end")
         self.after = str(after)
         return True
@@ -83,7 +87,7 @@ class ZeroBasedPages:
 
     def advance(self, body: Any) -> bool:
         self.page += 1
-        return bool((body.get("meta") or {}).get("hasNext")) and bool(body["data"])
+        return bool(_dict_at(body, "meta").get("hasNext")) and bool(body["data"])
 
     def state(self) -> dict[str, Any]:
         return {"page": self.page}
@@ -122,6 +126,11 @@ def _list_at(body: Any, key: str) -> list[Row] | None:
     return rows if isinstance(rows, list) and all(isinstance(row, dict) for row in rows) else None
 
 
+def _dict_at(body: dict[str, Any], key: str) -> dict[str, Any]:
+    found = body.get(key)
+    return found if isinstance(found, dict) else {}
+
+
 @dataclass
 class _SeenIds:
     """Ids met on the last pages; enough to recognise rows that moved to the next page while the list was read."""
@@ -138,6 +147,11 @@ class _SeenIds:
             elif str(identity) not in page and not any(str(identity) in seen for seen in self.pages):
                 page[str(identity)] = row
                 kept.append(row)
+        if any(row.get("id") is None for row in kept):
+            # Rows without an id can't be told apart, but a whole page that comes again can.
+            whole = f"page {hash(repr(rows))}"
+            kept = [] if any(whole in seen for seen in self.pages) else kept
+            page[whole] = {}
         self.pages.append(frozenset(page))
         return kept
 
@@ -153,17 +167,17 @@ def iter_pages(
     :param pages: the vendor's way of paging; moved along
     :raises LeadsServerError: when the list runs in circles, see :class:`CursorPages`, or repeats known rows for good
     """
-    seen, stale = _SeenIds(), 0
+    seen, stale, barren = _SeenIds(), 0, 0
     while True:
         body = fetch(pages.params(), lambda found: pages.rows(found) is not None).body
         rows = pages.rows(body) or []
         fresh = seen.fresh(rows)
         more = pages.advance(body)
         stale = 0 if fresh or not rows else stale + 1
-        if more and stale >= _STALE_PAGES:
+        barren = 0 if fresh else barren + 1
+        if more and (stale >= _STALE_PAGES or barren >= _BARREN_PAGES):
             raise LeadsServerError(
-                f"the list repeated known rows for {_STALE_PAGES} pages and says there is more; "
-                "reading on would never end"
+                f"the list brought no new row for {barren} pages and says there is more; reading on would never end"
             )
         if fresh:
             yield fresh

@@ -8,6 +8,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from airflow_providers_leads.http.auth import origin_of
+
 # The vendor counts arrivals, we count departures: the window is kept a little longer so that jitter on the way does not
 # squeeze one request too many into it.
 _MARGIN = 1.01
@@ -69,7 +71,7 @@ class RateLimiter:
                 self.period = period
 
 
-_SHARED: dict[tuple[str, str, str, int, float], RateLimiter] = {}
+_SHARED: dict[tuple[tuple[str, str, int], str, str, int, float], RateLimiter] = {}
 _SHARED_LOCK = threading.Lock()
 
 
@@ -84,6 +86,6 @@ def shared_limiter(origin: str, key: str, bucket: str, limit: int, period: float
     :param limit: requests per window
     :param period: window length in seconds
     """
-    identity = (origin, hashlib.sha256(key.encode()).hexdigest(), bucket, limit, period)
+    identity = (origin_of(origin), hashlib.sha256(key.encode()).hexdigest(), bucket, limit, period)
     with _SHARED_LOCK:
         return _SHARED.setdefault(identity, RateLimiter(limit, period))

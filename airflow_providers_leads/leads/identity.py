@@ -62,8 +62,10 @@ def _library_key(address: str) -> str | None:
         checked = validate_email(f"{local}@example.org", check_deliverability=False)
     except (EmailNotValidError, idna.IDNAError, UnicodeError):
         return None
-    key = unicodedata.normalize("NFC", f"{checked.local_part.lower()}@{ascii_domain}")
-    return key if "." in ascii_domain and len(key) <= _MAX_LENGTH else None
+    local = unicodedata.normalize("NFC", checked.local_part.lower())
+    key = f"{local}@{ascii_domain}"
+    usable = "." in ascii_domain and len(local) <= _MAX_LOCAL and len(key) <= _MAX_LENGTH
+    return key if usable else None
 
 
 def reject_reason(address: str | None) -> str:

@@ -13,6 +13,7 @@ from uuid import uuid4
 from airflow_providers_leads.leads.policy import MergePolicy
 from airflow_providers_leads.leads.schema import LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS, arrow_schema
 from airflow_providers_leads.leads.staging import (
+    VERSION_METADATA,
     as_path,
     count_rows,
     is_local,
@@ -36,7 +37,8 @@ class MergeTables:
 
     :param golden: one row per person, in the form of a lead whose source is ``golden``, plus ``member_count``
     :param members: one row per record that went into a golden row: ``email_key``, the record's identity, ``rank``
-    :param conflicts: one row per person and field with differing values: the winner, the rule, all candidates as JSON
+    :param conflicts: one row per person and field with differing values: the winner, the rule, all candidates, best
+        first
     :param rejects: one row per record without a usable address, with the reason
     """
 
@@ -155,7 +157,9 @@ def _rejects(leads: ibis.Table) -> ibis.Table:
     rejected = leads.filter(leads.email_key.isnull())
     return rejected.mutate(
         # An address that gave no key was refused by the syntax check; no address at all is the other case.
-        reason=ibis.cases((rejected.email.isnull(), "no_email"), else_="invalid_email"),
+        reason=ibis.cases(
+            (rejected.email.isnull() | (rejected.email.strip() == ""), "no_email"), else_="invalid_email"
+        ),
     ).select(*_IDENTITY, "email", "phone", "reason")
 
 
@@ -222,13 +226,14 @@ def _write(connection: Any, table: ibis.Table, uri: Any) -> int:
     path = as_path(uri)
     part = part_of(path)
     if is_local(path):
-        connection.to_parquet(table, local_name(part), compression="zstd")
+        connection.to_parquet(table, local_name(part), compression="zstd", kv_metadata=VERSION_METADATA)
         move_into_place(part, path)
     else:
         import pyarrow.parquet as pq
 
         batches = connection.to_pyarrow_batches(table)
-        with part.open("wb") as file, pq.ParquetWriter(file, batches.schema, compression="zstd") as writer:
+        schema = batches.schema.with_metadata(VERSION_METADATA)
+        with part.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
             for batch in batches:
                 writer.write_batch(batch)
         move_into_place(part, path)

@@ -155,6 +155,8 @@ def _joined(golden: ibis.Table, existing: ibis.Table) -> ibis.Table:
 def _aliases(connection: Any, existing: ibis.Table) -> dict[str, str]:
     """Return secondary address → record id; few records have any, so they fit in memory."""
     some = existing.filter(existing.properties.contains(f'"{ALIASES_PROPERTY}"')).select("source_id", "properties")
+    # Of two records that list one address the same is named in every run.
+    some = some.order_by(some.source_id.desc())
     owners: dict[str, str] = {}
     for row in connection.to_pyarrow(some).to_pylist():
         for alias in msgspec.json.decode(row["properties"]).get(ALIASES_PROPERTY) or ():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
@@ -30,7 +30,7 @@ class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     priority: tuple[str, ...] = ()
-    fields: dict[str, Rule] = {}
+    fields: dict[str, str] = {}
     allow: dict[str, tuple[str, ...]] = {}
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def rule(self, field: str) -> Rule:
         """Return the rule that decides a field."""
-        return self.fields.get(field, "priority")
+        return cast(Rule, self.fields.get(field, "priority"))
 
     def barred_sources(self, field: str) -> tuple[str, ...]:
         """Return the sources that may not set a field."""
@@ -62,6 +62,8 @@ def policy_from(value: MergePolicy | Mapping[str, Any] | None) -> MergePolicy:
     if isinstance(value, MergePolicy):
         return value
     try:
-        return msgspec.convert(dict(value), MergePolicy)
+        return msgspec.convert(value, MergePolicy)
     except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, PolicyError):
+            raise error.__cause__ from None
         raise PolicyError(f"merge policy: {error}") from None

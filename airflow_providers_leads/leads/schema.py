@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -113,24 +113,31 @@ def moment(value: object) -> datetime | None:
     :param value: ISO 8601 text, epoch milliseconds as text or number, or a datetime; naive means UTC, as the three
         vendors' samples have it; ``None`` and what is no time give ``None``
     """
-    if value is None or value == "":
+    if value is None or isinstance(value, bool):
         return None
-    if isinstance(value, datetime):
-        parsed = value
-    elif isinstance(value, (int, float)) or str(value).isdigit():
-        parsed = datetime.fromtimestamp(int(str(value).split(".")[0]) / 1000, UTC)
-    else:
-        try:
-            parsed = datetime.fromisoformat(str(value))
-        except ValueError:
-            try:
-                parsed_any = pendulum.parse(str(value))
-            except ValueError:
-                return None
-            if not isinstance(parsed_any, datetime):
-                return None
-            parsed = parsed_any
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    try:
+        if isinstance(value, datetime):
+            parsed: datetime | None = value
+        elif isinstance(value, (int, float)) or (isinstance(value, str) and value.isdecimal()):
+            parsed = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(value))
+        else:
+            parsed = _iso_time(str(value).strip())
+        if parsed is None:
+            return None
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _iso_time(words: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(words)
+    except ValueError:
+        # Pendulum takes "now", and a clock time for one of today: neither is the time of a record.
+        parsed = pendulum.parse(words, exact=True) if words[:1].isdecimal() else None
+    if isinstance(parsed, datetime):
+        return parsed
+    return datetime(parsed.year, parsed.month, parsed.day) if isinstance(parsed, date) else None
 
 
 def leftover(values: Mapping[str, Any]) -> str | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=msgspec.Struct)
 
 _BATCH_ROWS: Final = 10_000
+VERSION_METADATA: Final = {"leads.schema_version": SCHEMA_VERSION}
 _VERSION_KEY: Final = b"leads.schema_version"
 
 
@@ -73,7 +74,7 @@ class RowWriter:
     def __init__(self, uri: Any, kind: type[msgspec.Struct], *, batch_rows: int = _BATCH_ROWS) -> None:
         self.path = as_path(uri)
         self.rows = 0
-        self._schema = struct_schema(kind).with_metadata({_VERSION_KEY: SCHEMA_VERSION.encode()})
+        self._schema = struct_schema(kind).with_metadata(VERSION_METADATA)
         self._encoded = [_structured(name) for name in self._schema.names]
         self._batch_rows = batch_rows
         self._waiting: list[msgspec.Struct] = []
@@ -115,16 +116,18 @@ class RowWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        complete = False
         try:
-            if kind is None:
-                self._flush()
-            self._parquet.close()
+            with self._file, self._parquet:
+                if kind is None:
+                    self._flush()
+            complete = kind is None
         finally:
-            self._file.close()
-        if kind is None:
+            # The last rows are written here, and they may be the ones that don't fit.
+            if not complete:
+                self._part.unlink()
+        if complete:
             move_into_place(self._part, self.path)
-        else:
-            self._part.unlink()
 
 
 def part_of(path: Any) -> Any:
@@ -166,13 +169,17 @@ def open_parquet(uri: Any, required: Sequence[str] = ()) -> Any:
     import pyarrow.parquet as pq
 
     path = as_path(uri)
+    source = None
     try:
-        file = pq.ParquetFile(path.open("rb"))
+        source = path.open("rb")
+        file = pq.ParquetFile(source)
     except FileNotFoundError:
         raise StagingError(
             f"{path} does not exist. Did the task that writes it run, on a disk that this one shares?"
         ) from None
     except (pa.ArrowException, OSError):
+        if source is not None:
+            source.close()
         raise StagingError(f"{path} is not a readable Parquet file. Run the task that writes it again.") from None
     missing = [name for name in required if name not in file.schema_arrow.names]
     version = (file.schema_arrow.metadata or {}).get(_VERSION_KEY, SCHEMA_VERSION.encode()).decode()

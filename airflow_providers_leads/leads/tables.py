@@ -53,8 +53,8 @@ class ParquetTableWriter:
     """Streams rows to a Parquet file whose columns are all that any row has.
 
     The rows are spooled to a local file first, because a Parquet file needs its columns before its first row and a
-    later row may bring a new one. Whole numbers, numbers and booleans keep their type where every row agrees; texts stay;
-    everything else becomes JSON text.
+    later row may bring a new one. Whole numbers, numbers and booleans keep their type where every row agrees; texts
+    stay; everything else becomes JSON text.
 
     :param uri: where to
     """

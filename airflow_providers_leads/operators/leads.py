@@ -434,7 +434,10 @@ def _file_uri(output: Any, stem: str, conn_id: str, context: Context) -> str:
 def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
-    return [value] if isinstance(value, (str, Mapping)) else list(value)
+    if isinstance(value, (str, Mapping)):
+        return [value]
+    # The results of a mapped task are a lazy sequence, which fetches a slice in one call and item by item otherwise.
+    return list(value[:]) if isinstance(value, Sequence) else list(value)
 
 
 def _uri_in(item: Any, key: str) -> str:
