@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow_providers_leads.operators.endpoint import EndpointOperator
+from airflow_providers_leads.operators.endpoint import BATCH, ROWS, EndpointOperator
 
 Ids = Sequence[str | int]
 Names = Sequence[str] | str
@@ -16,7 +16,7 @@ class HubSpotOperator(EndpointOperator):
 
     hook: ClassVar[str] = "airflow_providers_leads.hooks.hubspot.HubSpotHook"
     conn_parameter: ClassVar[str] = "hubspot_conn_id"
-    ui_color: ClassVar[str] = "#ffe8df"
+    ui_color = "#ffe8df"
 
     hubspot_conn_id: str = "hubspot_default"
 
@@ -37,12 +37,12 @@ class HubSpotListContactsOperator(HubSpotOperator):
     """
 
     method = "list_contacts"
+    hands_over = ROWS
     properties: Names | None = None
     properties_with_history: Names | None = None
     associations: Names | None = None
     archived: bool = False
     page_size: int | None = None
-    output: str | None = None
 
 
 class HubSpotGetContactOperator(HubSpotOperator):
@@ -62,13 +62,13 @@ class HubSpotGetContactOperator(HubSpotOperator):
     """
 
     method = "get_contact"
+    hands_over = ROWS
     contact_id: str
     id_property: str | None = None
     properties: Names | None = None
     properties_with_history: Names | None = None
     associations: Names | None = None
     archived: bool = False
-    output: str | None = None
 
 
 class HubSpotCreateContactOperator(HubSpotOperator):
@@ -179,12 +179,12 @@ class HubSpotSearchContactsOperator(HubSpotOperator):
     """
 
     method = "search_contacts"
+    hands_over = ROWS
     filter_groups: Sequence[Mapping[str, Any]] | None = None
     sorts: Sequence[Any] | None = None
     properties: Names | None = None
     query: str | None = None
     page_size: int | None = None
-    output: str | None = None
 
 
 class HubSpotReadContactsOperator(HubSpotOperator):
@@ -203,14 +203,12 @@ class HubSpotReadContactsOperator(HubSpotOperator):
     """
 
     method = "batch_read_contacts"
+    hands_over = BATCH
     ids: Ids
     id_property: str | None = None
     properties: Names | None = None
     properties_with_history: Names | None = None
     archived: bool = False
-    output: str | None = None
-    on_failure: str = "fail"
-    max_failed: float = 0
 
 
 class HubSpotCreateContactsOperator(HubSpotOperator):
@@ -225,10 +223,8 @@ class HubSpotCreateContactsOperator(HubSpotOperator):
     """
 
     method = "batch_create_contacts"
+    hands_over = BATCH
     inputs: Sequence[Mapping[str, Any]]
-    output: str | None = None
-    on_failure: str = "fail"
-    max_failed: float = 0
 
 
 class HubSpotUpdateContactsOperator(HubSpotOperator):
@@ -244,11 +240,9 @@ class HubSpotUpdateContactsOperator(HubSpotOperator):
     """
 
     method = "batch_update_contacts"
+    hands_over = BATCH
     inputs: Sequence[Mapping[str, Any]]
     id_property: str | None = None
-    output: str | None = None
-    on_failure: str = "fail"
-    max_failed: float = 0
 
 
 class HubSpotUpsertContactsOperator(HubSpotOperator):
@@ -264,11 +258,9 @@ class HubSpotUpsertContactsOperator(HubSpotOperator):
     """
 
     method = "batch_upsert_contacts"
+    hands_over = BATCH
     inputs: Sequence[Mapping[str, Any]]
     id_property: str = "email"
-    output: str | None = None
-    on_failure: str = "fail"
-    max_failed: float = 0
 
 
 class HubSpotArchiveContactsOperator(HubSpotOperator):
@@ -283,10 +275,8 @@ class HubSpotArchiveContactsOperator(HubSpotOperator):
     """
 
     method = "batch_archive_contacts"
+    hands_over = BATCH
     ids: Ids
-    output: str | None = None
-    on_failure: str = "fail"
-    max_failed: float = 0
 
 
 class HubSpotAssociateContactOperator(HubSpotOperator):
@@ -340,9 +330,9 @@ class HubSpotListAssociationsOperator(HubSpotOperator):
     """
 
     method = "list_associations"
+    hands_over = ROWS
     contact_id: str
     to_object_type: str
-    output: str | None = None
 
 
 class HubSpotListAssociationLabelsOperator(HubSpotOperator):
@@ -356,8 +346,8 @@ class HubSpotListAssociationLabelsOperator(HubSpotOperator):
     """
 
     method = "list_association_labels"
+    hands_over = ROWS
     to_object_type: str
-    output: str | None = None
 
 
 class HubSpotPinActivityOperator(HubSpotOperator):
@@ -389,9 +379,9 @@ class HubSpotListPropertiesOperator(HubSpotOperator):
     """
 
     method = "list_properties"
+    hands_over = ROWS
     archived: bool = False
     data_sensitivity: str | None = None
-    output: str | None = None
 
 
 class HubSpotGetPropertyOperator(HubSpotOperator):
@@ -447,9 +437,9 @@ class HubSpotListOwnersOperator(HubSpotOperator):
     """
 
     method = "list_owners"
+    hands_over = ROWS
     email: str | None = None
     archived: bool = False
-    output: str | None = None
 
 
 class HubSpotGetOwnerOperator(HubSpotOperator):

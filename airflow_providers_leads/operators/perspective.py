@@ -1,11 +1,11 @@
-"""Perspective funnels: an operator per endpoint of :class:`~airflow_providers_leads.hooks.perspective.PerspectiveHook`."""
+"""Perspective: an operator per endpoint of :class:`~airflow_providers_leads.hooks.perspective.PerspectiveHook`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from airflow_providers_leads.operators.endpoint import EndpointOperator
+from airflow_providers_leads.operators.endpoint import BATCH, ROWS, EndpointOperator
 
 
 class PerspectiveOperator(EndpointOperator):
@@ -13,7 +13,7 @@ class PerspectiveOperator(EndpointOperator):
 
     hook: ClassVar[str] = "airflow_providers_leads.hooks.perspective.PerspectiveHook"
     conn_parameter: ClassVar[str] = "perspective_conn_id"
-    ui_color: ClassVar[str] = "#e8e4ff"
+    ui_color = "#e8e4ff"
 
     perspective_conn_id: str = "perspective_default"
 
@@ -28,7 +28,7 @@ class PerspectiveListWorkspacesOperator(PerspectiveOperator):
     """
 
     method = "list_workspaces"
-    output: str | None = None
+    hands_over = ROWS
 
 
 class PerspectiveListContactsOperator(PerspectiveOperator):
@@ -47,12 +47,12 @@ class PerspectiveListContactsOperator(PerspectiveOperator):
     """
 
     method = "list_contacts"
+    hands_over = ROWS
     funnel_id: str
     sort_field: str = "ps_converted_at"
     sort_order: str = "desc"
     page_size: int = 100
     page: int = 0
-    output: str | None = None
 
 
 class PerspectiveGetContactOperator(PerspectiveOperator):
@@ -68,9 +68,9 @@ class PerspectiveGetContactOperator(PerspectiveOperator):
     """
 
     method = "get_contact"
+    hands_over = ROWS
     funnel_id: str
     contact_id: str
-    output: str | None = None
 
 
 class PerspectiveCreateContactOperator(PerspectiveOperator):
@@ -151,14 +151,12 @@ class PerspectiveUpdateContactOperator(PerspectiveOperator):
     """
 
     method = "update_contact"
+    hands_over = BATCH
     funnel_id: str
     contact_id: str
     values: Mapping[str, Any]
     skip_automation_trigger: bool = True
     allow_custom: bool = False
-    output: str | None = None
-    on_failure: str = "fail"
-    max_failed: float = 0
 
 
 class PerspectiveGetKpiOperator(PerspectiveOperator):
@@ -178,13 +176,13 @@ class PerspectiveGetKpiOperator(PerspectiveOperator):
     """
 
     method = "get_kpi"
+    hands_over = ROWS
     funnel_id: str
     subtype: str
     start: Any
     end: Any
     offset: int | str = 0
     empty_on_not_found: bool = False
-    output: str | None = None
 
 
 class PerspectiveGetChartOperator(PerspectiveOperator):
@@ -204,6 +202,7 @@ class PerspectiveGetChartOperator(PerspectiveOperator):
     """
 
     method = "get_chart"
+    hands_over = ROWS
     funnel_id: str
     subtype: str
     start: Any
@@ -211,7 +210,6 @@ class PerspectiveGetChartOperator(PerspectiveOperator):
     offset: int | str = 0
     ab_test: str | None = None
     empty_on_not_found: bool = False
-    output: str | None = None
 
 
 class PerspectiveGetInsightOperator(PerspectiveOperator):
@@ -230,10 +228,10 @@ class PerspectiveGetInsightOperator(PerspectiveOperator):
     """
 
     method = "get_insight"
+    hands_over = ROWS
     funnel_id: str
     insight_id: str
     start: Any
     end: Any
     offset: int | str = 0
     empty_on_not_found: bool = False
-    output: str | None = None

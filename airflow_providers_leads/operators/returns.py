@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from airflow.providers.common.compat.sdk import AirflowException, Context
+from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_providers_leads.operators.base import given, storage_path
 
@@ -62,7 +62,6 @@ def hand_over(
     result: Any,
     *,
     label: str,
-    context: Context,
     log: Any,
     output: Any = None,
     on_failure: str = "fail",
@@ -75,7 +74,6 @@ def hand_over(
 
     :param result: what the hook method returned
     :param label: the connection and the method, for messages
-    :param context: the task's context
     :param log: the task's logger
     :param output: URI of a ``.parquet``, ``.jsonl`` or ``.jsonl.gz`` file
     :param on_failure: for batches: ``fail`` or ``report``
