@@ -63,6 +63,13 @@ for _name in ("urllib3.connectionpool", "urllib3.connection"):
     logging.getLogger(_name).addFilter(_AddressFilter())
 
 
+class _Session(requests.Session):
+    """Leaves redirects alone: told not to follow one, requests still reads its whole body and trips over its target."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A success answer: ``status``, case-insensitive ``headers`` and the decoded JSON ``body`` (``None``: empty)."""
@@ -103,7 +110,7 @@ class HttpClient:
     rng: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers["User-Agent"] = self.user_agent
         self._session.headers["Accept"] = "application/json"
         adapter = HTTPAdapter(pool_maxsize=32, max_retries=0)

@@ -1,0 +1,202 @@
+"""What callers pass in, checked and put into HubSpot's words before any request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from airflow_providers_leads.hooks.arguments import boolean, instant, one_of, whole
+from airflow_providers_leads.hooks.base import require
+
+Names = str | Iterable[str] | None
+"""Property or object type names: an iterable, or one comma-separated string."""
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_CATEGORIES: Final = frozenset({"HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED", "WORK"})
+# What each search operator needs besides the property.
+_OPERATORS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("EQ", "NEQ", "GT", "GTE", "LT", "LTE", "CONTAINS_TOKEN", "NOT_CONTAINS_TOKEN"), ("value",)),
+    **dict.fromkeys(("IN", "NOT_IN"), ("values",)),
+    **dict.fromkeys(("HAS_PROPERTY", "NOT_HAS_PROPERTY"), ()),
+    "BETWEEN": ("value", "highValue"),
+}
+
+
+def names(argument: str, value: Names) -> list[str] | None:
+    """Return names without doubles, ``None`` when none are asked for.
+
+    :raises ValueError: for an empty or non-text name
+    """
+    if value is None:
+        return None
+    found = [n.strip() if isinstance(n, str) else n for n in (value.split(",") if isinstance(value, str) else value)]
+    if not all(isinstance(n, str) and n for n in found):
+        raise ValueError(f"{argument} must hold non-empty names")
+    return list(dict.fromkeys(found)) or None
+
+
+def joined(value: list[str] | None) -> str | None:
+    """Return names in the comma-separated form of a query: repeating the parameter bloats the URL."""
+    return ",".join(value) if value else None
+
+
+def rows_per_page(value: int | None, most: int) -> int:
+    """Return rows per request, the most allowed unless told.
+
+    :raises ValueError: when it is out of range
+    """
+    return most if value is None else whole("page_size", value, 1, most)
+
+
+def archived_param(value: bool) -> str | None:
+    """Return whether archived records are meant in the form of a query; false is HubSpot's default and left out.
+
+    :raises ValueError: when it is no boolean
+    """
+    return "true" if boolean("archived", value) else None
+
+
+def record_id(argument: str, value: object, id_property: str | None = None) -> str:
+    """Return a record's id, or the value that ``id_property`` finds it by, as text.
+
+    :raises ValueError: when it is empty, or an address where a record id belongs
+    """
+    require(argument, value)
+    found = str(value).strip()
+    if id_property is None and "@" in found:
+        raise ValueError(f"{argument} must be a record id; to address a contact by email pass id_property='email'")
+    return found.lower() if id_property == "email" else found
+
+
+def property_value(argument: str, value: object) -> str:
+    """Return a property value in HubSpot's form: everything is text, ``""`` clears.
+
+    :raises ValueError: for a naive datetime or a value that no property can hold
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float, Decimal)):
+        return str(value)
+    if isinstance(value, datetime):
+        return str(milliseconds(argument, value))
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (list, tuple, set, frozenset)):
+        parts = [property_value(argument, part) for part in value]
+        return ";".join(sorted(parts) if isinstance(value, (set, frozenset)) else parts)
+    raise ValueError(f"{argument} must be text, a number, a boolean, a date or a list of these")
+
+
+def property_values(argument: str, properties: Mapping[str, Any]) -> dict[str, str]:
+    """Return properties in HubSpot's form; ``None`` values are left out, as null clears nothing there.
+
+    :raises ValueError: when nothing is left, or a value can't be sent
+    """
+    if not isinstance(properties, Mapping):
+        raise ValueError(f"{argument} must be a mapping of property names to values")
+    sent = {str(k): property_value(f"{argument}[{k!r}]", v) for k, v in properties.items() if v is not None}
+    require(argument, list(sent))
+    return sent
+
+
+def milliseconds(argument: str, value: datetime | str) -> int:
+    """Return a time as epoch milliseconds, which is how HubSpot is asked.
+
+    :raises ValueError: for a time without time zone, or text that is no time
+    """
+    return (instant(argument, value) - _EPOCH) // timedelta(milliseconds=1)
+
+
+def association_types(argument: str, types: Iterable[int | str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return association types in HubSpot's form.
+
+    :param types: type ids defined by HubSpot (279: company, 3 and 4: deal …), or mappings with
+        ``associationCategory`` and ``associationTypeId``
+    :raises ValueError: for an unknown category or a type id that is no number
+    """
+    found = []
+    for entry in types:
+        given = entry if isinstance(entry, Mapping) else {"associationTypeId": entry}
+        category, type_id = given.get("associationCategory", "HUBSPOT_DEFINED"), given.get("associationTypeId")
+        if category not in _CATEGORIES or not str(type_id).isdigit():
+            known = ", ".join(sorted(_CATEGORIES))
+            raise ValueError(f"{argument} needs a numeric associationTypeId, and as associationCategory one of {known}")
+        found.append({"associationCategory": category, "associationTypeId": int(str(type_id))})
+    require(argument, found)
+    return found
+
+
+def association_inputs(argument: str, given: Iterable[Mapping[str, Any] | tuple[Any, Any]]) -> list[dict[str, Any]]:
+    """Return the associations of a new contact in HubSpot's form.
+
+    :param given: ``(to_id, type_id)`` pairs, or mappings such as ``{"to": {"id": 5}, "types": [{…}]}``
+    :raises ValueError: for any other form
+    """
+    found = []
+    for entry in given:
+        if isinstance(entry, Mapping):
+            to, types = entry.get("to"), entry.get("types")
+            target = to.get("id") if isinstance(to, Mapping) else None
+        elif isinstance(entry, (tuple, list)) and len(entry) == 2:
+            target, types = entry[0], [entry[1]]
+        else:
+            target = types = None
+        if target in (None, "") or not isinstance(types, Sequence) or isinstance(types, str):
+            raise ValueError(f"{argument} must hold (to_id, type_id) pairs or mappings with 'to' and 'types'")
+        found.append({"to": {"id": str(target)}, "types": association_types(argument, types)})
+    return found
+
+
+def _filter(argument: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    operator = str(given.get("operator", "")).upper()
+    if operator not in _OPERATORS or not given.get("propertyName"):
+        raise ValueError(f"{argument} needs propertyName and an operator out of {', '.join(sorted(_OPERATORS))}")
+    if missing := [name for name in _OPERATORS[operator] if given.get(name) in (None, [], ())]:
+        raise ValueError(f"{argument}: operator {operator} needs {missing[0]}")
+    sent: dict[str, Any] = {"propertyName": given["propertyName"], "operator": operator}
+    for name in _OPERATORS[operator]:
+        several = given[name] if name == "values" else [given[name]]
+        if isinstance(several, str) or not isinstance(several, Iterable):
+            raise ValueError(f"{argument}: values must be a list")
+        found = [property_value(argument, value) for value in several]
+        sent[name] = found if name == "values" else found[0]
+    return sent
+
+
+def filter_inputs(groups: Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """Return search filters in HubSpot's form; datetimes become epoch milliseconds.
+
+    :param groups: OR-ed, each ``{"filters": [{"propertyName", "operator", "value" | "values" | "highValue"}]}``, AND-ed
+    :raises ValueError: for an unknown operator, or a value that it lacks
+    """
+    found = []
+    for index, group in enumerate(groups or ()):
+        filters = group.get("filters") if isinstance(group, Mapping) else None
+        if not isinstance(filters, Sequence) or isinstance(filters, str) or not filters:
+            raise ValueError(f"filter_groups[{index}] must be a mapping with a non-empty list 'filters'")
+        found.append({"filters": [_filter(f"filter_groups[{index}]", f) for f in filters]})
+    return found
+
+
+def sort_input(sorts: Iterable[Mapping[str, Any] | str] | None) -> dict[str, str] | None:
+    """Return the one sort that HubSpot's search takes, ``None`` when none is asked for.
+
+    :param sorts: ``{"propertyName", "direction"}``, or a property name, descending with a leading ``-``
+    :raises ValueError: for more than one, or an unknown direction
+    """
+    given = [sorts] if isinstance(sorts, (str, Mapping)) else list(sorts or ())
+    if len(given) > 1:
+        raise ValueError("sorts: HubSpot sorts a search by one property only")
+    if not given:
+        return None
+    entry = given[0]
+    if isinstance(entry, str):
+        direction = "DESCENDING" if entry.startswith("-") else "ASCENDING"
+        entry = {"propertyName": entry.removeprefix("-"), "direction": direction}
+    name, direction = str(entry.get("propertyName") or ""), str(entry.get("direction") or "ASCENDING").upper()
+    require("sorts: propertyName", name)
+    return {"propertyName": name, "direction": one_of("sorts: direction", direction, ("ASCENDING", "DESCENDING"))}

@@ -1,0 +1,156 @@
+"""Arguments as users and templates give them, checked before any request."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import pendulum
+
+from airflow_providers_leads.leads.identity import email_key
+from airflow_providers_leads.leads.schema import flag
+
+T = TypeVar("T")
+
+_INTEGER = re.compile(r"[+-]?\d+")
+_MINUTES_PER_DAY = 24 * 60
+
+
+def instant(name: str, value: datetime | str) -> datetime:
+    """Return a point in time in UTC.
+
+    :param name: of the argument, for the message
+    :param value: an aware datetime, or ISO 8601 text with an offset or ``Z``
+    :raises ValueError: for anything else; a time without an offset would mean another moment on another machine
+    """
+    parsed: Any = value
+    if isinstance(value, str):
+        try:
+            parsed = datetime.fromisoformat(value.strip())
+        except ValueError:
+            parsed = None
+    if not isinstance(parsed, datetime):
+        raise ValueError(f"{name} must be a datetime or ISO 8601 text such as 2025-01-01T00:00:00Z")
+    if parsed.utcoffset() is None:
+        raise ValueError(f"{name} has no time zone: add an offset or Z, as in 2025-01-01T00:00:00Z")
+    return parsed.astimezone(UTC)
+
+
+def maybe_instant(name: str, value: datetime | str | None) -> datetime | None:
+    """Return a point in time in UTC, ``None`` for ``None``; otherwise as :func:`instant`."""
+    return None if value is None else instant(name, value)
+
+
+def window(start_name: str, start: datetime | str, end_name: str, end: datetime | str) -> tuple[datetime, datetime]:
+    """Return two points in time in UTC, the first strictly before the second.
+
+    :raises ValueError: naming the argument that is no time, or both when they are not in order
+    """
+    first, last = instant(start_name, start), instant(end_name, end)
+    if wire_time(first) >= wire_time(last):
+        raise ValueError(f"{start_name} must be before {end_name}")
+    return first, last
+
+
+def wire_time(value: datetime) -> str:
+    """Return a UTC time as ``2025-01-01T00:00:00.000Z``, the form in which Perspective and PersistIQ are asked."""
+    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def offset_minutes(name: str, value: int | str, at: datetime) -> int:
+    """Return an offset from UTC in minutes, east positive.
+
+    :param name: of the argument, for the message
+    :param value: minutes, or a time zone such as ``Europe/Berlin``
+    :param at: the moment at which the zone's offset counts
+    :raises ValueError: when it is neither
+    """
+    if isinstance(value, str) and not _INTEGER.fullmatch(value.strip()):
+        try:
+            zone = pendulum.timezone(value.strip())
+        except (ValueError, KeyError, OSError):
+            raise ValueError(f"{name} must be minutes from UTC or a time zone such as Europe/Berlin") from None
+        offset = at.astimezone(zone).utcoffset()
+        return int(offset.total_seconds() // 60) if offset is not None else 0
+    return whole(name, value, -_MINUTES_PER_DAY, _MINUTES_PER_DAY)
+
+
+def whole(name: str, value: int | str, least: int, most: int | None = None) -> int:
+    """Return a whole number within bounds; templates give numbers as text.
+
+    :raises ValueError: naming the argument and the bounds
+    """
+    number = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value.strip()) else value
+    if (
+        isinstance(number, bool)
+        or not isinstance(number, int)
+        or number < least
+        or (most is not None and number > most)
+    ):
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be a whole number {bounds}")
+    return number
+
+
+def one_of(name: str, value: T, allowed: Collection[T]) -> T:
+    """Return a value that is among the allowed ones.
+
+    :raises ValueError: naming the argument and the allowed values
+    """
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}")
+    return value
+
+
+def boolean(name: str, value: object) -> bool:
+    """Return a boolean; templates give it as text.
+
+    :raises ValueError: for anything that is neither true nor false, ``None`` too
+    """
+    answer = flag(value) if isinstance(value, (bool, str)) else None
+    if answer is None:
+        raise ValueError(f"{name} must be true or false")
+    return answer
+
+
+def addresses(name: str, value: Iterable[str]) -> dict[str, str]:
+    """Return email key → address as given, each person once; what is no address is left out.
+
+    :raises ValueError: when a single text is given where a list belongs
+    """
+    if isinstance(value, (str, bytes)):
+        raise ValueError(f"{name} must be a list of addresses, not one text")
+    found: dict[str, str] = {}
+    for address in value:
+        if key := email_key(address):
+            found.setdefault(key, address)
+    return found
+
+
+def id_list(name: str, value: Iterable[object] | str | None) -> list[str] | None:
+    """Return ids, each once and in order; ``None`` when none are given.
+
+    :param name: of the argument, for the message
+    :param value: a list, or as a form field or template gives it: JSON text or ids separated by commas
+    :raises ValueError: when an id is empty, or the list itself: it must not silently mean "all"
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, str):
+        try:
+            decoded = json.loads(value)
+        except ValueError:
+            decoded = value.split(",")
+        if decoded is None:
+            return None
+        # "64e5" is JSON for a number, but an id here.
+        value = decoded if isinstance(decoded, list) else [decoded if isinstance(decoded, str) else value]
+    if not isinstance(value, Iterable):
+        raise ValueError(f"{name} must be a list of ids")
+    ids = list(dict.fromkeys("" if item is None else str(item).strip() for item in value))
+    if not ids or "" in ids:
+        raise ValueError(f"{name} must be a list of ids, none of them empty")
+    return ids

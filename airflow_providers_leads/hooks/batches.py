@@ -1,0 +1,121 @@
+"""Calls with any number of inputs, sent in chunks: each input ends in one place, and a bad one sinks no other."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from airflow_providers_leads.hooks.base import RECORD_ERRORS, chunked
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsPermissionError
+from airflow_providers_leads.leads.outcomes import BatchResult, Failed, merge_batches
+
+Chunk = list[tuple[int, Any]]
+"""Inputs with their positions in the whole call."""
+
+NOT_ATTEMPTED = "NOT_ATTEMPTED"
+UNACCOUNTED = "UNACCOUNTED"
+# Refused one by one, this many inputs without a single success mean that the call itself is at fault, not an input.
+_LONE_REFUSALS = 3
+
+
+def failed_input(index: int, item: Any, error: LeadsApiError) -> Failed:
+    """Return the failure of an input whose request ended in an error."""
+    return Failed(
+        index=index,
+        input=item,
+        category=error.category or type(error).__name__,
+        reason=error.words or str(error),
+        request_id=error.request_id,
+        existing_id=error.existing_id,
+        ambiguous=error.ambiguous,
+    )
+
+
+def run_chunks(
+    inputs: Sequence[Any],
+    size: int,
+    send: Callable[[Chunk], BatchResult],
+    key: Callable[[Any], str | None] = lambda item: None,
+) -> tuple[BatchResult, LeadsApiError | None]:
+    """Send inputs in chunks and return what became of each, with the error that ended the work early, if one did.
+
+    A chunk that is refused as a whole took no effect, so its halves are sent by themselves until the bad input stands
+    alone. An error that would meet every further request ends the work: the rest is ``NOT_ATTEMPTED``.
+
+    :param inputs: all inputs of the call
+    :param size: most inputs per request
+    :param send: sends one chunk, returns its result, or raises when the request failed as a whole
+    :param key: inputs of the same key never share a request, and are sent in their order; ``None`` is no key
+    """
+    waiting: deque[Chunk] = deque(c for wave in _waves(inputs, key) for c in chunked(wave, size))
+    parts: list[BatchResult] = []
+    doubtful: list[tuple[Chunk, LeadsApiError]] = []
+    successes = refusals = 0
+    stopped: LeadsApiError | None = None
+    while waiting and not stopped:
+        chunk = waiting.popleft()
+        try:
+            part = send(chunk)
+        except RECORD_ERRORS as error:
+            if len(chunk) > 1 and not error.ambiguous:
+                if successes or refusals < _LONE_REFUSALS:
+                    waiting.extendleft(_halves(chunk)[::-1])
+                else:
+                    doubtful.append((chunk, error))
+                continue
+            refusals += 1
+            part = _all_failed(chunk, error)
+        except LeadsApiError as error:
+            stopped = error
+            part = _all_failed(chunk, error)
+        parts.append(part)
+        if part.succeeded and not successes:
+            # The call as such is good after all.
+            waiting.extend(half for held, _ in doubtful for half in _halves(held))
+            doubtful.clear()
+        successes += len(part.succeeded)
+    parts += [_all_failed(chunk, error) for chunk, error in doubtful]
+    parts += [_not_attempted(chunk, stopped) for chunk in waiting if stopped]
+    return merge_batches(parts), stopped
+
+
+def run_batch(inputs: Sequence[Any], size: int, send: Callable[[Chunk], BatchResult]) -> BatchResult:
+    """Send inputs in chunks and return what became of each; parameters as for :func:`run_chunks`.
+
+    :raises LeadsAuthError, LeadsPermissionError: when nothing went through at all and the key is the reason
+    """
+    result, error = run_chunks(inputs, size, send)
+    if isinstance(error, (LeadsAuthError, LeadsPermissionError)) and not result.succeeded:
+        raise error
+    return result
+
+
+def _waves(inputs: Sequence[Any], key: Callable[[Any], str | None]) -> Iterator[Chunk]:
+    waves: list[Chunk] = [[]]
+    met: Counter[str] = Counter()
+    for index, item in enumerate(inputs):
+        name = key(item)
+        turn = 0 if name is None else met[name]
+        if name is not None:
+            met[name] += 1
+        if turn == len(waves):
+            waves.append([])
+        waves[turn].append((index, item))
+    yield from waves
+
+
+def _halves(chunk: Chunk) -> list[Chunk]:
+    middle = (len(chunk) + 1) // 2
+    return [chunk[:middle], chunk[middle:]]
+
+
+def _all_failed(chunk: Chunk, error: LeadsApiError) -> BatchResult:
+    return BatchResult(failed=[failed_input(index, item, error) for index, item in chunk])
+
+
+def _not_attempted(chunk: Chunk, error: LeadsApiError) -> BatchResult:
+    reason = f"not sent, because an earlier request failed: {error}"
+    return BatchResult(
+        failed=[Failed(index=index, input=item, category=NOT_ATTEMPTED, reason=reason) for index, item in chunk]
+    )
