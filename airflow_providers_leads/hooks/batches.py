@@ -64,7 +64,6 @@ def run_chunks(
                 else:
                     doubtful.append((chunk, error))
                 continue
-            refusals += 1
             part = _all_failed(chunk, error)
         except LeadsApiError as error:
             stopped = error
@@ -75,6 +74,7 @@ def run_chunks(
             waiting.extend(half for held, _ in doubtful for half in _halves(held))
             doubtful.clear()
         successes += len(part.succeeded)
+        refusals += len(chunk) == 1 and not part.succeeded
     parts += [_all_failed(chunk, error) for chunk, error in doubtful]
     parts += [_not_attempted(chunk, stopped) for chunk in waiting if stopped]
     return merge_batches(parts), stopped

@@ -138,22 +138,27 @@ class _SeenIds:
     pages: deque[frozenset[str]] = field(default_factory=lambda: deque(maxlen=20))
 
     def fresh(self, rows: list[Row]) -> list[Row]:
-        page: dict[str, Row] = {}
+        met: set[str] = set()
         kept = []
         for row in rows:
             identity = row.get("id")
             if identity is None:
                 kept.append(row)
-            elif str(identity) not in page and not any(str(identity) in seen for seen in self.pages):
-                page[str(identity)] = row
+                continue
+            if not self._known(str(identity)) and str(identity) not in met:
                 kept.append(row)
+            met.add(str(identity))
         if any(row.get("id") is None for row in kept):
             # Rows without an id can't be told apart, but a whole page that comes again can.
             whole = f"page {hash(repr(rows))}"
-            kept = [] if any(whole in seen for seen in self.pages) else kept
-            page[whole] = {}
-        self.pages.append(frozenset(page))
+            kept = [] if self._known(whole) else kept
+            met.add(whole)
+        if met:
+            self.pages.append(frozenset(met))
         return kept
+
+    def _known(self, identity: str) -> bool:
+        return any(identity in page for page in self.pages)
 
 
 def iter_pages(
