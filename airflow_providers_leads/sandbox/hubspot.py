@@ -76,6 +76,8 @@ ROWS: tuple[Row, ...] = (
     (PROPERTIES, "PATCH", "/{name}", account.update_property, True, WRITE_SCHEMA),
     (PROPERTIES, "DELETE", "/{name}", account.archive_property, True, WRITE_SCHEMA),
     (OWNER_ROOTS, "GET", "", account.list_owners, False, OWNERS),
+    # HubSpot's Python client ends this path, and no other one here, with a slash.
+    (OWNER_ROOTS, "GET", "/", account.list_owners, False, OWNERS),
     (OWNER_ROOTS, "GET", "/{id}", account.get_owner, False, OWNERS),
     (("/account-info/v3",), "GET", "/details", account.details, False, frozenset()),
     (("/account-info/v3",), "GET", "/api-usage/daily/private-apps", account.daily_usage, False, frozenset()),

@@ -12,6 +12,7 @@ from starlette.datastructures import QueryParams
 
 from .clock import iso_utc
 from .config import HUBSPOT_SCOPES, SandboxConfig
+from .hubspot_contacts import flag
 from .hubspot_errors import PORTAL_ID, bad_request, failure
 from .hubspot_properties import MAX_UNIQUE, definition_problem, make_property
 from .hubspot_store import HubSpotStore
@@ -155,7 +156,7 @@ def list_owners(store: HubSpotStore, call: Call) -> Reply:
     limit, after = call.query.get("limit", "100"), call.query.get("after", "0")
     if not limit.isdecimal() or not 1 <= int(limit) <= MAX_OWNERS_PAGE or not after.isdecimal():
         raise bad_request(f"limit must be between 1 and {MAX_OWNERS_PAGE} and after a cursor")
-    archived, email = call.query.get("archived") == "true", call.query.get("email")
+    archived, email = flag(call, "archived"), call.query.get("email")
     owners = [o for o in store.owners if o["archived"] is archived and email in (None, o["email"])]
     rest = [owner for owner in owners if int(owner["id"]) >= int(after)]
     page, rest = rest[: int(limit)], rest[int(limit) :]
@@ -168,7 +169,7 @@ def get_owner(store: HubSpotStore, call: Call) -> Reply:
     key = call.query.get("idProperty", "id")
     if key not in ("id", "userId"):
         raise bad_request(f"Invalid idProperty {key}")
-    archived = call.query.get("archived") == "true"
+    archived = flag(call, "archived")
     field = "userIdIncludingInactive" if key == "userId" else "id"
     for owner in store.owners:
         if str(owner[field]) == call.params["id"] and owner["archived"] is archived:
@@ -184,19 +185,24 @@ def list_properties(store: HubSpotStore, call: Call) -> Reply:
     sensitivity = call.query.get("dataSensitivity", "non_sensitive")
     if sensitivity not in ("non_sensitive", "sensitive", "highly_sensitive"):
         raise bad_request(f"Invalid dataSensitivity {sensitivity}")
-    source = store.archived_properties if call.query.get("archived") == "true" else store.properties
+    source = _definitions(store, flag(call, "archived"))
     return Reply({"results": [p for p in source.values() if p["dataSensitivity"] == sensitivity]})
 
 
-def _property(store: HubSpotStore, name: str) -> dict[str, Any]:
-    if name not in store.properties:
+def _definitions(store: HubSpotStore, archived: bool) -> dict[str, dict[str, Any]]:
+    return store.archived_properties if archived else store.properties
+
+
+def _property(store: HubSpotStore, name: str, *, archived: bool = False) -> dict[str, Any]:
+    source = _definitions(store, archived)
+    if name not in source:
         raise failure(404, f"Property {name} does not exist", "OBJECT_NOT_FOUND")
-    return store.properties[name]
+    return source[name]
 
 
 def get_property(store: HubSpotStore, call: Call) -> Reply:
     """Read one definition."""
-    return Reply(_property(store, call.params["name"]))
+    return Reply(_property(store, call.params["name"], archived=flag(call, "archived")))
 
 
 def create_property(store: HubSpotStore, call: Call) -> Reply:
@@ -238,18 +244,23 @@ def _retire(store: HubSpotStore, name: str) -> None:
     known = _property(store, name)
     if known["hubspotDefined"]:
         raise bad_request(f"Property {name} is defined by HubSpot and cannot be archived")
-    store.archived_properties[name] = store.properties.pop(name) | {"archived": True}
+    store.archived_properties[name] = store.properties.pop(name) | {
+        "archived": True,
+        "archivedAt": iso_utc(store.clock.now()),
+    }
 
 
 def batch_properties(store: HubSpotStore, call: Call) -> Reply:
     """Read, create or archive definitions in one call."""
-    inputs = call.json_object().get("inputs")
+    body = call.json_object()
+    inputs = body.get("inputs")
     if not isinstance(inputs, list) or not 1 <= len(inputs) <= 100:
         raise bad_request("inputs must hold 1 to 100 items")
     now = iso_utc(store.clock.now())
     match call.path.rpartition("/")[2]:
         case "read":
-            results = [store.properties[i["name"]] for i in inputs if i.get("name") in store.properties]
+            source = _definitions(store, body.get("archived") is True)
+            results = [source[i["name"]] for i in inputs if i.get("name") in source]
             status = 200
         case "create":
             results, status = [_define(store, given) for given in inputs], 201
@@ -272,10 +283,10 @@ def create_group(store: HubSpotStore, call: Call) -> Reply:
         raise bad_request("name and label are required")
     if given["name"] in store.groups:
         raise failure(409, f"A group named '{given['name']}' already exists.", "CONFLICT")
-    store.groups[given["name"]] = group = make_group(given["name"], given["label"])
+    store.groups[given["name"]] = group = make_group(given["name"], given["label"], given.get("displayOrder", -1))
     return Reply(group, 201)
 
 
-def make_group(name: str, label: str) -> dict[str, Any]:
+def make_group(name: str, label: str, order: int = -1) -> dict[str, Any]:
     """Return a group definition."""
-    return {"name": name, "label": label, "displayOrder": -1, "archived": False}
+    return {"name": name, "label": label, "displayOrder": order, "archived": False}

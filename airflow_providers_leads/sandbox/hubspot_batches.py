@@ -13,7 +13,7 @@ from typing import Any
 
 from .clock import iso_utc
 from .hubspot_associations import inline_links
-from .hubspot_contacts import rendered_write
+from .hubspot_contacts import flag, rendered_write
 from .hubspot_errors import bad_request, conflict
 from .hubspot_store import Change, HubSpotStore
 from .shell import ApiError, Call, Reply
@@ -107,12 +107,12 @@ def entry(error: ApiError, item: Input) -> dict[str, Any]:
     trace = item.get("objectWriteTraceId")
     body = {key: value for key, value in error.body.items() if key != "correlationId"}
     context = body.get("context", {}) | ({"objectWriteTraceId": [trace]} if trace else {})
-    return body | {"context": context, "links": {}}
+    return {"errors": []} | body | {"context": context, "links": {}}
 
 
 def batch_read(store: HubSpotStore, call: Call) -> Reply:
     """Read contacts by id or unique property; all unknown ids share one error."""
-    archived = call.query.get("archived") == "true"
+    archived = flag(call, "archived")
     body, inputs = read_inputs(call)
     history = body.get("propertiesWithHistory") or ()
     if history and len(inputs) > MAX_WITH_HISTORY:
@@ -146,6 +146,7 @@ def not_found(ids: list[str]) -> dict[str, Any]:
         "message": NOT_FOUND,
         "context": {"ids": ids},
         "links": {},
+        "errors": [],
     }
 
 

@@ -1,4 +1,4 @@
-"""HubSpot contacts one by one: https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide."""
+"""HubSpot contacts one by one: https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ LOWEST_CURSOR = 100_000
 """List cursors are record ids and search cursors are offsets; no id is this small, no offset this large."""
 
 
-def _flag(call: Call, name: str) -> bool:
+def flag(call: Call, name: str) -> bool:
+    """Read a yes or no of the query; HubSpot's Python client spells them `True` and `False`."""
     value = call.query.get(name, "false").lower()
     if value not in ("true", "false"):
         raise bad_request(f"Invalid value for {name}: {value}")
@@ -42,7 +43,7 @@ def list_contacts(store: HubSpotStore, call: Call) -> Reply:
     after = call.query.get("after")
     if after is not None and not (after.isdecimal() and int(after) >= LOWEST_CURSOR):
         raise bad_request(f"Cannot deserialize value of type `ObjectCursor` from String {after!r}")
-    ids = store.archived if _flag(call, "archived") else store.live
+    ids = store.archived if flag(call, "archived") else store.live
     start = bisect_left(ids, int(after)) if after else 0
     end = start + int(limit)
     body: dict[str, Any] = {"results": [_rendered(store, call, store.contacts[n]) for n in ids[start:end]]}
@@ -55,7 +56,7 @@ def list_contacts(store: HubSpotStore, call: Call) -> Reply:
 
 def get_contact(store: HubSpotStore, call: Call) -> Reply:
     """Read one contact by id or by a unique property."""
-    return Reply(_rendered(store, call, _named(store, call, archived=_flag(call, "archived"))))
+    return Reply(_rendered(store, call, _named(store, call, archived=flag(call, "archived"))))
 
 
 def _named(store: HubSpotStore, call: Call, *, archived: bool = False) -> Contact:

@@ -106,7 +106,8 @@ def make_test(store: HubSpotStore, given: dict[str, Any]) -> Test:
         return _linked(store, object_type(name.partition(".")[2]), operator, given)
     prop = store.properties.get(name)
     if prop is None:
-        raise bad_request(f"Property {name} does not exist", errors=[{"code": "PROPERTY_DOESNT_EXIST"}])
+        message = f"Property {name} does not exist"
+        raise bad_request(message, errors=[{"message": message, "code": "PROPERTY_DOESNT_EXIST"}])
     read = reader(prop)
     if operator in PRESENCE:
         wanted = operator == "HAS_PROPERTY"
