@@ -125,7 +125,8 @@ def moment(value: object) -> datetime | None:
         if parsed is None:
             return None
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, TypeError):
+        # TypeError: Pendulum trips over texts such as "0:".
         return None
 
 

@@ -91,10 +91,14 @@ class ParquetTableWriter:
 
         schema = pa.schema([pa.field(name, _arrow_type(kinds)) for name, kinds in self._kinds.items()])
         part = part_of(self.path)
-        with part.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for rows in self._spooled():
-                columns = [pa.array([_cell(r.get(f.name), f.type) for r in rows], type=f.type) for f in schema]
-                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+        try:
+            with part.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+                for rows in self._spooled():
+                    columns = [pa.array([_cell(r.get(f.name), f.type) for r in rows], type=f.type) for f in schema]
+                    writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+        except BaseException:
+            part.unlink()
+            raise
         move_into_place(part, self.path)
 
     def _spooled(self) -> Iterator[list[dict[str, Any]]]:

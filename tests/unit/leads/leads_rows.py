@@ -1,0 +1,45 @@
+"""Rows and files that the tests of the domain start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from airflow_providers_leads.leads.identity import email_key
+from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
+from airflow_providers_leads.leads.policy import MergePolicy
+from airflow_providers_leads.leads.schema import Lead
+from airflow_providers_leads.leads.staging import as_path, write_rows
+
+JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
+JUNE = datetime(2026, 6, 1, 12, 30, 15, 123456, tzinfo=UTC)
+
+
+def lead(
+    source_id: str = "1", email: str | None = "ann@example.org", *, source: str = "hubspot", **fields: Any
+) -> Lead:
+    """Return a lead whose key follows from its address, as the hooks make them."""
+    fields = {"source_scope": "", "email_key": email_key(email), **fields}
+    return Lead(source=source, source_id=source_id, email=email, **fields)
+
+
+def table(uri: Any) -> list[dict[str, Any]]:
+    """Return a Parquet file's rows as dicts."""
+    with as_path(uri).open("rb") as file:
+        rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+    return rows
+
+
+def merged(
+    folder: Any, *files: Iterable[Lead], policy: MergePolicy | None = None
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, int]]:
+    """Merge the rows of several files; return the rows per output and the counts."""
+    inputs = [f"{folder}/input{number}.parquet" for number in range(len(files))]
+    for uri, rows in zip(inputs, files, strict=True):
+        write_rows(uri, Lead, rows)
+    outputs = {name: f"{folder}/{name}.parquet" for name in OUTPUTS}
+    counts = merge_files(inputs, outputs, policy=policy)
+    return {name: table(uri) for name, uri in outputs.items()}, counts

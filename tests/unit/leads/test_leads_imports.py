@@ -1,0 +1,65 @@
+"""What may import what: the domain and the HTTP layer stand alone, and parsing a DAG stays cheap."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import airflow_providers_leads
+
+PACKAGE = Path(airflow_providers_leads.__file__).parent
+MODULES = {
+    layer: [f"airflow_providers_leads.{layer}.{path.stem}" for path in sorted((PACKAGE / layer).glob("[a-z]*.py"))]
+    for layer in ("leads", "http")
+}
+FORBIDDEN = {
+    "leads": ("airflow", "requests", *(f"airflow_providers_leads.{layer}" for layer in ("http", "hooks", "operators"))),
+    "http": ("airflow", *(f"airflow_providers_leads.{layer}" for layer in ("leads", "hooks", "operators"))),
+}
+LAYERS = pytest.mark.parametrize("layer", ["leads", "http"])
+
+
+def loaded_by(modules: list[str]) -> set[str]:
+    """Return what a fresh interpreter has loaded after importing the modules."""
+    code = f"import {', '.join(modules)}, json, sys; print(json.dumps(list(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+def within(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def imported_names(file: Path) -> Iterator[str]:
+    """Yield every absolute import of a file, those inside functions too, which sys.modules doesn't show."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file.name}: a relative import"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+@LAYERS
+def test_a_layer_that_stands_alone_loads_nothing_above_it(layer: str) -> None:
+    loaded = loaded_by(MODULES[layer])
+    assert set(MODULES[layer]) <= loaded
+    assert sorted(module for module in loaded if within(module, FORBIDDEN[layer])) == []
+
+
+@LAYERS
+def test_a_layer_that_stands_alone_names_nothing_above_it(layer: str) -> None:
+    named = {name: file.name for file in (PACKAGE / layer).glob("*.py") for name in imported_names(file)}
+    assert {name: file for name, file in named.items() if within(name, FORBIDDEN[layer])} == {}
+
+
+def test_importing_the_pipeline_operators_loads_no_heavy_library() -> None:
+    loaded = loaded_by(["airflow_providers_leads.operators.leads"])
+    assert "airflow_providers_leads.operators.leads" in loaded
+    assert {"duckdb", "pyarrow", "ibis", "requests"} & loaded == set()
