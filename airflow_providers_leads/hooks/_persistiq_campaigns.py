@@ -86,7 +86,12 @@ class PersistIQCampaigns(PersistIQAccount):
         )
 
     def add_leads_to_campaign(
-        self, campaign_id: str, lead_ids: Sequence[str], mailbox_id: str | None = None
+        self,
+        campaign_id: str,
+        lead_ids: Sequence[str] | None = None,
+        mailbox_id: str | None = None,
+        *,
+        lead_id: str | None = None,
     ) -> BatchResult:
         """Add any number of leads to a campaign, a hundred per request, and return what became of each.
 
@@ -94,17 +99,21 @@ class PersistIQCampaigns(PersistIQAccount):
         whole call can be repeated.
 
         :param campaign_id: the campaign
-        :param lead_ids: ids of the leads
+        :param lead_ids: ids of the leads; either this or ``lead_id``
         :param mailbox_id: mailbox to send from; default that of the campaign's owner
+        :param lead_id: id of the only lead
         :returns: ``id`` is the lead's place in the campaign, ``input`` the lead id
         :raises LeadsAuthError, LeadsPermissionError: when nothing was added and the key is the reason
 
         https://apidocs.persistiq.com/#campaigns
         """
         require("campaign_id", campaign_id)
+        if (lead_ids is None) == (lead_id is None):
+            raise ValueError("give either lead_ids or lead_id")
+        lead_ids = [lead_id] if lead_id is not None else lead_ids
         if isinstance(lead_ids, (str, bytes)):
             raise ValueError("lead_ids must be a list of ids, not one text")
-        inputs = list(lead_ids)
+        inputs = list(lead_ids or ())
         if not all(isinstance(lead_id, str) and lead_id.strip() for lead_id in inputs):
             raise ValueError("lead_ids must hold ids, none of them empty")
         more = {"mailbox_id": mailbox_id} if given("mailbox_id", mailbox_id) else {}

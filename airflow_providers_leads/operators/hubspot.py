@@ -24,7 +24,7 @@ class HubSpotOperator(EndpointOperator):
 class HubSpotListContactsOperator(HubSpotOperator):
     """Read all contacts.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/basic/get-contacts
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param properties: names to read, a list or comma-separated; default HubSpot's few
     :param properties_with_history: names to read with their earlier values
@@ -48,7 +48,7 @@ class HubSpotListContactsOperator(HubSpotOperator):
 class HubSpotGetContactOperator(HubSpotOperator):
     """Read one contact.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/basic/get-contact
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param contact_id: record id, or the value of ``id_property``
     :param id_property: ``email`` or another unique property; default the record id
@@ -77,7 +77,7 @@ class HubSpotCreateContactOperator(HubSpotOperator):
     A task that is retried after its contact was made meets a conflict; to repeat safely use
     :class:`HubSpotUpsertContactsOperator`.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/basic/create-contact
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param properties: property → value; at least one of ``email``, ``firstname``, ``lastname``. Together with an
         association, ``hs_pinned_engagement_id`` pins the activity in the same request
@@ -95,7 +95,7 @@ class HubSpotCreateContactOperator(HubSpotOperator):
 class HubSpotUpdateContactOperator(HubSpotOperator):
     """Change properties of one contact; those not named stay.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/basic/update-contact
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param contact_id: record id, or the value of ``id_property``
     :param properties: property → value; an empty text clears
@@ -118,7 +118,7 @@ class HubSpotUpdateContactOperator(HubSpotOperator):
 class HubSpotArchiveContactOperator(HubSpotOperator):
     """Move one contact to the recycling bin, from where it can be restored for 90 days.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/basic/delete-contact
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param contact_id: record id
     :return: false when there was nothing to archive
@@ -132,7 +132,7 @@ class HubSpotArchiveContactOperator(HubSpotOperator):
 class HubSpotGdprDeleteContactOperator(HubSpotOperator):
     """Delete one contact and all its content for good; an unknown address is put on HubSpot's blocklist.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/gdpr/delete-contact
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param contact_id: record id; either this or ``email``
     :param email: address
@@ -148,7 +148,7 @@ class HubSpotGdprDeleteContactOperator(HubSpotOperator):
 class HubSpotMergeContactsOperator(HubSpotOperator):
     """Merge a contact into another; there is no way back.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/basic/merge-contacts
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param primary_id: record id of the contact that survives
     :param merged_id: record id of the contact that goes into it
@@ -167,7 +167,7 @@ class HubSpotSearchContactsOperator(HubSpotOperator):
 
     The search index lags behind writes by seconds: don't read your own writes through it.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/search/search-contacts
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param filter_groups: HubSpot's filter groups: groups are alternatives, filters within one all apply
     :param sorts: at most one sort, ``{"propertyName": …, "direction": …}``; with one, more than 10,000 hits are refused
@@ -190,7 +190,7 @@ class HubSpotSearchContactsOperator(HubSpotOperator):
 class HubSpotReadContactsOperator(HubSpotOperator):
     """Read many contacts by id, address or another unique property, in hundreds (fifties with history).
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/batch/get-contacts
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param ids: record ids, or values of ``id_property``; any number
     :param id_property: ``email`` or another unique property; default the record id
@@ -214,7 +214,7 @@ class HubSpotReadContactsOperator(HubSpotOperator):
 class HubSpotCreateContactsOperator(HubSpotOperator):
     """Create many contacts, in hundreds; a refused one doesn't hold up the others.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/batch/create-contacts
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/batch/create-contacts
 
     :param inputs: ``{"properties": {…}, "associations": […]}`` each; any number
     :return: counts and reasons; each input's fate is in ``output``
@@ -230,7 +230,7 @@ class HubSpotCreateContactsOperator(HubSpotOperator):
 class HubSpotUpdateContactsOperator(HubSpotOperator):
     """Change many contacts by record id, in hundreds; those properties that aren't named stay.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/batch/update-contacts
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/batch/update-contacts
 
     :param inputs: ``{"id": …, "properties": {…}}`` each; any number
     :param id_property: a custom unique property that ``id`` holds; HubSpot refuses ``email`` here
@@ -248,7 +248,7 @@ class HubSpotUpdateContactsOperator(HubSpotOperator):
 class HubSpotUpsertContactsOperator(HubSpotOperator):
     """Create or change many contacts by address, in hundreds; safe to repeat.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/batch/upsert-contacts
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/batch/upsert-contacts
 
     :param inputs: ``{"id": address, "properties": {…}}`` each; any number
     :param id_property: ``email`` (default) or a custom unique property that ``id`` holds
@@ -266,7 +266,7 @@ class HubSpotUpsertContactsOperator(HubSpotOperator):
 class HubSpotArchiveContactsOperator(HubSpotOperator):
     """Move many contacts to the recycling bin, in hundreds.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/batch/delete-contacts
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param ids: record ids; any number
     :return: counts and reasons; each input's fate is in ``output``
@@ -282,7 +282,7 @@ class HubSpotArchiveContactsOperator(HubSpotOperator):
 class HubSpotAssociateContactOperator(HubSpotOperator):
     """Associate a contact with another record; repeating it changes nothing.
 
-    https://developers.hubspot.com/docs/api-reference/crm-associations-v4/basic/create-association
+    https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
 
     :param contact_id: record id
     :param to_object_type: such as ``companies`` or ``notes``
@@ -303,7 +303,7 @@ class HubSpotAssociateContactOperator(HubSpotOperator):
 class HubSpotRemoveAssociationOperator(HubSpotOperator):
     """Remove every association between a contact and another record.
 
-    https://developers.hubspot.com/docs/api-reference/crm-associations-v4/basic/delete-association
+    https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
 
     :param contact_id: record id
     :param to_object_type: such as ``companies``
@@ -321,7 +321,7 @@ class HubSpotRemoveAssociationOperator(HubSpotOperator):
 class HubSpotListAssociationsOperator(HubSpotOperator):
     """List the records of one type that a contact is associated with.
 
-    https://developers.hubspot.com/docs/api-reference/crm-associations-v4/basic/get-associations
+    https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
 
     :param contact_id: record id
     :param to_object_type: such as ``companies``
@@ -338,7 +338,7 @@ class HubSpotListAssociationsOperator(HubSpotOperator):
 class HubSpotListAssociationLabelsOperator(HubSpotOperator):
     """List the association types between contacts and another object type, with their ids.
 
-    https://developers.hubspot.com/docs/api-reference/crm-associations-v4/labels/get-labels
+    https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
 
     :param to_object_type: such as ``companies``
     :return: ``uri`` and ``rows`` with ``output``, else the labels
@@ -353,7 +353,7 @@ class HubSpotListAssociationLabelsOperator(HubSpotOperator):
 class HubSpotPinActivityOperator(HubSpotOperator):
     """Pin an activity to a contact it is associated with; a contact has one pinned activity.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide#pin-an-activity-on-a-contact-record
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param contact_id: record id
     :param activity_id: id of a note, call, meeting, task or e-mail
@@ -370,7 +370,7 @@ class HubSpotPinActivityOperator(HubSpotOperator):
 class HubSpotListPropertiesOperator(HubSpotOperator):
     """List the definitions of contact properties.
 
-    https://developers.hubspot.com/docs/api-reference/crm-properties-v3/core/get-properties
+    https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
 
     :param archived: true lists archived properties instead; default false
     :param data_sensitivity: ``non_sensitive`` (HubSpot's default), ``sensitive`` or ``highly_sensitive``
@@ -387,7 +387,7 @@ class HubSpotListPropertiesOperator(HubSpotOperator):
 class HubSpotGetPropertyOperator(HubSpotOperator):
     """Read the definition of one contact property.
 
-    https://developers.hubspot.com/docs/api-reference/crm-properties-v3/core/get-property
+    https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
 
     :param name: internal name
     :return: the definition
@@ -402,7 +402,7 @@ class HubSpotGetPropertyOperator(HubSpotOperator):
 class HubSpotCreatePropertyOperator(HubSpotOperator):
     """Create a contact property.
 
-    https://developers.hubspot.com/docs/api-reference/crm-properties-v3/core/create-property
+    https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
 
     :param name: internal name: lower-case letters, digits, underscores; can't be changed later
     :param label: what users see
@@ -428,7 +428,7 @@ class HubSpotCreatePropertyOperator(HubSpotOperator):
 class HubSpotListOwnersOperator(HubSpotOperator):
     """List the owners that contacts can be given to.
 
-    https://developers.hubspot.com/docs/api-reference/crm-owners-v3/get-owners
+    https://developers.hubspot.com/docs/api-reference/latest/crm/owners/guide
 
     :param email: only the owner of this address
     :param archived: true lists archived owners instead; default false
@@ -445,7 +445,7 @@ class HubSpotListOwnersOperator(HubSpotOperator):
 class HubSpotGetOwnerOperator(HubSpotOperator):
     """Read one owner.
 
-    https://developers.hubspot.com/docs/api-reference/crm-owners-v3/get-owner
+    https://developers.hubspot.com/docs/api-reference/latest/crm/owners/guide
 
     :param owner_id: owner id, or user id with ``id_property``
     :param id_property: ``id`` (default) or ``userId``

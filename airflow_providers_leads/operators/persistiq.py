@@ -175,18 +175,20 @@ class PersistIQAddLeadsToCampaignOperator(PersistIQOperator):
     https://apidocs.persistiq.com/#campaigns
 
     :param campaign_id: the campaign
-    :param lead_ids: ids of the leads; any number
+    :param lead_ids: ids of the leads; any number; either this or ``lead_id``
     :param mailbox_id: mailbox to send from; default that of the campaign's owner
+    :param lead_id: id of the only lead
     :return: counts and reasons; each input's fate is in ``output``
     :raises LeadsWriteError: when more inputs failed than tolerated
-    :raises ValueError: for an empty id
+    :raises ValueError: for an empty id, or when both or neither of ``lead_ids`` and ``lead_id`` are given
     """
 
     method = "add_leads_to_campaign"
     hands_over = BATCH
     campaign_id: str
-    lead_ids: Sequence[str]
+    lead_ids: Sequence[str] | None = None
     mailbox_id: str | None = None
+    lead_id: str | None = None
 
 
 class PersistIQRemoveLeadFromCampaignOperator(PersistIQOperator):

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
@@ -26,7 +26,7 @@ class ScriptedHook(LeadsHook):
     conn_type = "hubspot"
     hook_name = "Scripted"
     key_header = "x-key"
-    quotas = {"default": (100, 10.0)}
+    quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 10.0)}
     write_options = frozenset({"colour"})
     create_batch = 2
 
