@@ -108,7 +108,7 @@ def get_provider_info() -> dict[str, Any]:
         ]
         + [{"integration-name": "Leads", "external-doc-url": CRMS[0]["docs"], "tags": ["protocol"]}],
         "hooks": _modules("hooks", by_module),
-        "operators": _modules("operators", {**by_module, "leads": "Leads"}),
+        "operators": _modules("operators", {**by_module, "leads": "Leads", "metrics": "Leads"}),
         "connection-types": [_connection_type(crm) for crm in CRMS],
         "config": {
             "leads": {

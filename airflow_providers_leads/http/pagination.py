@@ -41,7 +41,7 @@ class Pages(Protocol):
 class CursorPages:
     """HubSpot: ``paging.next.after`` names the next page, its absence the end.
 
-    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/basic/get-crm-v3-objects-contacts
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
     :param after: cursor to start at, default the first page
     """
