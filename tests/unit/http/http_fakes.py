@@ -1,0 +1,65 @@
+"""Stand-ins that the tests of the wire share: time that only moves when slept, secrets to plant, a client."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import traceback
+from typing import Any
+
+from airflow_providers_leads.http.auth import OriginAuth
+from airflow_providers_leads.http.client import HttpClient
+
+ORIGIN = "https://api.example.com"
+NOW = 1_800_000_000.0
+KEY = "pat-na1-1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901"
+# Keys as the three vendors hand them out; Perspective's are 64 hex digits.
+KEYS = (KEY, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "a3f5c0d9e8b7462f91d0c3b5a7e6f812")
+EMAIL = "jane.doe@example.org"
+SENTENCE = "Mrs Doe has not paid"
+SECRETS = (*KEYS, EMAIL, "jane.doe%40example.org", "jane.doe", SENTENCE)
+
+
+class FakeClock:
+    """Seconds that pass only by sleeping; every thread can ask for the last time it was told."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+        self.sleeps: list[float] = []
+        self._told = threading.local()
+        self._lock = threading.Lock()
+
+    def __call__(self) -> float:
+        with self._lock:
+            self._told.now = self.now
+            return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0, "time.sleep raises for a negative duration"
+        with self._lock:
+            self.sleeps.append(seconds)
+            # Real time moves on even while nobody sleeps.
+            self.now = math.nextafter(self.now + seconds, math.inf)
+
+    @property
+    def told(self) -> float:
+        return float(self._told.now)
+
+
+def make_client(clock: FakeClock | None = None, *, origin: str = ORIGIN, **options: Any) -> HttpClient:
+    clock = clock or FakeClock()
+    auth = OriginAuth(origin, lambda: {"x-api-key": KEY}, "crm 'test'")
+    defaults: dict[str, Any] = {"auth": auth, "sleep": clock.sleep, "clock": clock, "rng": random.Random(7)}
+    return HttpClient(origin=origin, label="crm 'test'", **(defaults | options))
+
+
+def leaks(error: BaseException, log: str = "") -> list[str]:
+    """Return the planted secrets that an error, all it drags along, or the log gives away."""
+    shown = [
+        str(error), repr(error), repr(error.__cause__), repr(error.__context__),
+        "".join(traceback.format_exception(error)), log,
+    ]  # fmt: skip
+    shown += [repr({k: v for k, v in vars(error).items() if k != "words"})]
+    words = str(getattr(error, "words", ""))
+    return [s for s in SECRETS if any(s in text for text in shown) or (s != SENTENCE and s in words)]

@@ -1,0 +1,279 @@
+"""Lists are read whole, each row once, from where they were left, and to an end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from http_fakes import ORIGIN, make_client
+from hypothesis import given
+from hypothesis import strategies as st
+from requests_mock import Mocker
+
+from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.errors import LeadsServerError
+from airflow_providers_leads.http.pagination import CursorPages, NumberedPages, Pages, ZeroBasedPages, iter_pages
+
+Row = dict[str, Any]
+ENOUGH = 200
+
+
+class Vendor:
+    """Answers from a function of the query, and notes what was asked."""
+
+    def __init__(self, answer: Callable[[dict[str, object]], Any]) -> None:
+        self.answer, self.asked = answer, list[dict[str, object]]()
+
+    def __call__(self, query: dict[str, object], expect: Callable[[Any], bool]) -> Answer:
+        self.asked.append(query)
+        assert len(self.asked) <= ENOUGH, "this would never end"
+        body = self.answer(query)
+        assert expect(body)
+        return Answer(200, {}, body)
+
+
+def hubspot(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
+    def answer(query: dict[str, object]) -> Any:
+        n = int(str(query.get("after", 0)))
+        more = {"paging": {"next": {"after": str(n + 1), "link": "https://evil.example"}}} if n + 1 < len(pages) else {}
+        return {"results": pages[n], **more}
+
+    return answer
+
+
+def perspective(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
+    def answer(query: dict[str, object]) -> Any:
+        n = int(str(query["page"]))
+        return {"data": pages[n], "meta": {"page": n, "hasNext": n + 1 < len(pages)}}
+
+    return answer
+
+
+def persistiq(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
+    def answer(query: dict[str, object]) -> Any:
+        n = int(str(query["page"])) - 1
+        return {"leads": pages[n], "has_more": n + 1 < len(pages), "next_page": "https://evil.example"}
+
+    return answer
+
+
+VENDORS = [
+    pytest.param(hubspot, CursorPages, id="cursor"),
+    pytest.param(perspective, ZeroBasedPages, id="from 0"),
+    pytest.param(persistiq, lambda **state: NumberedPages("leads", **state), id="from 1"),
+]
+
+
+def rows(*ids: object) -> list[Row]:
+    return [{"id": i} for i in ids]
+
+
+def ids(pages: Any) -> list[list[Any]]:
+    return [[row["id"] for row in page] for page in pages]
+
+
+@pytest.mark.parametrize(("vendor", "strategy"), VENDORS)
+@pytest.mark.parametrize(
+    ("pages", "expected"),
+    [
+        pytest.param([rows(1, 2), rows(3, 4), rows(5)], [[1, 2], [3, 4], [5]], id="three pages"),
+        pytest.param([rows(1)], [[1]], id="one page"),
+        pytest.param([[]], [], id="an empty list"),
+        pytest.param([rows(1, 2), rows(2, 3)], [[1, 2], [3]], id="a row that moved to the next page"),
+        pytest.param([rows(1, 2), rows(1, 2), rows(3)], [[1, 2], [3]], id="a page come again"),
+        pytest.param([rows(1, 1, 2)], [[1, 2]], id="twice on a page"),
+        pytest.param([rows(1), rows("1")], [[1]], id="a number and its text are one id"),
+        pytest.param([rows(1), rows(2), rows(1, 2), rows(1, 3)], [[1], [2], [3]], id="rows of pages before the last"),
+        pytest.param([rows(0), rows(False, "")], [[0], [False, ""]], id="ids that look like nothing"),
+        pytest.param([rows(1, 2), rows(2), rows(1)], [[1, 2]], id="stale to the end is no circle"),
+    ],
+)
+def test_each_row_is_yielded_once(
+    vendor: Any, strategy: Any, pages: list[list[Row]], expected: list[list[Any]]
+) -> None:
+    asked = Vendor(vendor(pages))
+    assert ids(iter_pages(asked, strategy())) == expected
+    assert len(asked.asked) == len(pages)
+
+
+@pytest.mark.parametrize(("vendor", "strategy"), VENDORS)
+@given(data=st.data())
+def test_nothing_is_lost_or_doubled(vendor: Any, strategy: Any, data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, 30))
+    size = data.draw(st.integers(1, 7))
+    overlap = data.draw(st.integers(0, size - 1))
+    everything = rows(*range(count))
+    pages = [everything[max(0, at - overlap) : at + size] for at in range(0, count, size)] or [[]]
+    found = [row for page in iter_pages(Vendor(vendor(pages)), strategy()) for row in page]
+    assert found == everything
+
+
+@pytest.mark.parametrize(("vendor", "strategy"), VENDORS)
+@pytest.mark.parametrize("read", [1, 2, 3])
+def test_a_walk_resumes_from_its_state(vendor: Any, strategy: Any, read: int) -> None:
+    answer = vendor([rows(1, 2), rows(3, 4), rows(5, 6), rows(7)])
+    first = strategy()
+    walk = iter_pages(Vendor(answer), first)
+    found = [next(walk) for _ in range(read)]
+    state = json.loads(json.dumps(first.state()))
+    found += iter_pages(Vendor(answer), strategy(**state))
+    assert ids(found) == [[1, 2], [3, 4], [5, 6], [7]]
+
+
+@pytest.mark.parametrize(
+    ("pages", "expected"),
+    [
+        (CursorPages(), {}),
+        (CursorPages("51"), {"after": "51"}),
+        (CursorPages("0"), {"after": "0"}),
+        (ZeroBasedPages(), {"page": 0}),
+        (ZeroBasedPages(3), {"page": 3}),
+        (NumberedPages("leads"), {"page": 1}),
+        (NumberedPages("leads", page=3), {"page": 3}),
+    ],
+)
+def test_the_first_question(pages: Pages, expected: dict[str, object]) -> None:
+    assert pages.params() == expected
+
+
+@pytest.mark.parametrize(
+    ("pages", "body", "more"),
+    [
+        (CursorPages(), {"results": []}, False),
+        (CursorPages(), {"results": [], "paging": None}, False),
+        (CursorPages(), {"results": [], "paging": {}}, False),
+        (CursorPages(), {"results": [], "paging": {"next": None}}, False),
+        (CursorPages(), {"results": [], "paging": {"next": {"after": None}}}, False),
+        (CursorPages(), {"results": [], "paging": {"next": {"link": "https://evil.example"}}}, False),
+        (CursorPages(), {"results": [], "paging": ["next"]}, False),
+        (CursorPages(), {"results": [], "paging": {"next": "51"}}, False),
+        (CursorPages(), {"results": [], "paging": {"next": {"after": 51}}}, True),
+        (ZeroBasedPages(), {"data": rows(1)}, False),
+        (ZeroBasedPages(), {"data": rows(1), "meta": None}, False),
+        (ZeroBasedPages(), {"data": rows(1), "meta": "hasNext"}, False),
+        (ZeroBasedPages(), {"data": rows(1), "meta": {"hasNext": None}}, False),
+        (ZeroBasedPages(), {"data": [], "meta": {"hasNext": True}}, False),
+        (ZeroBasedPages(), {"data": rows(1), "meta": {"hasNext": True}}, True),
+        (NumberedPages("users"), {"users": rows(1)}, False),
+        (NumberedPages("users"), {"users": rows(1), "has_more": None}, False),
+        (NumberedPages("users"), {"users": [], "has_more": True}, False),
+        (NumberedPages("users"), {"users": rows(1), "has_more": False, "next_page": "x"}, False),
+        (NumberedPages("users"), {"users": rows(1), "has_more": True}, True),
+    ],
+)
+def test_where_a_list_ends(pages: Pages, body: Any, more: bool) -> None:
+    assert pages.advance(body) is more
+
+
+@pytest.mark.parametrize(
+    ("pages", "key"), [(CursorPages(), "results"), (ZeroBasedPages(), "data"), (NumberedPages("leads"), "leads")]
+)
+@pytest.mark.parametrize("shape", ["missing", None, {}, "text", 7, [1], [None], [[]], [{"id": 1}, "x"]], ids=repr)
+def test_a_body_without_the_list_is_no_page(pages: Pages, key: str, shape: Any) -> None:
+    body = {"other": []} if shape == "missing" else {key: shape}
+    assert pages.rows(body) is None
+
+
+@pytest.mark.parametrize("body", [None, [], [{"id": 1}], "text", 7])
+@pytest.mark.parametrize("pages", [CursorPages(), ZeroBasedPages(), NumberedPages("leads")])
+def test_a_body_that_is_no_object_is_no_page(pages: Pages, body: Any) -> None:
+    assert pages.rows(body) is None
+
+
+def circle(length: int, row: Callable[[int], list[Row]]) -> Callable[[dict[str, object]], Any]:
+    def answer(query: dict[str, object]) -> Any:
+        n = int(str(query.get("after", 0)))
+        return {"results": row(n), "paging": {"next": {"after": str((n + 1) % length)}}}
+
+    return answer
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 60])
+@pytest.mark.parametrize(
+    "row", [lambda n: rows(n), lambda n: [{"toObjectId": n}], lambda n: []], ids=["id", "no id", "no row"]
+)
+def test_cursors_in_a_circle_are_an_error(length: int, row: Callable[[int], list[Row]]) -> None:
+    found: list[Row] = []
+    with pytest.raises(LeadsServerError, match="reading on would never end"):
+        for page in iter_pages(Vendor(circle(length, row)), CursorPages()):
+            found += page
+    assert [r for r in found if found.count(r) > 1] == []
+
+
+def test_the_same_cursor_twice_is_an_error_and_the_place_is_kept() -> None:
+    pages = CursorPages("51")
+    with pytest.raises(LeadsServerError, match="same cursor twice"):
+        list(iter_pages(Vendor(lambda _: {"results": rows(1), "paging": {"next": {"after": 51}}}), pages))
+    assert pages.state() == {"after": "51"}
+
+
+@pytest.mark.parametrize(
+    ("pages", "body"),
+    [
+        pytest.param(ZeroBasedPages(), {"data": rows(1, 2), "meta": {"hasNext": True}}, id="from 0"),
+        pytest.param(NumberedPages("leads"), {"leads": rows(1, 2), "has_more": True}, id="from 1"),
+        pytest.param(NumberedPages("leads"), {"leads": [{"kind": "a"}, {"kind": "b"}], "has_more": True}, id="no ids"),
+        pytest.param(NumberedPages("leads"), {"leads": rows(None, None), "has_more": True}, id="null ids"),
+        pytest.param(NumberedPages("leads"), {"leads": [*rows(1), {"kind": "a"}], "has_more": True}, id="mixed"),
+    ],
+)
+def test_a_server_that_ignores_the_page_is_left_after_a_few(pages: Pages, body: Any) -> None:
+    vendor = Vendor(lambda _: body)
+    found = []
+    with pytest.raises(LeadsServerError, match="no new row for 3 pages and says there is more"):
+        for page in iter_pages(vendor, pages):
+            found.append(page)
+    assert len(found) == 1
+    assert len(vendor.asked) == 4
+
+
+def test_a_row_that_stands_on_every_page_is_yielded_once() -> None:
+    pages = [rows("pinned", n) for n in range(60)]
+    assert [i for page in ids(iter_pages(Vendor(hubspot(pages)), CursorPages())) for i in page].count("pinned") == 1
+
+
+def test_new_rows_in_between_are_no_circle() -> None:
+    pages = [rows(1), rows(1), rows(1), rows(2), rows(2), rows(1), rows(3)]
+    assert ids(iter_pages(Vendor(hubspot(pages)), CursorPages())) == [[1], [2], [3]]
+
+
+@pytest.mark.parametrize("empty", [1, 10, 49])
+def test_empty_pages_in_between_are_passed_over(empty: int) -> None:
+    pages = [rows(1), *[[]] * empty, rows(2)]
+    assert ids(iter_pages(Vendor(hubspot(pages)), CursorPages())) == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    "page", [lambda n: [], lambda n: rows(0) if n % 2 else []], ids=["empty", "known and empty by turns"]
+)
+def test_empty_pages_for_ever_are_an_error(page: Callable[[int], list[Row]]) -> None:
+    def answer(query: dict[str, object]) -> Any:
+        n = int(str(query.get("after", 0)))
+        return {"results": page(n), "paging": {"next": {"after": n + 1}}}
+
+    with pytest.raises(LeadsServerError, match="no new row for 50 pages"):
+        list(iter_pages(Vendor(answer), CursorPages()))
+
+
+def test_rows_without_an_id_are_all_kept() -> None:
+    pages: list[list[Row]] = [[{"kind": "a"}, {"kind": "a"}], [{"kind": "a"}], [{"kind": "a"}, {"kind": None}]]
+    assert list(iter_pages(Vendor(hubspot(pages)), CursorPages())) == pages
+
+
+def test_pages_are_fetched_as_they_are_read() -> None:
+    vendor = Vendor(hubspot([rows(1), rows(2), rows(3)]))
+    walk = iter_pages(vendor, CursorPages())
+    assert vendor.asked == []
+    next(walk)
+    assert len(vendor.asked) == 1
+
+
+def test_a_page_of_another_form_is_asked_for_again(requests_mock: Mocker) -> None:
+    client = make_client()
+    requests_mock.get(re.compile(ORIGIN), [{"json": {"maintenance": True}}, {"json": {"results": rows(1)}}])
+    walk = iter_pages(lambda query, expect: client.request("GET", "/list", params=query, expect=expect), CursorPages())
+    assert ids(walk) == [[1]]
+    assert requests_mock.call_count == 2

@@ -1,0 +1,132 @@
+"""Quotas are kept in every window, by any number of threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from http_fakes import FakeClock
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_providers_leads.http.rate_limit import RateLimiter, shared_limiter
+
+
+def limiter_on(clock: FakeClock, limit: int, period: float) -> RateLimiter:
+    return RateLimiter(limit, period, clock=clock, sleep=clock.sleep)
+
+
+def fullest_window(departures: list[float], period: float) -> int:
+    times = sorted(departures)
+    return max(sum(start <= t < start + period for t in times) for start in times)
+
+
+@given(
+    limit=st.integers(1, 6),
+    period=st.floats(0.01, 100),
+    gaps=st.lists(st.floats(0, 30), min_size=1, max_size=40),
+    blocks=st.dictionaries(st.integers(0, 39), st.floats(0, 50), max_size=3),
+)
+def test_no_window_ever_holds_more_than_the_limit(
+    limit: int, period: float, gaps: list[float], blocks: dict[int, float]
+) -> None:
+    clock = FakeClock(1000.0)
+    limiter = limiter_on(clock, limit, period)
+    departures, held_until = [], 0.0
+    for n, gap in enumerate(gaps):
+        clock.now += gap
+        if n in blocks:
+            limiter.block(blocks[n])
+            held_until = max(held_until, clock.now + blocks[n])
+        limiter.acquire()
+        assert clock.told >= held_until
+        departures.append(clock.told)
+    assert fullest_window(departures, period) <= limit
+
+
+@pytest.mark.parametrize("threads", [4, 32])
+def test_threads_share_one_window(threads: int) -> None:
+    clock = FakeClock(0.0)
+    limiter = limiter_on(clock, 5, 1.0)
+
+    def depart(_: int) -> float:
+        limiter.acquire()
+        return clock.told
+
+    with ThreadPoolExecutor(threads) as pool:
+        departures = list(pool.map(depart, range(200)))
+    assert fullest_window(departures, 1.0) <= 5
+    assert clock.now >= 39, "200 requests at 5 per second"
+
+
+def test_the_quota_is_used_up_before_anyone_waits(clock: FakeClock) -> None:
+    limiter = limiter_on(clock, 100, 10.0)
+    assert sum(limiter.acquire() for _ in range(100)) == 0
+    waited = limiter.acquire()
+    assert 10.0 <= waited <= 10.2
+    assert waited == pytest.approx(sum(clock.sleeps))
+
+
+def test_a_block_holds_everyone_and_the_longest_wins(clock: FakeClock) -> None:
+    limiter = limiter_on(clock, 100, 10.0)
+    limiter.block(7)
+    limiter.block(3)
+    assert limiter.acquire() == pytest.approx(7)
+    assert limiter.acquire() == 0
+
+
+def test_a_block_set_while_waiting_is_kept_as_well(clock: FakeClock) -> None:
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if len(clock.sleeps) == 1:
+            limiter.block(5)
+
+    limiter = RateLimiter(1, 10.0, clock=clock, sleep=sleep)
+    limiter.acquire()
+    assert limiter.acquire() == pytest.approx(15.1)
+
+
+@pytest.mark.parametrize(
+    ("limit", "period", "waits"),
+    [
+        pytest.param(4, None, [0, 0, 10.1], id="more room opens at once"),
+        pytest.param(1, None, [10.1, 10.1], id="less room waits for the last departure"),
+        pytest.param(2, 20.0, [20.2, 0], id="longer window"),
+        pytest.param(2, 5.0, [5.05, 0], id="shorter window"),
+        pytest.param(0, None, [10.1, 10.1], id="never no room at all"),
+        pytest.param(2, 0.0, [10.1, 0], id="a window of nothing is ignored"),
+    ],
+)
+def test_the_vendors_own_figures_are_taken_over(
+    clock: FakeClock, limit: int, period: float | None, waits: list[float]
+) -> None:
+    limiter = limiter_on(clock, 2, 10.0)
+    limiter.acquire()
+    limiter.acquire()
+    limiter.resize(limit, period)
+    assert [limiter.acquire() for _ in waits] == pytest.approx(waits, abs=0.01)
+
+
+@pytest.mark.parametrize(("limit", "period"), [(0, 1.0), (-1, 1.0), (1, 0.0), (1, -1.0)])
+def test_a_quota_of_nothing_is_refused(limit: int, period: float) -> None:
+    with pytest.raises(ValueError, match="rate_limit must be at least 1"):
+        RateLimiter(limit, period)
+
+
+def test_one_key_at_one_origin_has_one_limiter() -> None:
+    base = ("https://api.example.com", "key-of-this-test", "default", 100, 10.0)
+    shared = shared_limiter(*base)
+    assert shared_limiter(*base) is shared
+    others = [
+        ("https://other.example.com", *base[1:]),
+        (base[0], "another key", *base[2:]),
+        (*base[:2], "search", *base[3:]),
+    ]
+    assert all(shared_limiter(*other) is not shared for other in others)
+    with ThreadPoolExecutor(16) as pool:
+        assert set(map(id, pool.map(lambda _: shared_limiter(*base), range(64)))) == {id(shared)}
+
+
+def test_spellings_of_an_origin_share_a_limiter() -> None:
+    spellings = ["https://api.example.com", "https://API.example.com", "https://api.example.com:443/"]
+    assert len({id(shared_limiter(s, "key-of-spellings", "default", 100, 10.0)) for s in spellings}) == 1
