@@ -298,9 +298,16 @@ def test_connections_are_reused(serve: Callable[..., Server], connect: Callable[
     ],
 )
 def test_no_library_logs_addresses_either(
-    serve: Callable[..., Server], connect: Callable[..., HttpClient], caplog: pytest.LogCaptureFixture, reply: Reply
+    serve: Callable[..., Server],
+    connect: Callable[..., HttpClient],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    reply: Reply,
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    # Airflow's logging configuration silences it when a test before this one has run a DAG; a user's may not.
+    caplog.set_level(logging.DEBUG, logger="urllib3.connectionpool")
+    monkeypatch.setattr(logging.getLogger("urllib3.connectionpool"), "disabled", False)
     client = connect(serve(reply).origin)
     try:
         client.request(
