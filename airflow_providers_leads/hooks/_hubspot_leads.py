@@ -7,7 +7,15 @@ from typing import Any, Final
 
 from airflow_providers_leads.leads.identity import email_key
 from airflow_providers_leads.leads.outcomes import PlanRow
-from airflow_providers_leads.leads.schema import ALIASES_PROPERTY, Lead, flag, leftover, moment, text
+from airflow_providers_leads.leads.schema import (
+    ALIASES_PROPERTY,
+    MERGED_IDS_PROPERTY,
+    Lead,
+    flag,
+    leftover,
+    moment,
+    text,
+)
 
 PROPERTY_OF: Final[Mapping[str, str]] = {
     "first_name": "firstname",
@@ -28,12 +36,13 @@ PROPERTY_OF: Final[Mapping[str, str]] = {
 
 _BOUNCE: Final = "hs_email_hard_bounce_reason_enum"
 _ALIASES: Final = "hs_additional_emails"
+_MERGED: Final = "hs_merged_object_ids"
 _HELD: Final = frozenset(PROPERTY_OF.values()) | {
-    "email", "hs_email_optout", _BOUNCE, _ALIASES, "createdate", "lastmodifieddate", "hs_object_id",
+    "email", "hs_email_optout", _BOUNCE, _ALIASES, _MERGED, "createdate", "lastmodifieddate", "hs_object_id",
 }  # fmt: skip
 LEAD_PROPERTIES: Final[tuple[str, ...]] = (
-    "email", *PROPERTY_OF.values(), "hs_email_optout", _BOUNCE, _ALIASES,
-    "hs_merged_object_ids", "lifecyclestage", "hubspot_owner_id",
+    "email", *PROPERTY_OF.values(), "hs_email_optout", _BOUNCE, _ALIASES, _MERGED,
+    "lifecyclestage", "hubspot_owner_id",
 )  # fmt: skip
 """What is asked for to fill a lead."""
 
@@ -43,7 +52,11 @@ WRITABLE: Final = frozenset(PROPERTY_OF) - {"status"}
 
 def additional_emails(properties: Mapping[str, Any]) -> list[str]:
     """Return the secondary addresses of a contact as HubSpot holds them."""
-    return [part.strip() for part in str(properties.get(_ALIASES) or "").split(";") if part.strip()]
+    return _parts(properties.get(_ALIASES))
+
+
+def _parts(listed: object) -> list[str]:
+    return [part.strip() for part in str(listed or "").split(";") if part.strip()]
 
 
 def lead_from(record: Mapping[str, Any], scope: str) -> Lead:
@@ -56,6 +69,8 @@ def lead_from(record: Mapping[str, Any], scope: str) -> Lead:
     rest = {name: value for name, value in properties.items() if name not in _HELD}
     if properties.get(_ALIASES):
         rest[ALIASES_PROPERTY] = [key for key in map(email_key, additional_emails(properties)) if key]
+    if properties.get(_MERGED):
+        rest[MERGED_IDS_PROPERTY] = _parts(properties[_MERGED])
     if record.get("archived"):
         rest["archived"] = True
     email = text(properties.get("email"))

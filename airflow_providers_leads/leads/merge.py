@@ -1,196 +1,137 @@
-"""Golden records: one row per person, with what was merged, what disagreed and what could not be placed.
-
-One relational expression, written in Ibis: DuckDB runs it in process, other engines can run the same.
-"""
+"""Golden records: one row per person, with what was merged, what disagreed and what could not be placed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
-from airflow_providers_leads.leads.policy import MergePolicy
-from airflow_providers_leads.leads.schema import LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS, arrow_schema
-from airflow_providers_leads.leads.staging import (
-    VERSION_METADATA,
-    as_path,
-    count_rows,
-    is_local,
-    local_name,
-    move_into_place,
-    open_parquet,
-    part_of,
+from airflow_providers_leads.leads import survivorship
+from airflow_providers_leads.leads.components import RECORD, People, sort_by_person
+from airflow_providers_leads.leads.engine import (
+    DEFAULT_ENGINE,
+    blaming,
+    connect,
+    forget,
+    is_duckdb,
+    keep,
+    read_parquet,
+    write,
+    write_partitioned,
 )
+from airflow_providers_leads.leads.policy import MergePolicy
+from airflow_providers_leads.leads.schema import LEAD_COLUMNS, arrow_schema
+from airflow_providers_leads.leads.slices import Pieces, slices
 
 if TYPE_CHECKING:
     import ibis
 
-GOLDEN_SOURCE: Final = "golden"
 OUTPUTS: Final = ("golden", "members", "conflicts", "rejects")
-_IDENTITY: Final = ("source", "source_scope", "source_id")
 
 
-@dataclass(frozen=True, slots=True)
-class MergeTables:
-    """The four results of a merge as Ibis tables.
+def members(placed: ibis.Table) -> ibis.Table:
+    """Return one row per record of a person.
 
-    :param golden: one row per person, in the form of a lead whose source is ``golden``, plus ``member_count``
-    :param members: one row per record that went into a golden row: ``email_key``, the record's identity, ``rank``
-    :param conflicts: one row per person and field with differing values: the winner, the rule, all candidates, best
-        first
-    :param rejects: one row per record without a usable address, with the reason
+    ``email_key`` is the golden row's, ``address`` the record's own; ``rank`` is 0 for the best by the policy;
+    ``duplicate`` tells that a better record of the same source and scope stands before it.
+
+    :param placed: ranked leads
     """
-
-    golden: ibis.Table
-    members: ibis.Table
-    conflicts: ibis.Table
-    rejects: ibis.Table
-
-
-def merge(leads: ibis.Table, policy: MergePolicy) -> MergeTables:
-    """Return the merge of a table of leads as unexecuted expressions.
-
-    :param leads: the rows of all sources, with the columns of :class:`~airflow_providers_leads.leads.schema.Lead`
-    :param policy: decides between differing values
-    """
-    usable = leads.filter(leads.email_key.notnull())
-    ranked = usable.mutate(
-        rank=_row_number(usable, _priority(usable, policy), _newest(usable)),
-        rank_newest=_row_number(usable, _newest(usable), _priority(usable, policy)),
-        member_count=usable.count().over(group_by=usable.email_key),
-    )
-    return MergeTables(
-        golden=_golden(ranked, policy),
-        members=ranked.select("email_key", *_IDENTITY, "rank"),
-        conflicts=_conflicts(ranked.filter(ranked.member_count > 1), policy),
-        rejects=_rejects(leads),
-    )
-
-
-def _priority(leads: ibis.Table, policy: MergePolicy) -> ibis.Value:
     import ibis
 
-    listed = [(leads.source == source, place) for place, source in enumerate(policy.priority)]
-    return ibis.cases(*listed, else_=len(listed)) if listed else ibis.literal(0)
+    records = placed.select(
+        *RECORD, "rank", "updated_at", "person", "member_count",
+        email_key=placed.golden_key, address=placed.email_key,
+    )  # fmt: skip
+    several = records.filter(records.member_count > 1)
+    same = ibis.window(group_by=[several.person, several.source, several.source_scope], order_by=several["rank"])
+    # Only who has several records can have two of one source: the others are not sorted for it.
+    marked = several.mutate(duplicate=ibis.row_number().over(same) > 0)
+    alone = records.filter(records.member_count == 1).mutate(duplicate=False)
+    # By name: the columns that Ibis drops stand in the SQL in another order at each run.
+    return ibis.union(marked, alone).select(*RECORD, "rank", "updated_at", "email_key", "address", "duplicate")
 
 
-def _newest(leads: ibis.Table) -> ibis.Value:
-    return leads.updated_at.desc(nulls_first=False)
-
-
-def _row_number(leads: ibis.Table, *order: ibis.Value) -> ibis.Value:
-    import ibis
-
-    # The record's content comes last: two readings of one record that carry the same time still have an order.
-    ties = [leads[name].asc(nulls_first=False) for name in (*_IDENTITY, "email", *PROFILE_FIELDS, "properties")]
-    return ibis.row_number().over(ibis.window(group_by=leads.email_key, order_by=[*order, *ties]))
-
-
-def _order_for(ranked: ibis.Table, field: str, policy: MergePolicy) -> ibis.Value:
-    rule = policy.rule(field)
-    if rule == "newest":
-        return ranked.rank_newest
-    if rule == "longest":
-        # Length decides, the usual order only between equals: one number holds both.
-        return ranked.rank - ranked[field].length().cast("int64") * (1 << 32)
-    return ranked.rank
-
-
-def _may_set(ranked: ibis.Table, field: str, policy: MergePolicy) -> ibis.Value:
-    present = ranked[field].notnull()
-    barred = policy.barred_sources(field)
-    return present & ~ranked.source.isin(barred) if barred else present
-
-
-def _golden(ranked: ibis.Table, policy: MergePolicy) -> ibis.Table:
-    import ibis
-
-    values = {
-        field: ranked[field].argmin(_order_for(ranked, field, policy), where=_may_set(ranked, field, policy))
-        for field in PROFILE_FIELDS
-    }
-    grouped = ranked.group_by("email_key").aggregate(
-        **values,
-        **{field: ranked[field].any() for field in STICKY_FIELDS},
-        email=ranked.email.argmin(ranked.rank),
-        created_at=ranked.created_at.min(),
-        updated_at=ranked.updated_at.max(),
-        properties=ranked.properties.argmin(ranked.rank, where=ranked.properties.notnull()),
-        member_count=ranked.count(),
-    )
-    golden = grouped.mutate(
-        source=ibis.literal(GOLDEN_SOURCE), source_scope=ibis.literal(""), source_id=grouped.email_key
-    )
-    return golden.select(*LEAD_COLUMNS, "member_count")
-
-
-def _conflicts(ranked: ibis.Table, policy: MergePolicy) -> ibis.Table:
-    import ibis
-
-    parts = []
-    for field in PROFILE_FIELDS:
-        present = ranked.filter(_may_set(ranked, field, policy))
-        order = _order_for(present, field, policy)
-        candidate = ibis.struct(
-            {**{name: present[name] for name in _IDENTITY}, "updated_at": present.updated_at, "value": present[field]}
-        )
-        compared = present.group_by("email_key").aggregate(
-            variants=present[field].nunique(),
-            winner=present[field].argmin(order),
-            winner_source=present.source.argmin(order),
-            winner_scope=present.source_scope.argmin(order),
-            winner_id=present.source_id.argmin(order),
-            candidates=candidate.collect(order_by=order),
-        )
-        parts.append(
-            compared.filter(compared.variants > 1)
-            .mutate(field=ibis.literal(field), rule=ibis.literal(policy.rule(field)))
-            .select("email_key", "field", "winner", "winner_source", "winner_scope", "winner_id", "rule", "candidates")
-        )
-    return ibis.union(*parts)
-
-
-def _rejects(leads: ibis.Table) -> ibis.Table:
-    import ibis
-
-    rejected = leads.filter(leads.email_key.isnull())
-    return rejected.mutate(
-        # An address that gave no key was refused by the syntax check; no address at all is the other case.
-        reason=ibis.cases(
-            (rejected.email.isnull() | (rejected.email.strip() == ""), "no_email"), else_="invalid_email"
-        ),
-    ).select(*_IDENTITY, "email", "phone", "reason")
+def rejects(people: People) -> ibis.Table:
+    """Return one row per record that belongs to nobody: ``no_email``, ``invalid_email`` or ``shared_mailbox``."""
+    return people.rejected.select(*RECORD, "email", "phone", "reason")
 
 
 def merge_files(
-    inputs: Sequence[Any], outputs: Mapping[str, Any], *, policy: MergePolicy | None = None, engine: str = "duckdb://"
+    inputs: Sequence[Any],
+    outputs: Mapping[str, Any],
+    *,
+    policy: MergePolicy | None = None,
+    engine: str = DEFAULT_ENGINE,
+    lineage: bool = True,
+    partitions: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, int]:
     """Merge files of leads into files of golden records, members, conflicts and rejects.
 
     :param inputs: URIs or path objects of Parquet files of leads
-    :param outputs: URI or path object per name in :data:`OUTPUTS`; each appears only when it is complete
-    :param policy: decides between differing values; default :class:`MergePolicy`
-    :param engine: Ibis connection URL, default DuckDB in process
-    :return: rows per output, and ``inputs``
-    :raises StagingError: naming the file that is missing, broken or lacks a column
+    :param outputs: URI or path object per name in :data:`OUTPUTS`; each appears only when it is complete. One that is
+        left out is not computed
+    :param policy: decides who is one person and which value survives; default :class:`MergePolicy`
+    :param engine: see :func:`~airflow_providers_leads.leads.engine.connect`; default DuckDB in process
+    :param lineage: true (default) tells for each golden field which record it came from
+    :param partitions: instead of one file, several per name (``golden``, ``members``), by hash of the address
+    :return: rows per output, ``inputs``, and ``shared_phones`` when phones joined nobody because too many share them
+    :raises StagingError: naming the file that is missing, damaged, or has a wrong or no column
+    :raises MemoryError: when DuckDB's memory limit and the disk did not suffice
+    :raises ValueError: when the engine can't be used
     """
-    if not engine.startswith("duckdb://"):
-        raise ValueError("engine: only duckdb:// is supported")
-    import ibis
-
-    connection = ibis.connect(engine)
-    try:
+    with connect(engine) as connection, blaming(inputs):
         leads = _read_all(connection, inputs)
-        # Four results read it: the inputs are scanned and joined once.
-        staged = connection.create_table("staged_leads", leads, temp=True)
-        tables = merge(staged, policy or MergePolicy())
-        counts = {"inputs": int(connection.execute(staged.count()))}
-        for name in OUTPUTS:
-            counts[name] = _write(connection, getattr(tables, name), outputs[name])
+        chosen = policy or MergePolicy()
+        people = sort_by_person(connection, leads, chosen.identity)
+        counts = {"inputs": int(connection.execute(leads.count()))}
+        targets: dict[str, Any] = {**outputs, **(partitions or {})}
+        with Pieces(connection) as pieces:
+            tables = _of_people(connection, people, chosen, counts["inputs"], leads, targets, pieces, lineage=lineage)
+            for name, target in targets.items():
+                table = rejects(people) if name == "rejects" else tables[name]
+                if name in outputs:
+                    counts[name] = write(connection, table, target)
+                else:
+                    counts[name] = write_partitioned(connection, table, target, "email_key")
+        if people.shared_phones:
+            counts["shared_phones"] = len(people.shared_phones)
         return counts
-    finally:
-        connection.disconnect()
+
+
+def _of_people(
+    connection: Any,
+    people: People,
+    policy: MergePolicy,
+    rows: int,
+    leads: ibis.Table,
+    targets: Mapping[str, Any],
+    pieces: Pieces,
+    *,
+    lineage: bool,
+) -> dict[str, ibis.Table]:
+    """Return the results that concern people, each computed slice by slice where one slice does not hold them all."""
+    results: dict[str, Callable[[ibis.Table], ibis.Table]] = {
+        "golden": lambda placed: survivorship.golden(placed, policy, lineage=lineage, duckdb=is_duckdb(connection)),
+        "members": members,
+        "conflicts": lambda placed: survivorship.conflicts(survivorship.disputed(placed, policy), policy),
+    }
+    asked = [name for name in results if name in targets]
+    records = leads.select(*RECORD)
+    repeated = int(connection.execute(records.distinct().count())) < rows
+    tables: dict[str, ibis.Table] = {}
+    sliced = False
+    for part in slices(connection, people.known, "person", rows):
+        sliced = sliced or part is not people.known
+        placed = survivorship.ranked(part, policy, by_address=people.by_address, repeated=repeated)
+        kept = placed if len(asked) <= 1 else keep(connection, placed)
+        for name in asked:
+            if sliced:
+                pieces.put_aside(name, results[name](kept))
+            else:
+                tables[name] = results[name](kept)
+        if sliced and kept is not placed:
+            forget(connection, kept)
+    return {name: pieces.whole(name) for name in asked} if sliced else tables
 
 
 def _read_all(connection: Any, inputs: Sequence[Any]) -> ibis.Table:
@@ -200,41 +141,3 @@ def _read_all(connection: Any, inputs: Sequence[Any]) -> ibis.Table:
     if not tables:
         return ibis.memtable(arrow_schema().empty_table())
     return ibis.union(*tables) if len(tables) > 1 else tables[0]
-
-
-def read_parquet(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Table:
-    """Return a checked Parquet file as a table of a DuckDB connection.
-
-    :param connection: Ibis connection
-    :param uri: URI or path object
-    :param columns: the columns wanted, all of which must be there
-    :raises StagingError: see :func:`~airflow_providers_leads.leads.staging.open_parquet`
-    """
-    open_parquet(uri, columns).close(force=True)
-    path = as_path(uri)
-    if is_local(path):
-        return connection.read_parquet(local_name(path)).select(*columns)
-    import pyarrow.dataset as ds
-
-    # Read through the path's own filesystem, which holds the credentials.
-    name = f"remote_{uuid4().hex}"
-    connection.con.register(name, ds.dataset(str(path.path), filesystem=path.fs, format="parquet"))
-    return connection.table(name).select(*columns)
-
-
-def _write(connection: Any, table: ibis.Table, uri: Any) -> int:
-    path = as_path(uri)
-    part = part_of(path)
-    if is_local(path):
-        connection.to_parquet(table, local_name(part), compression="zstd", kv_metadata=VERSION_METADATA)
-        move_into_place(part, path)
-    else:
-        import pyarrow.parquet as pq
-
-        batches = connection.to_pyarrow_batches(table)
-        schema = batches.schema.with_metadata(VERSION_METADATA)
-        with part.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-        move_into_place(part, path)
-    return count_rows(path)

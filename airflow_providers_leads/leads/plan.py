@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
 
+from airflow_providers_leads.leads.components import RECORD
+from airflow_providers_leads.leads.engine import connect, read_parquet
 from airflow_providers_leads.leads.identity import domain_of
-from airflow_providers_leads.leads.merge import read_parquet
 from airflow_providers_leads.leads.outcomes import PlanRow
 from airflow_providers_leads.leads.schema import ALIASES_PROPERTY, LEAD_COLUMNS, PROFILE_FIELDS, Lead
-from airflow_providers_leads.leads.staging import structs
+from airflow_providers_leads.leads.staging import StagingError, structs
 
 if TYPE_CHECKING:
     import ibis
@@ -102,7 +103,9 @@ def plan_row(
     )
 
 
-def iter_plan(golden_uri: Any, existing_uri: Any, rules: PlanRules, *, scope: str | None = None) -> Iterator[PlanRow]:
+def iter_plan(
+    golden_uri: Any, existing_uri: Any, rules: PlanRules, *, scope: str | None = None, members_uri: Any = None
+) -> Iterator[PlanRow]:
     """Yield the plan of a file of golden records against a file of what the destination holds, ordered by address.
 
     The order is the same at each call, so the n-th batch of a retried task is the n-th batch of the first try.
@@ -111,44 +114,60 @@ def iter_plan(golden_uri: Any, existing_uri: Any, rules: PlanRules, *, scope: st
     :param existing_uri: full extract of the destination
     :param rules: see :class:`PlanRules`
     :param scope: only records of this scope count as existing (Perspective: the funnel that is written to)
-    :raises StagingError: naming the file that is missing, broken or lacks a column
+    :param members_uri: the members that the golden records were made of: a record that the merge has joined to a person
+        by more than the address is then found again, and not created under the other address
+    :raises StagingError: naming the file that is missing, broken, lacks a column, or holds a person twice
     """
-    import ibis
-
     check_mode(rules.mode)
-    connection = ibis.connect("duckdb://")
-    try:
+    with connect() as connection:
         golden = read_parquet(connection, golden_uri, LEAD_COLUMNS)
+        _check_golden(connection, golden, golden_uri)
         existing = read_parquet(connection, existing_uri, LEAD_COLUMNS)
         if scope is not None:
             existing = existing.filter(existing.source_scope == scope)
         aliases = _aliases(connection, existing)
-        joined = _joined(golden, existing)
-        for batch in connection.to_pyarrow_batches(joined, chunk_size=_CHUNK_ROWS):
+        members = None if members_uri is None else read_parquet(connection, members_uri, (*RECORD, "email_key"))
+        for batch in connection.to_pyarrow_batches(_joined(golden, existing, members), chunk_size=_CHUNK_ROWS):
             held = structs(batch, Lead, rename=lambda name: f"{_EXISTING}{name}")
             counts = batch.column("records").to_pylist()
             for person, record, records in zip(structs(batch, Lead), held, counts, strict=True):
                 known = record if record.source_id is not None else None
-                yield plan_row(person, known, rules, records=records or 0, alias_of=aliases.get(person.email_key or ""))
-    finally:
-        connection.disconnect()
+                alias_of = aliases.get(person.email_key or "")
+                yield plan_row(person, known, rules, records=records or 0, alias_of=alias_of)
 
 
-def _joined(golden: ibis.Table, existing: ibis.Table) -> ibis.Table:
+def _check_golden(connection: Any, golden: ibis.Table, uri: Any) -> None:
+    people = golden.aggregate(rows=golden.count(), people=golden.email_key.nunique())
+    (counted,) = connection.to_pyarrow(people).to_pylist()
+    if counted["rows"] != counted["people"]:
+        raise StagingError(
+            f"{uri} holds {counted['rows']} rows of {counted['people']} people: it is no file of golden records. "
+            "Give the result of LeadsDeduplicateOperator."
+        )
+
+
+def _joined(golden: ibis.Table, existing: ibis.Table, members: ibis.Table | None) -> ibis.Table:
     import ibis
 
-    usable = existing.filter(existing.email_key.notnull())
+    if members is not None:
+        # A record may be read twice, and a person then has it twice; its golden row is the same.
+        belongs = members.group_by(list(RECORD)).aggregate(golden_key=members.email_key.min())
+        existing = existing.left_join(belongs, list(RECORD))
+        existing = existing.mutate(person=ibis.coalesce(existing.golden_key, existing.email_key))
+    else:
+        existing = existing.mutate(person=existing.email_key)
+    usable = existing.filter(existing.person.notnull())
     by_key = ibis.window(
-        group_by=usable.email_key,
+        group_by=usable.person,
         # Among duplicates the same record is chosen in every run, or each run would write to another.
         order_by=[usable.updated_at.desc(nulls_first=False), usable.source_scope, usable.source_id],
     )
-    counted = usable.mutate(
-        place=ibis.row_number().over(by_key), records=usable.count().over(group_by=usable.email_key)
-    )
+    counted = usable.mutate(place=ibis.row_number().over(by_key), records=usable.count().over(group_by=usable.person))
     first = counted.filter(counted.place == 0)
-    renamed = first.select(**{f"{_EXISTING}{name}": first[name] for name in LEAD_COLUMNS}, records=first.records)
-    joined = golden.left_join(renamed, golden.email_key == renamed[f"{_EXISTING}email_key"])
+    renamed = first.select(
+        **{f"{_EXISTING}{name}": first[name] for name in LEAD_COLUMNS}, records=first.records, holder=first.person
+    )
+    joined = golden.left_join(renamed, golden.email_key == renamed.holder)
     return joined.order_by(joined.email_key)
 
 

@@ -68,6 +68,9 @@ PROFILE_FIELDS: Final[tuple[str, ...]] = (
 STICKY_FIELDS: Final = ("opted_out", "bounced")
 """True in any record of a person is true for the person."""
 
+MERGED_IDS_PROPERTY: Final = "merged_ids"
+"""Key within ``properties``: list of the ids of records that the CRM has merged into this one."""
+
 ALIASES_PROPERTY: Final = "email_aliases"
 """Key within ``properties``: list of the other addresses, as email keys, under which the CRM knows this record."""
 

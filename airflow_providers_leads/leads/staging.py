@@ -157,6 +157,35 @@ def write_rows(uri: Any, kind: type[msgspec.Struct], rows: Iterable[msgspec.Stru
     return writer.rows
 
 
+def _kind(arrow_type: pa.DataType) -> str:
+    """Return what a column holds in a word; widths, units and encodings of it don't matter."""
+    import pyarrow as pa
+
+    def is_text(kind: pa.DataType) -> bool:
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+    kinds = {"text": is_text, "truth": pa.types.is_boolean, "time": pa.types.is_timestamp}
+    plain = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+    return next((word for word, fits in kinds.items() if fits(plain)), str(plain))
+
+
+def _problem(file: Any, required: Sequence[str]) -> str | None:
+    """Return what keeps a Parquet file from being used."""
+    held = {field.name: field.type for field in file.schema_arrow}
+    if missing := [name for name in required if name not in held]:
+        return f"has no column '{missing[0]}'. A file of leads has: {', '.join(required)}."
+    version = (file.schema_arrow.metadata or {}).get(_VERSION_KEY, SCHEMA_VERSION.encode()).decode()
+    if version != SCHEMA_VERSION:
+        return (
+            f"is of schema version {version}, this package writes {SCHEMA_VERSION}. "
+            "Run the pipeline from its extract again."
+        )
+    for field in arrow_schema():
+        if field.name in required and _kind(held[field.name]) != _kind(field.type):
+            return f"has the column '{field.name}' as {held[field.name]}; it must be {field.type}."
+    return None
+
+
 def open_parquet(uri: Any, required: Sequence[str] = ()) -> Any:
     """Return a ``pyarrow.parquet.ParquetFile`` whose columns and version were checked.
 
@@ -181,18 +210,27 @@ def open_parquet(uri: Any, required: Sequence[str] = ()) -> Any:
         if source is not None:
             source.close()
         raise StagingError(f"{path} is not a readable Parquet file. Run the task that writes it again.") from None
-    missing = [name for name in required if name not in file.schema_arrow.names]
-    version = (file.schema_arrow.metadata or {}).get(_VERSION_KEY, SCHEMA_VERSION.encode()).decode()
-    if missing or version != SCHEMA_VERSION:
+    if problem := _problem(file, required):
         file.close(force=True)
-    if missing:
-        raise StagingError(f"{path} has no column '{missing[0]}'. A file of leads has: {', '.join(required)}.")
-    if version != SCHEMA_VERSION:
-        raise StagingError(
-            f"{path} is of schema version {version}, this package writes {SCHEMA_VERSION}. "
-            "Run the pipeline from its extract again."
-        )
+        raise StagingError(f"{path} {problem}")
     return file
+
+
+def check_readable(uri: Any) -> None:
+    """Read a Parquet file from its first to its last row.
+
+    :raises StagingError: naming the file when it is damaged
+    """
+    import pyarrow as pa
+
+    file = open_parquet(uri)
+    try:
+        for _ in file.iter_batches():
+            pass
+    except (pa.ArrowException, OSError):
+        raise StagingError(f"{as_path(uri)} is damaged. Run the task that writes it again.") from None
+    finally:
+        file.close(force=True)
 
 
 def count_rows(uri: Any) -> int:

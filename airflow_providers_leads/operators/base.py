@@ -70,6 +70,20 @@ def as_bool(name: str, value: Any) -> bool:
     return found
 
 
+def as_count(name: str, value: Any) -> int:
+    """Return a possibly templated whole number of at least 1.
+
+    :raises ValueError: naming the argument
+    """
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1")
+    return number
+
+
 def resolve_folder(output: Any, context: Context) -> str:
     """Return the URI prefix below which a task writes its files.
 

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_providers_leads.operators.base import (
     LeadsOperator,
     as_bool,
+    as_count,
     file_name,
     given,
     resolve_folder,
@@ -90,14 +91,19 @@ class LeadsDeduplicateOperator(LeadsOperator):
 
     :param inputs: results of :class:`LeadsExtractOperator`, or URIs; one or a list of them
     :param output: URI prefix (a folder); default below ``[leads] staging``
-    :param policy: mapping of :class:`~airflow_providers_leads.leads.policy.MergePolicy`: ``priority``, ``fields``,
-        ``allow``; default: the newest present value wins
-    :param engine: Ibis connection URL of the engine that merges, default DuckDB in process
-    :return: URIs under ``golden``, ``members``, ``conflicts`` and ``rejects``, and their ``rows``
+    :param policy: mapping of :class:`~airflow_providers_leads.leads.policy.MergePolicy`, or the URI of a ``.yaml`` file
+        that holds one; default: the newest present value wins, people are told apart by address alone
+    :param engine: see :func:`~airflow_providers_leads.leads.engine.connect`: ``duckdb://`` (default, in process, 2 GB
+        of memory and then the disk; ``duckdb://?memory_limit=8GB&temp_directory=/mnt/spill``) or ``spark://…``
+    :param lineage: true (default) tells in the golden file for each field which record it came from
+    :param partitions: number of files to split the golden records into, by hash of the address, so that upserts can be
+        mapped over them; default 1
+    :return: URIs under ``golden`` (a list when there are several partitions), ``members``, ``conflicts`` and
+        ``rejects``, and their ``rows``
     :raises ValueError: for an unusable input file or policy, naming it
     """
 
-    template_fields: Sequence[str] = ("inputs", "output_uri", "policy", "engine")
+    template_fields: Sequence[str] = ("inputs", "output_uri", "policy", "engine", "lineage", "partitions")
     ui_color = "#e9f7ec"
 
     def __init__(
@@ -105,8 +111,10 @@ class LeadsDeduplicateOperator(LeadsOperator):
         *,
         inputs: Any,
         output: str | None = None,
-        policy: Mapping[str, Any] | None = None,
+        policy: Mapping[str, Any] | str | None = None,
         engine: str = "duckdb://",
+        lineage: bool | str = True,
+        partitions: int | str = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -114,6 +122,8 @@ class LeadsDeduplicateOperator(LeadsOperator):
         self.output_uri = output
         self.policy = policy
         self.engine = engine
+        self.lineage = lineage
+        self.partitions = partitions
 
     def run(self, context: Context) -> dict[str, Any]:
         """Merge; see the class."""
@@ -121,11 +131,15 @@ class LeadsDeduplicateOperator(LeadsOperator):
         from airflow_providers_leads.leads.policy import policy_from
 
         policy = policy_from(given(self.policy))
+        lineage, parts = as_bool("lineage", self.lineage), as_count("partitions", self.partitions)
         sources = [storage_path(_uri_in(item, "uri")) for item in _as_list(self.inputs)]
         folder = resolve_folder(self.output_uri, context)
-        uris = {name: f"{folder}/{name}.parquet" for name in OUTPUTS}
-        outputs = {name: storage_path(uri) for name, uri in uris.items()}
-        rows = merge_files(sources, outputs, policy=policy, engine=self.engine)
+        uris: dict[str, Any] = {name: f"{folder}/{name}.parquet" for name in OUTPUTS}
+        if parts > 1:
+            uris["golden"] = [f"{folder}/golden.{part:04}.parquet" for part in range(parts)]
+        single = {name: storage_path(uri) for name, uri in uris.items() if isinstance(uri, str)}
+        split = {name: [storage_path(u) for u in uri] for name, uri in uris.items() if not isinstance(uri, str)}
+        rows = merge_files(sources, single, policy=policy, engine=self.engine, lineage=lineage, partitions=split)
         self.log.info(
             "Merged %(inputs)d leads into %(golden)d golden records; %(conflicts)d values disagree, "
             "%(rejects)d leads have no usable address",
@@ -215,7 +229,9 @@ class LeadsPlanOperator(LeadsOperator):
                 yield row
 
         plan = f"{stem}.plan.parquet"
-        rows = iter_plan(golden, storage_path(existing), rules, scope=scope)
+        members = self.golden.get("members") if isinstance(self.golden, Mapping) else None
+        members_uri = storage_path(members) if members else None
+        rows = iter_plan(golden, storage_path(existing), rules, scope=scope, members_uri=members_uri)
         write_rows(storage_path(plan), PlanRow, counted(rows))
         self.log.info(
             "Plan for %s: create %d, update %d, unchanged %d, suppress %d; %d people have duplicates there",
@@ -442,6 +458,8 @@ def _as_list(value: Any) -> list[Any]:
 
 def _uri_in(item: Any, key: str) -> str:
     uri = item.get(key) if isinstance(item, Mapping) else item
+    if isinstance(uri, (list, tuple)):
+        raise ValueError(f"there are {len(uri)} files of {key!r}: map the task over them, one each")
     if not uri or not isinstance(uri, str):
         raise ValueError(f"expected a URI, or a task's result with the key {key!r}")
     return uri

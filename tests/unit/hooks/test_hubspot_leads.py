@@ -55,7 +55,7 @@ def test_every_field_of_a_lead() -> None:
     lead = lead_from(FULL, "conn")
     assert json.loads(lead.properties or "") == {
         "email_aliases": ["old@b.de", "ann@xn--bcher-kva.de"],
-        "hs_merged_object_ids": "1;2",
+        "merged_ids": ["1", "2"],
         "lifecyclestage": "lead",
         "hubspot_owner_id": "9",
         "my_prop": "x",

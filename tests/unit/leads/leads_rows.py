@@ -34,12 +34,16 @@ def table(uri: Any) -> list[dict[str, Any]]:
 
 
 def merged(
-    folder: Any, *files: Iterable[Lead], policy: MergePolicy | None = None
+    folder: Any, *files: Iterable[Lead], policy: MergePolicy | None = None, lineage: bool = False
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, int]]:
     """Merge the rows of several files; return the rows per output and the counts."""
     inputs = [f"{folder}/input{number}.parquet" for number in range(len(files))]
     for uri, rows in zip(inputs, files, strict=True):
         write_rows(uri, Lead, rows)
     outputs = {name: f"{folder}/{name}.parquet" for name in OUTPUTS}
-    counts = merge_files(inputs, outputs, policy=policy)
-    return {name: table(uri) for name, uri in outputs.items()}, counts
+    counts = merge_files(inputs, outputs, policy=policy, lineage=lineage)
+    found = {name: table(uri) for name, uri in outputs.items()}
+    for conflict in found["conflicts"]:
+        # What they were sorted by is said by their order.
+        conflict["candidates"] = [{k: v for k, v in c.items() if k != "place"} for c in conflict["candidates"]]
+    return found, counts

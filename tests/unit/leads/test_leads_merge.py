@@ -61,6 +61,9 @@ CASES: list[Case] = [
     ("properties-of-the-first-that-has-some", "default",
      [{"properties": '{"a":1}', "updated_at": JANUARY}, {"properties": '{"a":2}'}, {"updated_at": JUNE}],
      {"properties": '{"a":1}'}),
+    ("properties-key-by-key", "default",
+     [{"properties": '{"a":1,"b":1}', "updated_at": JANUARY}, {"properties": '{"b":2,"c":2}', "updated_at": JUNE}],
+     {"properties": '{"a":1,"b":2,"c":2}'}),
     ("address-as-the-best-record-has-it", "default",
      [{"email": "WRITTEN@example.org", "updated_at": JUNE}, {"email": "written@example.org"}],
      {"email": "WRITTEN@example.org"}),
@@ -270,7 +273,7 @@ def test_column_order_and_extra_columns_do_not_matter(tmp_path: Path) -> None:
         rows.select(rows.schema.names[::-1]).append_column("score", pa.array([1])), tmp_path / "other.parquet"
     )
     outputs = {name: tmp_path / f"{name}.parquet" for name in OUTPUTS}
-    merge_files([tmp_path / "rows.parquet", tmp_path / "other.parquet"], outputs)
+    merge_files([tmp_path / "rows.parquet", tmp_path / "other.parquet"], outputs, lineage=False)
     (row,) = table(str(outputs["golden"]))
     assert (row["city"], row["email"], row["member_count"]) == ("Bonn", "ann@example.org", 2)
     assert [name for name in row if name not in LEAD_COLUMNS] == ["member_count"]
@@ -308,7 +311,9 @@ def plainly_merged(leads: list[Lead], policy: MergePolicy) -> dict[str, list[dic
         rows = sorted(rows, key=lambda row: (place(row), age(row), content(row)))
         if policy.rule(field) == "newest":
             return sorted(rows, key=lambda row: (age(row), place(row), content(row)))
-        return sorted(rows, key=lambda row: -len(getattr(row, field))) if policy.rule(field) == "longest" else rows
+        said = Counter(getattr(row, field) for row in people[rows[0].email_key or ""]) if rows else Counter()
+        weight = {"longest": len, "most_common": lambda value: said[value]}.get(policy.rule(field), lambda value: 0)
+        return sorted(rows, key=lambda row: -weight(getattr(row, field)))
 
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in OUTPUTS}
     for key, rows in people.items():
@@ -351,8 +356,9 @@ def plainly_merged(leads: list[Lead], policy: MergePolicy) -> dict[str, list[dic
             }
         )
         found["members"] += [
-            {"email_key": key, "rank": rank}
-            | {name: getattr(row, name) for name in ("source", "source_scope", "source_id")}
+            {"email_key": key, "address": key, "rank": rank}
+            | {name: getattr(row, name) for name in ("source", "source_scope", "source_id", "updated_at")}
+            | {"duplicate": any((r.source, r.source_scope) == (row.source, row.source_scope) for r in ranked[:rank])}
             for rank, row in enumerate(ranked)
         ]
     found["rejects"] = [

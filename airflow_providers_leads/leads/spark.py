@@ -1,0 +1,91 @@
+"""Spark as an engine: its session, and its results as Arrow batches, which Ibis would take through pandas."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    import ibis
+
+_FIXED: Final = {"spark.sql.session.timeZone": "UTC", "spark.ui.showConsoleProgress": "false"}
+
+
+@contextmanager
+def open_spark(target: str, settings: dict[str, str]) -> Iterator[Any]:
+    """Open a connection to Spark; a session that was there before is used and left running.
+
+    :param target: ``local[2]``, or host and port of a master
+    :param settings: Spark's own; the time zone is UTC whatever they say
+    :raises ValueError: when ``pyspark`` or Java is missing, or Spark refuses master or settings
+    """
+    try:
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise ValueError("engine: spark:// needs the package pyspark, and Java 17") from None
+    import ibis
+    from py4j.protocol import Py4JError
+
+    local = target.startswith("local")
+    running = SparkSession.getActiveSession()
+    builder = SparkSession.builder.master(target if local else f"spark://{target}").appName("airflow-providers-leads")
+    for name, value in {**settings, **_FIXED}.items():
+        builder = builder.config(name, value)
+    try:
+        session = builder.getOrCreate()
+    except (PySparkException, Py4JError) as error:
+        raise ValueError(
+            f"engine: Spark does not start ({type(error).__name__}); it needs Java 17, and a master such as local[2]"
+        ) from None
+    if local and "PYSPARK_PYTHON" not in os.environ:
+        # Else the first python3 of the machine runs the functions, which lacks what this one has installed.
+        session.sparkContext.pythonExec = sys.executable
+    try:
+        yield ibis.pyspark.connect(session)
+    finally:
+        if running is None:
+            session.stop()
+
+
+def _frame(connection: Any, table: ibis.Table) -> Any:
+    # Registers the functions and tables of this process that the expression uses.
+    connection._run_pre_execute_hooks(table)
+    return connection.raw_sql(connection.compile(table))
+
+
+def keep(connection: Any, table: ibis.Table) -> ibis.Table:
+    """Return a table that Spark computes once, now, and holds in memory or on its disks until the session ends."""
+    name = f"kept_{uuid4().hex}"
+    # Not a cached table: its plan goes on holding the plans of all that it was made of, and where one kept table is
+    # made of another several times, as the rounds of components are, that plan grows until it fills the memory.
+    _frame(connection, table).localCheckpoint(eager=True).createTempView(name)
+    return connection.table(name)
+
+
+def batches(connection: Any, table: ibis.Table) -> Iterator[Any]:
+    """Yield a table as Arrow record batches, holding one of Spark's partitions at a time.
+
+    :param connection: from :func:`open_spark`
+    :param table: the expression
+    """
+    import pyarrow as pa
+
+    packed = _frame(connection, table).mapInArrow(_packed, "batch binary")
+    for row in packed.toLocalIterator():
+        yield from pa.ipc.open_stream(row["batch"])
+
+
+def _packed(batches: Iterator[Any]) -> Iterator[Any]:
+    """Yield one row per batch, the batch itself in Arrow's stream format: rows alone would leave Spark one by one."""
+    import pyarrow as pa
+
+    for batch in batches:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        yield pa.RecordBatch.from_pydict({"batch": [sink.getvalue().to_pybytes()]})

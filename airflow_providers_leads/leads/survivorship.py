@@ -1,0 +1,251 @@
+"""Which value survives: golden records, their lineage and the conflicts, as portable relational expressions.
+
+A *ranked* table has, besides the columns of a lead: ``person`` (who it belongs to), ``golden_key`` (the person's
+address), ``rank`` (0 is best by the policy's order), ``member_count``, and where a rule needs it another order.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_providers_leads.leads.components import RECORD
+from airflow_providers_leads.leads.policy import MergePolicy
+from airflow_providers_leads.leads.properties import properties_udf
+from airflow_providers_leads.leads.schema import LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS
+
+if TYPE_CHECKING:
+    import ibis
+
+GOLDEN_SOURCE: Final = "golden"
+# Above any number of records of one person, so that one number holds "this first, then the usual order".
+_STEP: Final = 1 << 32
+
+
+def ranked(leads: ibis.Table, policy: MergePolicy, *, by_address: bool, repeated: bool) -> ibis.Table:
+    """Return leads with their place among the records of their person.
+
+    :param leads: rows with ``person`` besides the columns of a lead
+    :param policy: gives the order
+    :param by_address: true when ``person`` is ``email_key``
+    :param repeated: true when some record was read twice; its readings are then told apart by content
+    """
+    ties = [leads[name] for name in RECORD] + ([_content(leads)] if repeated else [])
+    extra: dict[str, Any] = {}
+    if any(policy.rule(field) == "newest" for field in PROFILE_FIELDS) and policy.priority:
+        extra["rank_newest"] = _row_number(leads, _newest(leads), _priority(leads, policy), *ties)
+    for field in PROFILE_FIELDS:
+        if policy.rule(field) == "most_common":
+            extra[f"{field}_votes"] = leads[field].count().over(group_by=[leads.person, leads[field]])
+    placed = leads.mutate(
+        rank=_row_number(leads, _priority(leads, policy), _newest(leads), *ties),
+        member_count=leads.count().over(group_by=leads.person),
+        **extra,
+    )
+    if by_address:
+        return placed.mutate(golden_key=placed.person)
+    best = placed.group_by("person").aggregate(
+        golden_key=placed.email_key.argmin(placed["rank"], where=placed.email_key.notnull())
+    )
+    return placed.inner_join(best, "person")
+
+
+def _priority(leads: ibis.Table, policy: MergePolicy) -> Any:
+    import ibis
+
+    listed = [(leads.source == source, place) for place, source in enumerate(policy.priority)]
+    return ibis.cases(*listed, else_=len(listed)) if listed else ibis.literal(0)
+
+
+def _newest(leads: ibis.Table) -> Any:
+    return leads.updated_at.desc(nulls_first=False)
+
+
+def _row_number(leads: ibis.Table, *order: Any) -> Any:
+    import ibis
+
+    return ibis.row_number().over(ibis.window(group_by=leads.person, order_by=list(order)))
+
+
+def _content(leads: ibis.Table) -> Any:
+    """Return a record's content as one text whose order is that of its fields; nothing comes after everything."""
+    first, *others = [leads[name].fill_null("\U0010ffff") for name in ("email", *PROFILE_FIELDS, "properties")]
+    for text in others:
+        first = first + "\x1f" + text
+    return first
+
+
+def order_of(table: ibis.Table, field: str, policy: MergePolicy) -> Any:
+    """Return the number by which the records of a person compete for a field; the least wins."""
+    rule = policy.rule(field)
+    by_time = rule == "newest" and "rank_newest" in table.columns
+    usual = table.rank_newest if by_time else table["rank"]
+    if rule == "longest":
+        return table["rank"] - table[field].length().cast("int64") * _STEP
+    if rule == "most_common":
+        return table["rank"] - table[f"{field}_votes"] * _STEP
+    if group := policy.group_of(field):
+        # A record that has the group's leading field comes before one that has only others of it.
+        return usual + table[group[0]].isnull().cast("int64") * _STEP
+    return usual
+
+
+def may_win(table: ibis.Table, field: str, policy: MergePolicy) -> Any:
+    """Return whether a record may give a person the value of a field, which within a group can be an absent one."""
+    fields = policy.group_of(field) or (field,)
+    present = table[fields[0]].notnull()
+    for other in fields[1:]:
+        present = present | table[other].notnull()
+    barred = policy.barred_sources(field)
+    return present & ~table.source.isin(barred) if barred else present
+
+
+@cache
+def _duckdb_arg_min() -> Any:
+    import ibis
+
+    def arg_min(value: str, order: int, where: bool = True) -> str:
+        raise AssertionError("runs in DuckDB only")
+
+    return ibis.udf.agg.builtin(arg_min)
+
+
+def _least(value: Any, order: Any, where: Any, *, duckdb: bool) -> Any:
+    """Return the value at the least order; ``where`` must leave out absent values."""
+    # Ibis turns argmin into a sorted aggregate on DuckDB, at about twice the price of the function made for it.
+    return _duckdb_arg_min()(value, order, where=where) if duckdb else value.argmin(order, where=where)
+
+
+def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: bool = False) -> ibis.Table:
+    """Return one row per person in the form of a lead, plus ``member_count``.
+
+    :param table: ranked leads
+    :param policy: decides between differing values
+    :param lineage: true adds ``lineage``, which gives for each field the ``rank`` of the member that won, ``None``
+        where the person has no value
+    :param duckdb: true uses a function of DuckDB's that gives the same at half the price
+    """
+    import ibis
+
+    wins = {field: (may_win(table, field, policy), order_of(table, field, policy)) for field in PROFILE_FIELDS}
+    columns: dict[str, Any] = {
+        # Within a group the winner's absent value counts as well.
+        field: table[field].argmin(order, where=may)
+        if policy.group_of(field)
+        else _least(table[field], order, may, duckdb=duckdb)
+        for field, (may, order) in wins.items()
+    }
+    columns |= {field: table[field].any() for field in STICKY_FIELDS}
+    usable = table.email_key.notnull()
+    columns |= {
+        "email": _least(table.email, table["rank"], usable, duckdb=duckdb),
+        "created_at": table.created_at.min(),
+        "updated_at": table.updated_at.max(),
+        "properties": _least(table.properties, table["rank"], table.properties.notnull(), duckdb=duckdb),
+        "member_count": table.count(),
+    }
+    if policy.properties == "merge":
+        told = ibis.struct({"rank": table["rank"], "properties": table.properties})
+        columns["told"] = told.collect(where=table.properties.notnull())
+        columns["differ"] = table.properties.min() != table.properties.max()
+    if lineage:
+        columns |= {f"{field}_from": _winner(table, field, *wins[field], policy) for field in PROFILE_FIELDS}
+    merged = table.group_by("golden_key").aggregate(**columns)
+    fixed = {
+        "source": ibis.literal(GOLDEN_SOURCE),
+        "source_scope": ibis.literal(""),
+        "source_id": merged.golden_key,
+        "email_key": merged.golden_key,
+    }
+    if policy.properties == "merge":
+        texts = merged.told.sort().map(lambda told: told["properties"])
+        # Most people have one set of properties at most: nothing is decoded for them.
+        fixed["properties"] = merged.differ.ifelse(properties_udf()(texts), merged.properties)
+    names = [*LEAD_COLUMNS, "member_count"]
+    if lineage:
+        fixed["lineage"] = ibis.struct({field: merged[f"{field}_from"] for field in PROFILE_FIELDS})
+        names.append("lineage")
+    return merged.mutate(**fixed).select(*names)
+
+
+def _winner(table: ibis.Table, field: str, may: Any, order: Any, policy: MergePolicy) -> Any:
+    rank = table["rank"]
+    if policy.group_of(field):
+        # Of the record that gives the group its values, this one may be absent, and comes from nowhere then.
+        return table[field].notnull().ifelse(rank, None).argmin(order, where=may)
+    # In the usual order the winner's rank is the least, which is cheaper to find.
+    return rank.min(where=may) if order.equals(rank) else rank.argmin(order, where=may)
+
+
+def disputed(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
+    """Return the ranked leads of people about whom records disagree, agreed values blanked.
+
+    :param table: ranked leads
+    :param policy: says which sources have a say
+    """
+    several = table.filter(table.member_count > 1)
+    said = {field: (may_win(several, field, policy), several[field]) for field in PROFILE_FIELDS}
+    differs = several.group_by("person").aggregate(
+        **{f"{f}_differs": value.min(where=may) != value.max(where=may) for f, (may, value) in said.items()}
+    )
+    some = differs[f"{PROFILE_FIELDS[0]}_differs"]
+    for field in PROFILE_FIELDS[1:]:
+        some = some | differs[f"{field}_differs"]
+    joined = several.inner_join(differs.filter(some), "person")
+    return joined.mutate(
+        **{
+            field: (joined[f"{field}_differs"] & may_win(joined, field, policy)).ifelse(joined[field], None)
+            for field in PROFILE_FIELDS
+        },
+        **{f"{field}_order": order_of(joined, field, policy) for field in _own_order(policy)},
+        **{f"{field}_absent": _absent_winner(joined, field, policy) for field in _grouped(policy)},
+    )
+
+
+def _grouped(policy: MergePolicy) -> list[str]:
+    return [field for field in PROFILE_FIELDS if policy.group_of(field)]
+
+
+def _absent_winner(joined: ibis.Table, field: str, policy: MergePolicy) -> Any:
+    """Return whether a record gives the group of a disputed field its values, but has none for the field itself."""
+    place = may_win(joined, field, policy).ifelse(order_of(joined, field, policy), None)
+    best = place.min().over(group_by=joined.person)
+    return joined[f"{field}_differs"] & joined[field].isnull() & (place == best)
+
+
+def _own_order(policy: MergePolicy) -> list[str]:
+    return [f for f in PROFILE_FIELDS if policy.rule(f) != "priority" or policy.group_of(f)]
+
+
+def conflicts(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
+    """Return one row per person and field whose present values differ: the winner, the rule, all candidates.
+
+    The winner is what the golden row holds. Of a group that survives together this can be the absent value of the
+    record that gave the others; that record is then the first candidate.
+
+    :param table: from :func:`disputed`
+    :param policy: decided between them
+    """
+    import ibis
+
+    own = _own_order(policy)
+    long = table.pivot_longer(list(PROFILE_FIELDS), names_to="field", values_to="value")
+    said = long.value.notnull()
+    for field in _grouped(policy):
+        said = said | ((long.field == field) & long[f"{field}_absent"])
+    long = long.filter(said)
+    orders = [(long.field == field, long[f"{field}_order"]) for field in own]
+    long = long.mutate(place=ibis.cases(*orders, else_=long["rank"]) if orders else long["rank"])
+    candidate = {name: long[name] for name in ("place", *RECORD, "updated_at", "value")}
+    found = long.group_by("golden_key", "field").aggregate(candidates=ibis.struct(candidate).collect())
+    found = found.mutate(candidates=found.candidates.sort())
+    best = found.candidates[0]
+    rules = [(found.field == field, (policy.group_of(field) and "group") or policy.rule(field)) for field in own]
+    return found.mutate(
+        email_key=found.golden_key,
+        winner=best["value"],
+        winner_source=best["source"],
+        winner_scope=best["source_scope"],
+        winner_id=best["source_id"],
+        rule=ibis.cases(*rules, else_="priority") if rules else ibis.literal("priority"),
+    ).select("email_key", "field", "winner", "winner_source", "winner_scope", "winner_id", "rule", "candidates")
