@@ -20,6 +20,7 @@ class PlanRow(msgspec.Struct, kw_only=True):
     :param reason: why it is suppressed or unchanged, or what is worth knowing (duplicates in the destination)
     :param target_id: the destination's own id of the existing record
     :param target_scope: what the id lives in (Perspective: the funnel)
+    :param records: how many records of this person the destination holds; of several, one is written
     :param values: lead field → value to write; the email itself is used only to create
     :param before: lead field → value that the destination holds now, for the fields in ``values``
     """
@@ -29,6 +30,7 @@ class PlanRow(msgspec.Struct, kw_only=True):
     reason: str | None = None
     target_id: str | None = None
     target_scope: str | None = None
+    records: int = 0
     values: dict[str, str] = {}
     before: dict[str, str | None] = {}
 

@@ -100,6 +100,7 @@ def plan_row(
         before={name: held[name] for name in changes},
         target_id=target_id,
         target_scope=target_scope,
+        records=records,
     )
 
 
