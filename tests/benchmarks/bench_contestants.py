@@ -7,14 +7,13 @@ What it imports is loaded before the clock starts.
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
 from airflow_providers_leads.leads.schema import PROFILE_FIELDS, STICKY_FIELDS
@@ -25,21 +24,17 @@ _FIRST: Final = ["email", *PROFILE_FIELDS, "properties"]
 
 
 def run_ours(
-    inputs: Inputs, folder: Path, memory: str, threads: int, *, lineage: bool = False, conflicts: bool = False
+    inputs: Inputs, folder: Path, memory: str, threads: int, *, names: Sequence[str] = ("golden", "rejects")
 ) -> int:
-    """Merge with this package, with the options that its present version has."""
-    takes = inspect.signature(merge_files).parameters
-    wanted = {"lineage": lineage, "conflicts": conflicts, "memory_limit": memory, "threads": threads}
-    options: dict[str, Any] = {name: value for name, value in wanted.items() if name in takes}
-    if "memory_limit" not in takes:
-        options["engine"] = f"duckdb://?memory_limit={memory}&threads={threads}&temp_directory={folder}"
-    names = [name for name in OUTPUTS if conflicts or name != "conflicts"]
-    return merge_files(inputs, {name: str(folder / f"{name}.parquet") for name in names}, **options)["golden"]
+    """Merge with this package; without the members, which say where a golden record comes from, lineage is off."""
+    engine = f"duckdb://?memory_limit={memory}&threads={threads}&temp_directory={folder}"
+    outputs = {name: str(folder / f"{name}.parquet") for name in names}
+    return merge_files(inputs, outputs, engine=engine, lineage="members" in names)["golden"]
 
 
 def run_ours_full(inputs: Inputs, folder: Path, memory: str, threads: int) -> int:
     """Merge with this package, with lineage and conflicts."""
-    return run_ours(inputs, folder, memory, threads, lineage=True, conflicts=True)
+    return run_ours(inputs, folder, memory, threads, names=OUTPUTS)
 
 
 def run_distinct(inputs: Inputs, folder: Path, memory: str, threads: int) -> int:
