@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ def open_spark(target: str, settings: dict[str, str]) -> Iterator[Any]:
     import ibis
     from py4j.protocol import Py4JError
 
+    # It tells of every connection that it closes, even after the log's own file is gone.
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     local = target.startswith("local")
     running = SparkSession.getActiveSession()
     builder = SparkSession.builder.master(target if local else f"spark://{target}").appName("airflow-providers-leads")
