@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, Chunk, run_chunks
 from airflow_providers_leads.http.client import Answer
-from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsPermissionError
+from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.http.problems import context_values, read_problem
 from airflow_providers_leads.leads.outcomes import BatchResult, Failed, Succeeded, merge_batches
 
@@ -92,16 +92,6 @@ def run(items: Sequence[Item], action: Action) -> tuple[BatchResult, LeadsApiErr
 
 def _clashed(failed: Failed) -> bool:
     return failed.category in _CONFLICTS and not failed.ambiguous
-
-
-def outcome(result: BatchResult, stopped: LeadsApiError | None) -> BatchResult:
-    """Return what :func:`run` found.
-
-    :raises LeadsAuthError, LeadsPermissionError: when nothing went through at all and the key is the reason
-    """
-    if isinstance(stopped, (LeadsAuthError, LeadsPermissionError)) and not result.succeeded:
-        raise stopped
-    return result
 
 
 def settle(items: Sequence[Item], answer: Answer, action: Action) -> BatchResult:

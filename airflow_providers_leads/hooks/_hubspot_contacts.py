@@ -33,6 +33,7 @@ from airflow_providers_leads.hooks._hubspot_values import (
     sort_input,
 )
 from airflow_providers_leads.hooks.base import require
+from airflow_providers_leads.hooks.batches import unless_the_key_is_at_fault
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.http.pagination import CursorPages
@@ -212,7 +213,7 @@ class HubSpotContacts(HubSpotCrm):
         items = [lookup(i, given, record_id(f"ids[{i}]", given, id_property)) for i, given in enumerate(ids)]
         asked, history = names("properties", properties), names("properties_with_history", properties_with_history)
         action = self._read_action(id_property, asked, history, archived=archived)
-        return batch.outcome(*batch.run(items, action))
+        return unless_the_key_is_at_fault(*batch.run(items, action))
 
     def _read_action(
         self,
@@ -377,7 +378,7 @@ class HubSpotContacts(HubSpotCrm):
         result, stopped = batch.run(items, self._write_action("create", "email", idempotent=False))
         for done in result.succeeded:
             done.new = True
-        return self._looked_up(batch.outcome(result, stopped), items, started)
+        return self._looked_up(unless_the_key_is_at_fault(result, stopped), items, started)
 
     def _looked_up(self, result: BatchResult, items: list[Item], started: datetime) -> BatchResult:
         """Settle creates of unclear fate by what HubSpot holds now."""
@@ -419,7 +420,7 @@ class HubSpotContacts(HubSpotCrm):
         # The record id is the default, and refused when it is spelled out.
         by = None if id_property == "hs_object_id" else id_property
         items = items_to_update(inputs, by)
-        return batch.outcome(*batch.run(items, self._write_action("update", by)))
+        return unless_the_key_is_at_fault(*batch.run(items, self._write_action("update", by)))
 
     def batch_upsert_contacts(self, inputs: Iterable[Mapping[str, Any]], id_property: str = "email") -> BatchResult:
         """Create or update any number of contacts, 100 per request; may be repeated without harm.
@@ -435,7 +436,7 @@ class HubSpotContacts(HubSpotCrm):
         """
         require("id_property", id_property)
         items = items_to_upsert(inputs, id_property)
-        return batch.outcome(*batch.run(items, self._write_action("upsert", id_property)))
+        return unless_the_key_is_at_fault(*batch.run(items, self._write_action("upsert", id_property)))
 
     def batch_archive_contacts(self, ids: Iterable[str | int]) -> BatchResult:
         """Move any number of contacts to HubSpot's recycling bin, 100 per request.
@@ -452,7 +453,7 @@ class HubSpotContacts(HubSpotCrm):
         def send(chunk: list[Item]) -> Answer:
             return self.request("POST", path, json={"inputs": [item.wire for item in chunk]}, idempotent=True)
 
-        result = batch.outcome(*batch.run(items, Action(send, keys_by(None), silent=True)))
+        result = unless_the_key_is_at_fault(*batch.run(items, Action(send, keys_by(None), silent=True)))
         # Not there (any more) is what was asked for.
         gone = [Succeeded(index=f.index, input=f.input) for f in result.failed if f.category == batch.NOT_FOUND]
         failed = [f for f in result.failed if f.category != batch.NOT_FOUND]

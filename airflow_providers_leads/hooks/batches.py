@@ -85,7 +85,14 @@ def run_batch(inputs: Sequence[Any], size: int, send: Callable[[Chunk], BatchRes
 
     :raises LeadsAuthError, LeadsPermissionError: when nothing went through at all and the key is the reason
     """
-    result, error = run_chunks(inputs, size, send)
+    return unless_the_key_is_at_fault(*run_chunks(inputs, size, send))
+
+
+def unless_the_key_is_at_fault(result: BatchResult, error: LeadsApiError | None) -> BatchResult:
+    """Return what :func:`run_chunks` found.
+
+    :raises LeadsAuthError, LeadsPermissionError: when nothing went through at all and the key is the reason
+    """
     if isinstance(error, (LeadsAuthError, LeadsPermissionError)) and not result.succeeded:
         raise error
     return result

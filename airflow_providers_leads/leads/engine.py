@@ -131,10 +131,10 @@ def read_parquet(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Tabl
     """
     open_parquet(uri, columns).close(force=True)
     path = as_path(uri)
-    if not is_duckdb(connection):
-        return connection.read_parquet(local_name(path) if is_local(path) else str(path)).select(*columns)
     if is_local(path):
         return connection.read_parquet(local_name(path)).select(*columns)
+    if not is_duckdb(connection):
+        return connection.read_parquet(str(path)).select(*columns)
     import pyarrow.dataset as ds
 
     # Read through the path's own filesystem, which holds the credentials.
@@ -214,6 +214,11 @@ def _in_utc(kind: Any) -> Any:
     return pa.list_(_in_utc(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
+def bucket(column: Any, count: int) -> Any:
+    """Return the number from 0 to ``count - 1`` that a value's hash, which may be negative, falls to."""
+    return (column.hash() % count + count) % count
+
+
 def write_partitioned(connection: Any, table: ibis.Table, uris: Sequence[Any], key: str) -> int:
     """Write a table to several Parquet files by hash of a column, and return its rows.
 
@@ -223,5 +228,5 @@ def write_partitioned(connection: Any, table: ibis.Table, uris: Sequence[Any], k
     :param key: the column whose hash decides
     """
     table = keep(connection, table)
-    place = (table[key].hash() % len(uris) + len(uris)) % len(uris)
+    place = bucket(table[key], len(uris))
     return sum(write(connection, table.filter(place == number), uri) for number, uri in enumerate(uris))

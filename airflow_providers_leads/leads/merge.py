@@ -116,6 +116,8 @@ def _of_people(
         "conflicts": lambda placed: survivorship.conflicts(survivorship.disputed(placed, policy), policy),
     }
     asked = [name for name in results if name in targets]
+    if not asked:
+        return {}
     records = leads.select(*RECORD)
     repeated = int(connection.execute(records.distinct().count())) < rows
     tables: dict[str, ibis.Table] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import msgspec
 import pendulum
@@ -74,23 +74,24 @@ MERGED_IDS_PROPERTY: Final = "merged_ids"
 ALIASES_PROPERTY: Final = "email_aliases"
 """Key within ``properties``: list of the other addresses, as email keys, under which the CRM knows this record."""
 
-_ARROW_TYPES: Final = {
-    "opted_out": "bool_",
-    "bounced": "bool_",
-}
-_TIMES: Final = ("created_at", "updated_at")
+
+def struct_schema(kind: type[msgspec.Struct]) -> pa.Schema:
+    """Return the Arrow schema of a row type: booleans, whole numbers, times and text; all else is kept as JSON text."""
+    import pyarrow as pa
+
+    def arrow_type(hint: Any) -> pa.DataType:
+        words = str(hint)
+        if "datetime" in words:
+            return pa.timestamp("us", tz="UTC")
+        return pa.int64() if hint is int else pa.bool_() if "bool" in words else pa.string()
+
+    hints = get_type_hints(kind)
+    return pa.schema([pa.field(name, arrow_type(hints[name])) for name in kind.__struct_fields__])
 
 
 def arrow_schema() -> pa.Schema:
     """Return the Arrow schema of a file of leads."""
-    import pyarrow as pa
-
-    def arrow_type(name: str) -> pa.DataType:
-        if name in _TIMES:
-            return pa.timestamp("us", tz="UTC")
-        return getattr(pa, _ARROW_TYPES.get(name, "string"))()
-
-    return pa.schema([pa.field(name, arrow_type(name)) for name in LEAD_COLUMNS])
+    return struct_schema(Lead)
 
 
 def text(value: object) -> str | None:

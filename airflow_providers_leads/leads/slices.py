@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_providers_leads.leads.engine import is_duckdb
+from airflow_providers_leads.leads.engine import bucket, is_duckdb
 
 if TYPE_CHECKING:
     import ibis
@@ -33,8 +33,8 @@ def slices(connection: Any, table: ibis.Table, key: str, rows: int) -> Iterator[
         yield table
         return
     with tempfile.TemporaryDirectory(prefix="slices-", dir=_spill_folder(connection)) as folder:
-        place = (table[key].hash() % count + count) % count
-        connection.to_parquet(table.mutate(**{_SLICE: place}), folder, partition_by=_SLICE, compression="snappy")
+        marked = table.mutate(**{_SLICE: bucket(table[key], count)})
+        connection.to_parquet(marked, folder, partition_by=_SLICE, compression="snappy")
         for part in sorted(Path(folder).glob(f"{_SLICE}=*")):
             yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False).select(*table.columns)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin, get_type_hints
 
 import msgspec
 from upath import UPath
 
-from airflow_providers_leads.leads.schema import SCHEMA_VERSION, Lead, arrow_schema
+from airflow_providers_leads.leads.schema import SCHEMA_VERSION, arrow_schema, struct_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,25 +41,10 @@ def local_name(path: Any) -> str:
     return str(path.path) if hasattr(path, "path") else str(path)
 
 
-def _structured(name: str) -> bool:
-    return name in ("values", "before", "fields")
-
-
-def struct_schema(kind: type[msgspec.Struct]) -> pa.Schema:
-    """Return the Arrow schema of a row type: booleans, times and text; maps and lists are kept as JSON text."""
-    import pyarrow as pa
-
-    if kind is Lead:
-        return arrow_schema()
-    hints = get_type_hints(kind)
-
-    def arrow_type(hint: Any) -> pa.DataType:
-        words = str(hint)
-        if "datetime" in words:
-            return pa.timestamp("us", tz="UTC")
-        return pa.int64() if hint is int else pa.bool_() if "bool" in words else pa.string()
-
-    return pa.schema([pa.field(name, arrow_type(hints[name])) for name in kind.__struct_fields__])
+@cache
+def _kept_as_json(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the fields of a row type that are maps or lists, for which a column of text holds JSON."""
+    return frozenset(name for name, hint in get_type_hints(kind).items() if get_origin(hint) in (dict, list))
 
 
 class RowWriter:
@@ -75,7 +61,7 @@ class RowWriter:
         self.path = as_path(uri)
         self.rows = 0
         self._schema = struct_schema(kind).with_metadata(VERSION_METADATA)
-        self._encoded = [_structured(name) for name in self._schema.names]
+        self._encoded = [name in _kept_as_json(kind) for name in self._schema.names]
         self._batch_rows = batch_rows
         self._waiting: list[msgspec.Struct] = []
 
@@ -269,7 +255,7 @@ def structs(batch: Any, kind: type[S], rename: Callable[[str], str] = str) -> It
     columns: list[Sequence[Any]] = []
     for name in names:
         values = batch.column(rename(name)).to_pylist()
-        if _structured(name):
+        if name in _kept_as_json(kind):
             values = [msgspec.json.decode(v) if v else {} for v in values]
         columns.append(values)
     for row in zip(*columns, strict=True):

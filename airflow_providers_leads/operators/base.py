@@ -57,6 +57,11 @@ def given(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip() in ("", "None", "null") else value
 
 
+def given_entries(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the entries of a possibly templated mapping that say something; see :func:`given`."""
+    return {name: value for name, value in (values or {}).items() if given(value) is not None}
+
+
 def as_bool(name: str, value: Any) -> bool:
     """Return a possibly templated switch as a boolean.
 

@@ -16,6 +16,7 @@ from airflow_providers_leads.operators.base import (
     as_count,
     file_name,
     given,
+    given_entries,
     resolve_folder,
     storage_path,
 )
@@ -187,7 +188,7 @@ class LeadsPlanOperator(LeadsOperator):
     @property
     def options(self) -> dict[str, Any]:
         """The write options that were given."""
-        return {k: v for k, v in (self.write_options or {}).items() if given(v) is not None}
+        return given_entries(self.write_options)
 
     def run(self, context: Context) -> dict[str, Any]:
         """Plan; see the class."""
@@ -291,7 +292,7 @@ class LeadsApplyOperator(LeadsOperator):
         """Apply; see the class."""
         tolerated = tolerance(self.on_failure, self.max_failed)
         hook = _hook(self.conn_id)
-        options = {k: v for k, v in (self.write_options or {}).items() if given(v) is not None}
+        options = given_entries(self.write_options)
         stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
         return apply_plan(hook, _uri_in(self.plan, "plan"), f"{stem}.results.parquet", options, tolerated, log=self.log)
 
@@ -377,7 +378,7 @@ def _scope_for(hook: LeadsHook, scope: Mapping[str, Any] | None) -> dict[str, An
 
     if scope is not None and not isinstance(scope, Mapping):
         raise ValueError("scope must be a mapping such as {'funnel_ids': [...]}")
-    wanted = {key: value for key, value in (scope or {}).items() if given(value) is not None}
+    wanted = given_entries(scope)
     if unknown := sorted(set(wanted) - all_scope_keys()):
         raise ValueError(f"scope: unknown key {unknown[0]!r}; known are {', '.join(sorted(all_scope_keys()))}")
     return {key: value for key, value in wanted.items() if key in hook.scope_keys}

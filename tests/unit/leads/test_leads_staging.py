@@ -18,7 +18,7 @@ from leads_rows import JANUARY, JUNE, lead
 from upath import UPath
 
 from airflow_providers_leads.leads.outcomes import PlanRow, WriteResult
-from airflow_providers_leads.leads.schema import LEAD_COLUMNS, Lead, arrow_schema
+from airflow_providers_leads.leads.schema import LEAD_COLUMNS, Lead, arrow_schema, struct_schema
 from airflow_providers_leads.leads.staging import (
     RowWriter,
     StagingError,
@@ -27,7 +27,6 @@ from airflow_providers_leads.leads.staging import (
     local_name,
     open_parquet,
     read_rows,
-    struct_schema,
     write_rows,
 )
 
