@@ -19,6 +19,9 @@ def origin_of(url: str) -> tuple[str, str, int]:
 
     :raises ValueError: when the URL has no http(s) scheme or no host
     """
+    if "\\" in url or not url.isprintable():
+        # Here urlsplit and urllib3 differ: one would compare another host than the other connects to.
+        raise ValueError("a URL holds no backslashes and control characters")
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".").lower()
     if scheme not in _DEFAULT_PORTS or not host:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ DAILY: Final = float("inf")
 _EPOCH_IN_TEXT = re.compile(r"\breset\w*\s+at\s+(\d{9,11})\b", re.IGNORECASE)
 # A reset below this is a delay, above it a point in time: no vendor's window lasts thirty years.
 _EPOCH_FLOOR: Final = 1_000_000_000.0
+# Both vendors that name the end of a window count by the minute; what lies further ahead is a clock that differs.
+_WINDOW: Final = 65.0
 
 Headers = Mapping[str, str]
 _Reader = Callable[[Headers, Any, float], float | None]
@@ -59,8 +61,20 @@ def _retry_after_header(headers: Headers, body: Any, now: float) -> float | None
         date = parsedate_to_datetime(value)
     except (TypeError, ValueError, OverflowError):
         return None
+    return _ahead(_stamp(date), now)
+
+
+def _stamp(date: datetime) -> float:
     # HTTP dates are in GMT; one without a zone would be read as local time.
-    return _ahead((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp(), now)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+
+
+def _their_now(headers: Headers, now: float) -> float:
+    """Return the time by the vendor's clock, which is the one that its points in time are told by."""
+    try:
+        return _stamp(parsedate_to_datetime(headers["Date"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return now
 
 
 def _message(body: Any) -> str:
@@ -88,13 +102,14 @@ def _perspective_body(headers: Headers, body: Any, now: float) -> float | None:
 def _reset_header(headers: Headers, body: Any, now: float) -> float | None:
     for name in ("X-RateLimit-Reset", "RateLimit-Reset"):
         if (wait := seconds_until(headers.get(name), now)) is not None:
-            return wait
+            return min(wait, _WINDOW)
     return None
 
 
 def _epoch_in_message(headers: Headers, body: Any, now: float) -> float | None:
     found = _EPOCH_IN_TEXT.search(_message(body))
-    return _ahead(float(found.group(1)), now) if found else None
+    wait = _ahead(float(found.group(1)), now) if found else None
+    return wait if wait is None else min(wait, _WINDOW)
 
 
 # A daily quota outranks a short Retry-After: waiting for the latter would only burn more of the former.
@@ -113,8 +128,9 @@ def wait_hint(headers: Headers, body: Any, now: float) -> float | None:
 
     :param headers: response headers, case-insensitive
     :param body: decoded JSON body, or ``None``
-    :param now: epoch seconds
+    :param now: epoch seconds by our clock, used when the answer has no ``Date``
     """
+    now = _their_now(headers, now)
     for reader in _READERS:
         if (wait := reader(headers, body, now)) is not None:
             return wait

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from airflow_providers_leads.http.hints import DAILY
@@ -30,20 +33,58 @@ class RetryPolicy:
     :param base: seconds of the first backoff step, default 1
     :param max_backoff: longest backoff in seconds, default 60
     :param max_wait: longest wait in seconds that a vendor may ask for before the task is failed instead, default 120
+    :param deadline: epoch seconds at which the task will be ended, so that no wait goes beyond it; default never
     """
 
     max_retries: int = 5
     base: float = 1.0
     max_backoff: float = 60.0
     max_wait: float = 120.0
+    deadline: float | None = None
+
+
+_task_bounds: tuple[float | None, float | None] = (None, None)
+
+
+@contextmanager
+def task_bounds(*, seconds: float | None = None, max_wait: float | None = None) -> Iterator[None]:
+    """Bound the patience of every client that is made while a task runs.
+
+    A worker process runs one task at a time, but clients may be made in any of its threads: hence no context variable.
+
+    :param seconds: from now until the task is ended, ``None`` when it isn't
+    :param max_wait: longest wait in seconds, ``None`` for the policy's own
+    """
+    global _task_bounds
+    before = _task_bounds
+    _task_bounds = (None if seconds is None else time.time() + seconds, max_wait)
+    try:
+        yield
+    finally:
+        _task_bounds = before
+
+
+def within_task(policy: RetryPolicy) -> RetryPolicy:
+    """Return a policy that keeps the bounds of the running task, see :func:`task_bounds`."""
+    deadline, max_wait = _task_bounds
+    if deadline is None and max_wait is None:
+        return policy
+    longest = policy.max_wait if max_wait is None else min(policy.max_wait, max_wait)
+    return replace(policy, deadline=deadline, max_wait=longest)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``wait`` seconds and try again, or give up when ``wait`` is ``None``; ``ambiguous`` when the write may stand."""
+    """``wait`` seconds and try again, or give up when ``wait`` is ``None``.
+
+    :param wait: seconds
+    :param ambiguous: the write may stand
+    :param late: the task would be ended before the next try
+    """
 
     wait: float | None
     ambiguous: bool = False
+    late: bool = False
 
 
 def decide(
@@ -54,6 +95,7 @@ def decide(
     attempt: int,
     policy: RetryPolicy,
     rng: random.Random,
+    left: float | None = None,
 ) -> Decision:
     """Decide what follows a failed attempt.
 
@@ -63,6 +105,7 @@ def decide(
     :param attempt: 1 for the first try; counted apart for rate limits and for faults
     :param policy: limits
     :param rng: source of the jitter, seeded in tests
+    :param left: seconds until the task is ended, ``None`` when it isn't
     """
     ambiguous = failure in _AMBIGUOUS
     if not ambiguous and failure not in _REFUSED_UPFRONT:
@@ -76,7 +119,10 @@ def decide(
         return Decision(None, ambiguous=ambiguous)
     if hint is not None:
         # A little jitter on top, so that workers told the same second do not all come back in it.
-        return Decision(hint + rng.uniform(0.0, min(1.0, 0.1 * hint + 0.05)))
-    backoff = rng.uniform(0.0, min(policy.max_backoff, policy.base * 2.0 ** (attempt - 1)))
-    floor = _LOCK_SECONDS if failure == 423 else 0.0
-    return Decision(floor + backoff)
+        wait = hint + rng.uniform(0.0, min(1.0, 0.1 * hint + 0.05))
+    else:
+        floor = _LOCK_SECONDS if failure == 423 else 0.0
+        wait = floor + rng.uniform(0.0, min(policy.max_backoff, policy.base * 2.0 ** (attempt - 1)))
+    if left is not None and wait >= left:
+        return Decision(None, ambiguous=ambiguous, late=True)
+    return Decision(wait)

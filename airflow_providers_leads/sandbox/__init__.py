@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import PerspectiveGrant, SandboxConfig
+    from .faults import FaultPlan, Rule
     from .server import Sandbox
     from .shell import Fault
 
-__all__ = ["Fault", "PerspectiveGrant", "Sandbox", "SandboxConfig"]
+__all__ = ["Fault", "FaultPlan", "PerspectiveGrant", "Rule", "Sandbox", "SandboxConfig"]
 
-_HOMES = {"Fault": "shell", "PerspectiveGrant": "config", "Sandbox": "server", "SandboxConfig": "config"}
+_HOMES = {
+    "Fault": "shell",
+    "FaultPlan": "faults",
+    "PerspectiveGrant": "config",
+    "Rule": "faults",
+    "Sandbox": "server",
+    "SandboxConfig": "config",
+}
 
 
 def __getattr__(name: str) -> Any:

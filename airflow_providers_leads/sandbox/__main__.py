@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from .config import SandboxConfig
+from .faults import FaultPlanError, load_plan
 from .server import PortTakenError, Sandbox
 
 
@@ -29,6 +30,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--persistiq-port", type=int, default=8083, metavar="PORT", help="(default: %(default)s)")
     add("--no-limits", action="store_true", help="never answer 429")
     add("--time-scale", type=float, default=1.0, metavar="X", help="make rate-limit windows X times shorter")
+    add("--faults", type=Path, metavar="PATH", help="YAML file that says what goes wrong, see docs/sandbox.md")
     add("--ready-file", type=Path, metavar="PATH", help="write origins and keys here once all ports answer")
     options = parser.parse_args(arguments)
     if options.people < 0 or options.time_scale <= 0:
@@ -57,6 +59,11 @@ def write_ready_file(path: Path, sandbox: Sandbox) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop."""
     options = parse_arguments(arguments)
+    try:
+        faults = load_plan(options.faults) if options.faults else None
+    except (FaultPlanError, OSError) as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return 1
     config = SandboxConfig(
         people=options.people,
         seed=options.seed,
@@ -66,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         persistiq_port=options.persistiq_port,
         limits=not options.no_limits,
         time_scale=options.time_scale,
+        faults=faults,
     )
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from .faults import FaultPlan
 
 HUBSPOT_SCOPES = frozenset(
     {
@@ -59,6 +62,9 @@ class SandboxConfig:
     hubspot_daily: int = 250_000
     perspective_per_minute: int = 100
     persistiq_per_minute: int = 100
+
+    faults: FaultPlan | None = None
+    """What goes wrong, and when: see `faults`."""
 
     search_lag_seconds: float = 0.0
     """HubSpot search sees a write only after this long; the vendor states no bound."""

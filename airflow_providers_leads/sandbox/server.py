@@ -141,6 +141,8 @@ class Sandbox:
         self.hubspot, self.perspective, self.persistiq = self.apis = tuple(
             Api(vendor, key, people, listener) for (vendor, key, _), listener in zip(vendors, listeners, strict=True)
         )
+        for api in self.apis:
+            api.faults = config.faults.for_crm(api.name) if config.faults else None
 
     def start(self) -> Sandbox:
         """Serve all three and return when they answer."""

@@ -108,6 +108,21 @@ class Fault:
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    change: Callable[[Reply, Scene], Reply] | None = None
+    """Spoils the answer that would have been given; called when the effect took place."""
+    name: str = ""
+    """How statistics count it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a fault that changes an answer may look at: the request, the vendor's memory, the page before this one."""
+
+    call: Call
+    vendor: str
+    store: Any
+    before: Any
+    """Body of the last success answer at this path, as it was sent."""
 
 
 Faults = Callable[[int, Call], Fault | None]
@@ -140,6 +155,7 @@ class Stats:
         self.by_method: Counter[str] = Counter()
         self.by_route: Counter[str] = Counter()
         self.by_status: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
 
     def ask(self, method: str, operation: Operation | None) -> None:
         """Count a request as it arrives; a mutating request counts as a write whatever its answer."""
@@ -157,6 +173,7 @@ class Stats:
             "by_method": dict(self.by_method),
             "by_route": dict(self.by_route),
             "by_status": dict(self.by_status),
+            "faults": dict(self.faults),
         }
 
 
@@ -169,6 +186,7 @@ class VendorApp:
         self.stats = Stats()
         self.faults: Faults | None = None
         self._index = 0
+        self._pages: dict[str, Any] = {}
         self._by_depth: dict[int, list[Operation]] = {}
         for operation in vendor.operations:
             self._by_depth.setdefault(operation.path.count("/"), []).append(operation)
@@ -185,17 +203,27 @@ class VendorApp:
         self.stats.ask(call.method, operation)
         index, self._index = self._index, self._index + 1
         fault = self.faults(index, call) if self.faults else None
+        if fault:
+            self.stats.faults[fault.name or "unnamed"] += 1
         if fault and fault.when == "before" and await self.strike(fault, scope, receive, send):
             return
         reply = self.answer(call, operation, known_path)
         if fault and fault.when == "after" and await self.strike(fault, scope, receive, send):
             return
+        if self.faults and 200 <= reply.status < 300:
+            if fault and fault.change:
+                scene = Scene(call, self.vendor.name, self.vendor.store, self._pages.get(call.path))
+                self._pages[call.path] = reply.body
+                reply = fault.change(reply, scene)
+            else:
+                self._pages[call.path] = reply.body
         self.stats.by_status[str(reply.status)] += 1
         await respond(reply, scope, receive, send)
 
     def plant(self, faults: Faults | None) -> None:
         """Set the fault function; it counts requests from 0 again."""
         self.faults, self._index = faults, 0
+        self._pages.clear()
 
     def match(self, call: Call) -> tuple[Operation | None, bool]:
         """Find the operation of a call, and whether its path exists under some method."""
@@ -284,6 +312,8 @@ async def respond(reply: Reply, scope: Scope, receive: Receive, send: Send) -> N
     """Send a reply; text bodies stay text, so that a fault can answer HTML as a broken proxy would."""
     if reply.body is None:
         response: ASGIApp = Response(status_code=reply.status, headers=reply.headers)
+    elif isinstance(reply.body, bytes):
+        response = Response(reply.body, reply.status, reply.headers, "application/json")
     elif isinstance(reply.body, str):
         response = Response(reply.body, reply.status, reply.headers, media_type="text/html")
     else:

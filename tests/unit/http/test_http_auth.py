@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import requests
+import urllib3
 from http_fakes import KEY, leaks
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_providers_leads.http.auth import OriginAuth, is_at, is_loopback, origin_of
@@ -75,6 +76,27 @@ def test_only_the_host_that_requests_connects_to_counts(host: str) -> None:
         return
     if is_at(request.url or "", origin_of(ORIGIN)):
         assert (pool["host"].rstrip("."), pool["port"] or 443) == ("api.example.com", 443)
+
+
+@given(
+    host=st.text(alphabet="aApi.example@:\\/#?%[]\t\n \x00é-0143", max_size=24),
+    tail=st.sampled_from(["", ":443", ":80"]),
+)
+@example(host="thief.example\\@", tail="")
+def test_no_url_is_at_the_origin_that_urllib3_would_connect_elsewhere_with(host: str, tail: str) -> None:
+    for url in (
+        f"https://{host}api.example.com{tail}/v1",
+        f"{host}api.example.com{tail}",
+        f"https:{host}//api.example.com",
+    ):
+        if not is_at(url, origin_of(ORIGIN)):
+            continue
+        try:
+            found = urllib3.util.parse_url(url)
+        except urllib3.exceptions.LocationParseError:
+            continue
+        assert found.scheme == "https"
+        assert ((found.host or "").rstrip(".").lower(), found.port or 443) == ("api.example.com", 443), url
 
 
 def test_a_url_that_is_none_is_refused() -> None:

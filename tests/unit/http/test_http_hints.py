@@ -207,3 +207,41 @@ def test_number(value: object, expected: float | None) -> None:
 )
 def test_seconds_until(value: object, expected: float | None) -> None:
     assert seconds_until(value, NOW) == expected
+
+
+@pytest.mark.parametrize("skew", [-600, -30, 0, 30, 600])
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"Retry-After": formatdate(NOW + 40, usegmt=True)}, None),
+        ({"X-RateLimit-Reset": str(int(NOW) + 40)}, None),
+        ({"RateLimit-Reset": str(int(NOW) + 40)}, None),
+        ({}, PERSISTIQ_429),
+    ],
+)
+def test_a_point_in_time_is_read_by_the_clock_that_told_it(headers: dict[str, str], body: Any, skew: int) -> None:
+    told = CaseInsensitiveDict({**headers, "Date": formatdate(NOW, usegmt=True)})
+    assert wait_hint(told, body, NOW + skew) == 40.0
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99999999999999999999 Jan 2024 00:00:00 GMT"])
+def test_an_unreadable_date_leaves_our_own_clock(date: str) -> None:
+    assert hint({"Date": date, "X-RateLimit-Reset": str(int(NOW) + 40)}) == 40.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"),
+    [
+        ({"X-RateLimit-Reset": str(int(NOW) + 600)}, None, 65.0),
+        ({"RateLimit-Reset": "600"}, None, 65.0),
+        ({}, {"message": f"Limit will be reseted at {int(NOW) + 600}."}, 65.0),
+        # These say how long, not when a minute ends.
+        ({"Retry-After": "600"}, None, 600.0),
+        ({"Retry-After": formatdate(NOW + 600, usegmt=True)}, None, 600.0),
+        ({}, {"retryAfter": 600}, 600.0),
+    ],
+)
+def test_the_end_of_a_minute_is_no_further_than_a_minute_ahead(
+    headers: dict[str, str], body: Any, expected: float
+) -> None:
+    assert hint(headers, body) == expected

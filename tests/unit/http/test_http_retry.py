@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from typing import Any
 
 import pytest
+from http_fakes import ORIGIN, FakeClock, make_client
 from hypothesis import given
 from hypothesis import strategies as st
+from requests_mock import Mocker
 
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsRateLimitError
 from airflow_providers_leads.http.hints import DAILY
-from airflow_providers_leads.http.retry import IDEMPOTENT_METHODS, Decision, RetryPolicy, decide
+from airflow_providers_leads.http.retry import (
+    IDEMPOTENT_METHODS,
+    Decision,
+    RetryPolicy,
+    decide,
+    task_bounds,
+    within_task,
+)
 
 POLICY = RetryPolicy(max_retries=3, base=1.0, max_backoff=5.0, max_wait=120.0)
 
@@ -139,3 +151,112 @@ def test_whatever_happens_the_decision_is_safe(
     assert attempt <= 30
     assert 0 <= found.wait <= POLICY.max_wait + 1
     assert hint is None or found.wait >= hint
+
+
+# The whole decision, as a table: how often each failure is repeated, for a request that may be repeated and one that
+# may not. Everything that is not named is final.
+REPEATS: dict[Any, tuple[int, int]] = {
+    **dict.fromkeys(["not_sent", 423], (3, 3)),
+    429: (30, 30),
+    **dict.fromkeys([522, 525, 526], (2, 2)),
+    **dict.fromkeys(MAY_STAND, (3, 0)),
+}
+EVERY_FAILURE = ["not_sent", "no_answer", "bad_answer", *range(100, 600)]
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+@pytest.mark.parametrize("hint", [None, 0.0, 0.5, 60.0, 120.0, 120.1, 86_400.0, DAILY])
+@pytest.mark.parametrize("attempt", [1, 2, 3, 4, 30, 31])
+def test_every_failure_hint_and_attempt(idempotent: bool, hint: float | None, attempt: int) -> None:
+    bearable = hint is None or hint <= POLICY.max_wait
+    for failure in EVERY_FAILURE:
+        most = REPEATS.get(failure, (0, 0))[0 if idempotent else 1]
+        found = decided(failure, idempotent=idempotent, hint=hint, attempt=attempt)
+        assert (found.wait is not None) is (bearable and attempt <= most), failure
+        assert found.ambiguous is (found.wait is None and failure in MAY_STAND), failure
+        assert not found.late
+
+
+METHODS = {"GET": True, "HEAD": True, "PUT": True, "PATCH": True, "DELETE": True, "POST": False}
+
+
+@pytest.mark.parametrize(("method", "repeatable"), METHODS.items())
+@pytest.mark.parametrize("override", [None, True, False])
+def test_every_method_and_status_on_the_wire(
+    requests_mock: Mocker, clock: FakeClock, method: str, repeatable: bool, override: bool | None
+) -> None:
+    repeatable = repeatable if override is None else override
+    for status in (400, 401, 403, 404, 409, 422, 423, 429, 477, 500, 502, 503, 504, 520, 522, 524, 526):
+        requests_mock.reset_mock()
+        requests_mock.register_uri(method, f"{ORIGIN}/v1/leads", status_code=status)
+        with pytest.raises(LeadsApiError) as caught:
+            make_client(clock, policy=POLICY).request(method, "/v1/leads", idempotent=override)
+        assert requests_mock.call_count == 1 + REPEATS.get(status, (0, 0))[0 if repeatable else 1], status
+        assert caught.value.ambiguous is (status in MAY_STAND)
+        assert caught.value.status == status
+
+
+# The task's own time --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("failure", "hint", "left", "late"),
+    [
+        (429, 30.0, 29.0, True),
+        (429, 30.0, 30.0, True),
+        (429, 30.0, 32.0, False),
+        (429, 30.0, None, False),
+        (500, None, 0.0, True),
+        (500, None, -5.0, True),
+        (500, None, 60.0, False),
+        (423, None, 1.9, True),
+        (400, None, 0.0, False),
+        (429, 500.0, 10.0, False),
+    ],
+)
+def test_no_wait_goes_beyond_the_end_of_the_task(
+    failure: int, hint: float | None, left: float | None, late: bool
+) -> None:
+    found = decide(
+        idempotent=True, failure=failure, hint=hint, attempt=1, policy=POLICY, rng=random.Random(7), left=left
+    )
+    assert found.late is late
+    assert not (late and found.wait is not None)
+    if late:
+        assert found.ambiguous is (failure in MAY_STAND)
+
+
+def test_a_task_that_has_no_time_left_fails_at_once_and_says_so(requests_mock: Mocker, clock: FakeClock) -> None:
+    requests_mock.get(f"{ORIGIN}/v1/leads", status_code=429, headers={"Retry-After": "20"})
+    policy = RetryPolicy(deadline=clock.now + 50)
+    with pytest.raises(LeadsRateLimitError, match=r"execution_timeout ends before another try.*wait 20 s") as caught:
+        make_client(clock, policy=policy).request("GET", "/v1/leads")
+    assert caught.value.retry_after == 20
+    assert len(clock.sleeps) == 2
+    assert sum(clock.sleeps) < 50
+
+
+def test_clients_made_while_a_task_runs_keep_its_bounds(clock: FakeClock) -> None:
+    made: list[RetryPolicy] = []
+
+    def make() -> None:
+        made.append(make_client(clock, policy=POLICY).policy)
+
+    with task_bounds(seconds=600, max_wait=60):
+        make()
+        # As writers do, in threads of their own.
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+        with task_bounds(max_wait=300):
+            make()
+    make()
+    assert [policy.max_wait for policy in made] == [60, 60, 120, 120]
+    assert all(0 < (policy.deadline or 0) - time.time() <= 600 for policy in made[:2])
+    assert [policy.deadline for policy in made[2:]] == [None, None]
+
+
+def test_the_bounds_end_with_the_task_whatever_happens() -> None:
+    with pytest.raises(KeyError), task_bounds(seconds=1, max_wait=1):
+        raise KeyError
+    assert within_task(POLICY) is POLICY
