@@ -116,6 +116,7 @@ def settle(items: Sequence[Item], answer: Answer, action: Action) -> BatchResult
             waiting.clear()
     # Errors of one kind that name nobody explain those whom nothing else mentions.
     cause = unnamed[0] if len({f.category for f in unnamed}) == 1 else None
+    unclear = action.writes and len(waiting) > len(unnamed)
     failed += [
         Failed(
             index=item.index,
@@ -123,7 +124,8 @@ def settle(items: Sequence[Item], answer: Answer, action: Action) -> BatchResult
             category=(cause.category if cause else None) or UNACCOUNTED,
             reason=cause.reason if cause else "the answer mentions this input nowhere",
             request_id=read_problem(answer.headers, body).request_id,
-            ambiguous=action.writes and len(waiting) > len(unnamed),
+            ambiguous=unclear,
+            refused=cause is not None and not unclear,
         )
         for item in waiting.values()
     ]
@@ -153,6 +155,7 @@ def _failures(
                 reason=problem.words or ", ".join(problem.codes),
                 request_id=problem.request_id,
                 existing_id=problem.existing_id,
+                refused=item is not None,
             )
             if item is None:
                 unnamed.append(failure)

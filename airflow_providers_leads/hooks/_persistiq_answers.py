@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import idna
-
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, Chunk
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsValidationError, scrub
@@ -29,16 +27,6 @@ def person_of(lead: Mapping[str, Any] | None) -> str | None:
     """Return what a lead of an answer is matched by, ``None`` when it names no address, be it an empty one."""
     data = lead.get("data", lead) if isinstance(lead, dict) else None
     return person(data["email"]) if isinstance(data, dict) and "email" in data else None
-
-
-def spellings(key: str, address: str) -> list[str]:
-    """Return the spellings in which PersistIQ may hold an address: as given, its key, and with an unencoded domain."""
-    local, _, domain = key.rpartition("@")
-    try:
-        plain = f"{local}@{idna.decode(domain)}" if "xn--" in domain else key
-    except idna.IDNAError:
-        plain = key
-    return list(dict.fromkeys((address, key, plain)))
 
 
 def refused(body: Any) -> bool:
@@ -136,7 +124,9 @@ def settle_chunk(
             result.succeeded.append(Succeeded(index=index, input=item, new=False))
             return
         reason = found.words or "no reason given"
-        failure = Failed(index=index, input=item, category=found.category, reason=reason, request_id=request_id)
+        failure = Failed(
+            index=index, input=item, category=found.category, reason=reason, request_id=request_id, refused=True
+        )
         result.failed.append(failure)
 
     for index, item in chunk:

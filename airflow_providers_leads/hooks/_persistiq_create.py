@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,7 +47,9 @@ class LeadCreator:
         self._more = {"dup": dup} | ({"creator_id": creator_id} if creator_id else {})
         self._ids: dict[str, str] = {}
         self._questions = 0
-        self._read_all = False
+        # Batches are sent side by side, and the list is long: one reads it for all.
+        self._asking = threading.Lock()
+        self._read_at = -math.inf
         self._matching = Matching(
             what=f"{hook.label}: POST /v1/leads",
             of_input=lambda lead: person(lead.get("email")),
@@ -79,10 +84,10 @@ class LeadCreator:
         return not record.get("sent_count") and all(value is None or value == text(held[name]) for name, value in sent)
 
     def _settle_missing(self, missing: Chunk, answer: Answer) -> BatchResult:
-        result = BatchResult()
+        result, answered = BatchResult(), time.monotonic()
         for index, lead in missing:
             try:
-                found = self._id_of(str(lead.get("email") or "")) if self._skips else None
+                found = self._id_of(str(lead.get("email") or ""), answered) if self._skips else None
             except LeadsApiError:
                 # The create itself went through; its result is worth more than this question.
                 found = None
@@ -92,9 +97,14 @@ class LeadCreator:
                 result.failed.append(unaccounted(index, lead, answer))
         return result
 
-    def _id_of(self, address: str) -> str | None:
+    def _id_of(self, address: str, answered: float) -> str | None:
+        with self._asking:
+            return self._look_up(address, answered)
+
+    def _look_up(self, address: str, answered: float) -> str | None:
         key = person(address)
-        if not key or key in self._ids or self._read_all:
+        # A list that was read before this chunk was answered says nothing of leads that the chunk itself created.
+        if not key or key in self._ids or self._read_at >= answered:
             return self._ids.get(key)
         if self._questions < _QUESTIONS:
             self._questions += 1
@@ -103,8 +113,9 @@ class LeadCreator:
                 return None
             if person_of(row) == key:
                 return self._ids.setdefault(key, str(row.get("id") or ""))
+        begun = time.monotonic()
         for row in self._hook.list_leads():
             if other := person_of(row):
                 self._ids.setdefault(other, str(row.get("id") or ""))
-        self._read_all = True
+        self._read_at = begun
         return self._ids.get(key)

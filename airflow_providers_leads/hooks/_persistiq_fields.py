@@ -37,6 +37,8 @@ _READ: Final[Mapping[str, tuple[str, ...]]] = {
     **_CUSTOM,
     "website": ("website", "domain"),
 }
+HELD: Final = frozenset({"email", *(name for names in _READ.values() for name in names)})
+"""PersistIQ fields that are a lead's own."""
 _READ_APART: Final = frozenset({"id", "status", "data", "optedout", "bounced"})
 
 

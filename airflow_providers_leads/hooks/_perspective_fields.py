@@ -167,13 +167,13 @@ def to_lead(contact: Mapping[str, Any], funnel_id: str) -> Lead:
     """
     meta = _mapping(contact.get("meta"))
     nested = _mapping(contact.get("address"))
-    properties = {name: _plain(value) for name, value in _mapping(contact.get("properties")).items()}
-    email = text(_plain(contact.get("email")))
+    properties = {name: plain(value) for name, value in _mapping(contact.get("properties")).items()}
+    email = text(plain(contact.get("email")))
     converted = moment(meta.get("ps_converted_at"))
 
     def part(name: str) -> str | None:
         # Nested is documented on create only; updates know the parts as flat names.
-        return text(_plain(nested.get(name))) or text(_plain(contact.get(name)))
+        return text(plain(nested.get(name))) or text(plain(contact.get(name)))
 
     def take(*names: str) -> str | None:
         name = next((n for n in names if isinstance(properties.get(n), str) and text(properties[n])), None)
@@ -188,19 +188,19 @@ def to_lead(contact: Mapping[str, Any], funnel_id: str) -> Lead:
         source_id=str(contact.get("id") or ""),
         email=email,
         email_key=email_key(email),
-        first_name=text(_plain(contact.get("firstName"))),
-        last_name=text(_plain(contact.get("lastName"))),
-        phone=text(_plain(contact.get("phone"))),
+        first_name=text(plain(contact.get("firstName"))),
+        last_name=text(plain(contact.get("lastName"))),
+        phone=text(plain(contact.get("phone"))),
         company=take("company"),
         title=take("title", "jobTitle"),
         industry=take("industry"),
-        website=text(_plain(contact.get("website"))),
+        website=text(plain(contact.get("website"))),
         address=street or text(contact.get("address") if isinstance(contact.get("address"), str) else None),
         city=part("city"),
         state=part("state"),
         postal_code=part("postalCode") or part("zip"),
         country=part("country"),
-        status=text(_plain(contact.get("status"))),
+        status=text(plain(contact.get("status"))),
         created_at=moment(meta.get("ps_first_seen_at")) or converted,
         updated_at=converted,
         properties=leftover({**rest, "properties": properties}),
@@ -211,6 +211,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return the value of an answer, which may come with its title."""
     # Answers may come as {"value": …, "title": …}; which form the API uses where is not documented.
     return value["value"] if isinstance(value, dict) and "value" in value else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Collection, Iterable
@@ -36,7 +37,9 @@ def instant(name: str, value: datetime | str) -> datetime:
         raise ValueError(f"{name} must be a datetime or ISO 8601 text such as 2025-01-01T00:00:00Z")
     if parsed.utcoffset() is None:
         raise ValueError(f"{name} has no time zone: add an offset or Z, as in 2025-01-01T00:00:00Z")
-    return parsed.astimezone(UTC)
+    parsed = parsed.astimezone(UTC)
+    # Airflow's templates give pendulum's times, whose differences can't be divided by plain ones.
+    return datetime.combine(parsed.date(), parsed.time(), UTC)
 
 
 def maybe_instant(name: str, value: datetime | str | None) -> datetime | None:
@@ -130,20 +133,27 @@ def addresses(name: str, value: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def _decoded(text: str) -> Any:
+    # A template that is rendered to text shows a list as Python writes it.
+    for read in (json.loads, ast.literal_eval) if text.startswith("[") else (json.loads,):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return text.split(",")
+
+
 def id_list(name: str, value: Iterable[object] | str | None) -> list[str] | None:
     """Return ids, each once and in order; ``None`` when none are given.
 
     :param name: of the argument, for the message
-    :param value: a list, or as a form field or template gives it: JSON text or ids separated by commas
+    :param value: a list, or as a form field or template gives it: JSON or Python text, or ids separated by commas
     :raises ValueError: when an id is empty, or the list itself: it must not silently mean "all"
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, str):
-        try:
-            decoded = json.loads(value)
-        except ValueError:
-            decoded = value.split(",")
+        decoded = _decoded(value.strip())
         if decoded is None:
             return None
         # "64e5" is JSON for a number, but an id here.

@@ -19,8 +19,11 @@ UNACCOUNTED = "UNACCOUNTED"
 _LONE_REFUSALS = 3
 
 
-def failed_input(index: int, item: Any, error: LeadsApiError) -> Failed:
-    """Return the failure of an input whose request ended in an error."""
+def failed_input(index: int, item: Any, error: LeadsApiError, *, alone: bool = True) -> Failed:
+    """Return the failure of an input whose request ended in an error.
+
+    :param alone: no other input was in the request, so that its refusal is this input's
+    """
     return Failed(
         index=index,
         input=item,
@@ -29,6 +32,7 @@ def failed_input(index: int, item: Any, error: LeadsApiError) -> Failed:
         request_id=error.request_id,
         existing_id=error.existing_id,
         ambiguous=error.ambiguous,
+        refused=alone and isinstance(error, RECORD_ERRORS) and not error.ambiguous,
     )
 
 
@@ -118,7 +122,8 @@ def _halves(chunk: Chunk) -> list[Chunk]:
 
 
 def _all_failed(chunk: Chunk, error: LeadsApiError) -> BatchResult:
-    return BatchResult(failed=[failed_input(index, item, error) for index, item in chunk])
+    alone = len(chunk) == 1
+    return BatchResult(failed=[failed_input(index, item, error, alone=alone) for index, item in chunk])
 
 
 def _not_attempted(chunk: Chunk, error: LeadsApiError) -> BatchResult:

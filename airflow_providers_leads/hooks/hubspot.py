@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
+from urllib.parse import quote
+
+import msgspec
+import pendulum
 
 from airflow_providers_leads.hooks import _hubspot_batch as batch
 from airflow_providers_leads.hooks._hubspot_batch import Action, Item, Record
 from airflow_providers_leads.hooks._hubspot_contacts import HubSpotContacts
 from airflow_providers_leads.hooks._hubspot_crm import is_list
-from airflow_providers_leads.hooks._hubspot_leads import WRITABLE, lead_from, properties_for, wanted
+from airflow_providers_leads.hooks._hubspot_erase import erase
+from airflow_providers_leads.hooks._hubspot_leads import PROPERTY_OF, WRITABLE, LeadReader, properties_for, wanted
 from airflow_providers_leads.hooks._hubspot_values import Names, milliseconds, names, record_id
 from airflow_providers_leads.hooks.arguments import boolean, maybe_instant
-from airflow_providers_leads.hooks.base import RECORD_ERRORS, chunked, failed_result
+from airflow_providers_leads.hooks.base import RECORD_ERRORS, chunked, failed_result, refuse_properties
 from airflow_providers_leads.hooks.batches import UNACCOUNTED
+from airflow_providers_leads.hooks.erasing import Trail
+from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
+from airflow_providers_leads.leads.erasure import Erasure
 from airflow_providers_leads.leads.outcomes import Failed, Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.schema import Lead, moment
 
+_APP_DOMAIN = re.compile(r"[a-z0-9-]+\.hubspot\.com")
+_CHANGED = "lastmodifieddate"
 # How a lookup says that HubSpot holds no such address, or that it is none it could hold.
 _UNKNOWN = frozenset({batch.NOT_FOUND, UNACCOUNTED, "VALIDATION_ERROR"})
 
@@ -55,6 +66,8 @@ class HubSpotHook(HubSpotContacts):
     scope_keys = frozenset({"properties", "archived"})
     create_batch = batch.SIZE
     update_batch = batch.SIZE
+    lookup_rows = 10_000
+    settle_seconds = 60.0
 
     def __init__(self, hubspot_conn_id: str = default_conn_name) -> None:
         super().__init__(hubspot_conn_id)
@@ -75,23 +88,95 @@ class HubSpotHook(HubSpotContacts):
         :param archived: yield archived contacts instead
         :raises ValueError: for an unknown scope or a time without time zone
         """
+        pages = self.lead_pages(updated_after=updated_after, properties=properties, archived=archived, **scope)
+        return leads_of(pages)
+
+    def lead_pages(
+        self,
+        *,
+        updated_after: datetime | str | None = None,
+        updated_before: datetime | str | None = None,
+        position: Position | None = None,
+        properties: Names = None,
+        archived: bool = False,
+        **scope: Any,
+    ) -> Iterator[LeadPage]:
+        """Yield what :meth:`iter_leads` does, page by page and with the position of each.
+
+        A full read is held against the search index at its end: contacts that are in there and were not listed are an
+        error.
+
+        :param updated_after: see :meth:`iter_leads`
+        :param updated_before: only contacts changed before this time; for reads with ``updated_after``
+        :param position: of the page to start with
+        :param properties: see :meth:`iter_leads`
+        :param archived: see :meth:`iter_leads`
+        :raises LeadsServerError: when a list or search ends before its last row
+        """
         self.check_scope(**scope)
-        since = maybe_instant("updated_after", updated_after)
+        since, until = maybe_instant("updated_after", updated_after), maybe_instant("updated_before", updated_before)
         asked = wanted(names("properties", properties))
-        if since is None:
-            rows = self.list_contacts(properties=asked, archived=archived)
-        elif boolean("archived", archived):
+        reader = LeadReader(asked, self.conn_id)
+        if since is not None and not boolean("archived", archived):
+            return self._changed_pages(reader, asked, since, until, position)
+        return self._listed_pages(reader, asked, since, position, archived=boolean("archived", archived))
+
+    def _changed_pages(
+        self, reader: LeadReader, asked: list[str], since: datetime, until: datetime | None, position: Position | None
+    ) -> Iterator[LeadPage]:
+        window = [{"propertyName": _CHANGED, "operator": "GTE", "value": milliseconds("updated_after", since)}]
+        if until is not None:
+            window.append({"propertyName": _CHANGED, "operator": "LT", "value": milliseconds("updated_before", until)})
+        beyond = (position or {}).get("beyond")
+        for page in self.search_pages([{"filters": window}], properties=asked, beyond=beyond):
+            yield LeadPage([reader.lead(row) for row in page], {"beyond": beyond})
+            beyond = max((int(row["id"]) for row in page), default=beyond)
+
+    def _listed_pages(
+        self, reader: LeadReader, asked: list[str], since: datetime | None, position: Position | None, *, archived: bool
+    ) -> Iterator[LeadPage]:
+        began, last = pendulum.now("UTC"), 0
+        if since is not None:
             # Search sees no archived contacts, so they are all read and the older ones left out here.
-            listed = self.list_contacts(properties=asked, archived=True)
-            rows = (row for row in listed if _changed_since(row, since))
-        else:
-            changed = {
-                "propertyName": "lastmodifieddate",
-                "operator": "GTE",
-                "value": milliseconds("updated_after", since),
-            }
-            rows = self.search_contacts(filter_groups=[{"filters": [changed]}], properties=asked)
-        return (lead_from(row, self.conn_id) for row in rows)
+            listed = self.typed_pages(msgspec.json.decode, properties=asked, archived=True, position=position)
+            for page, at in listed:
+                yield LeadPage([reader.lead(row) for row in page if _changed_since(row, since)], at)
+            return
+        for page, at in self.typed_pages(reader.decode_page, properties=asked, archived=archived, position=position):
+            leads = [reader.lead(row) for row in page]
+            last = max((int(lead.source_id) for lead in leads), default=last)
+            yield LeadPage(leads, at)
+        if not archived:
+            self._check_end(last, began)
+
+    def _check_end(self, last: int, began: datetime) -> None:
+        """Refuse a list that ended before its last contact; it comes by id, and tells no total of its own."""
+        settled = began - timedelta(seconds=self.settle_seconds)
+        older = {"propertyName": "createdate", "operator": "LT", "value": settled}
+        unlisted = self.count_contacts([{"propertyName": "hs_object_id", "operator": "GT", "value": last}, older])
+        if unlisted:
+            raise LeadsServerError(
+                f"{self.label}: the list of contacts ended although HubSpot's search knows {unlisted} more behind its "
+                "last one. Run it again; what was listed may not be taken for the whole.",
+                category="ENDED_EARLY",
+            )
+
+    def check_read(self, *, properties: Names = None, **scope: Any) -> None:
+        """Refuse contact properties that don't exist: HubSpot passes over them in silence.
+
+        :param properties: as for :meth:`iter_leads`
+        :raises ValueError: naming the property
+        """
+        self.check_scope(**scope)
+        asked = names("properties", properties)
+        if not asked:
+            return
+        known = {str(one.get("name")) for one in self.list_properties()}
+        if unknown := [name for name in asked if name not in known]:
+            raise ValueError(
+                f"{self.label}: properties: HubSpot has no contact property {unknown[0]!r}. Give its internal name, as "
+                "in Settings > Properties."
+            )
 
     def find_leads(
         self, emails: Iterable[str], *, properties: Names = None, archived: bool = False, **scope: Any
@@ -108,9 +193,10 @@ class HubSpotHook(HubSpotContacts):
         if isinstance(emails, str):
             raise ValueError("emails must be a list of addresses, not one text")
         asked = wanted(names("properties", properties))
-        return self._find(emails, self._read_action("email", asked, None, archived=archived))
+        reader = LeadReader(asked, self.conn_id)
+        return self._find(emails, self._read_action("email", asked, None, archived=archived), reader)
 
-    def _find(self, emails: Iterable[str], action: Action) -> Iterator[Lead]:
+    def _find(self, emails: Iterable[str], action: Action, reader: LeadReader) -> Iterator[Lead]:
         found: dict[str, Record] = {}
 
         def send(items: list[Item]) -> Answer:
@@ -134,13 +220,28 @@ class HubSpotHook(HubSpotContacts):
                     request_id=unread[0].request_id,
                 )
             # Two addresses of one contact give one record.
-            yield from (lead_from(record, self.conn_id) for i, record in found.items() if i not in yielded)
+            yield from (reader.lead(record) for i, record in found.items() if i not in yielded)
             yielded.update(found)
             found.clear()
 
     def writable_fields(self) -> frozenset[str]:
         """Return the lead fields that contacts have a place for; ``status`` is left to explicit writes."""
         return WRITABLE
+
+    def check_properties(self, names: Collection[str]) -> None:
+        """Refuse contact properties that don't exist, can only be read, or hold a lead field.
+
+        :param names: internal names
+        :raises ValueError: naming the property and how to make it
+        """
+        if not names:
+            return
+        known = {str(one.get("name")): not _is_read_only(one) for one in self.list_properties()}
+        how = (
+            "Make it in HubSpot under Settings > Properties or by HubSpotCreatePropertyOperator, and give its internal "
+            "name."
+        )
+        refuse_properties(self.label, names, known, {"email", *PROPERTY_OF.values()}, how)
 
     def _create(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         # An upsert, so that a repetition after a lost answer creates nobody twice.
@@ -172,6 +273,41 @@ class HubSpotHook(HubSpotContacts):
             except RECORD_ERRORS as error:
                 yield failed_result(row, error)
 
+    def limits_left(self) -> list[str]:
+        """Return what is left of each quota and of the account's calls today, one sentence each.
+
+        https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+        """
+        try:
+            answer = self.request("GET", "/account-info/v3/api-usage/daily/private-apps", expect=is_list)
+        except LeadsApiError:
+            return [*super().limits_left(), "Calls left today: unknown, the key may not ask."]
+        told = []
+        for usage in answer.body["results"]:
+            limit, spent = usage.get("usageLimit"), usage.get("currentUsage")
+            if isinstance(limit, int) and isinstance(spent, int):
+                told.append(f"Calls left today: {limit - spent:,} of {limit:,}.")
+        return [*super().limits_left(), *told]
+
+    def app_url(self, record_id: str | None = None) -> str:
+        """Return where HubSpot shows a contact, or all of them; asks for the account unless the extra names it.
+
+        :param record_id: id of a contact; default the list
+        :raises LeadsApiError: when the key may not ask for the account
+        """
+        portal, origin = self.settings.extra.get("portal_id"), self.app
+        if not portal:
+            details = self.request("GET", "/account-info/v3/details", expect=_names_account).body
+            portal = details["portalId"]
+            # Accounts live in several regions, each with pages of its own.
+            domain = str(details.get("uiDomain"))
+            origin = f"https://{domain}" if _APP_DOMAIN.fullmatch(domain) else origin
+        page = f"record/0-1/{quote(record_id, safe='')}" if record_id else "objects/0-1/views/all/list"
+        return f"{origin}/contacts/{quote(str(portal), safe='')}/{page}"
+
+    def _erase(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+        return erase(self, trail, people)
+
     def _probe(self) -> tuple[bool, str]:
         self.request("GET", self.path("objects", "/contacts"), params={"limit": 1}, expect=is_list)
         account = ""
@@ -184,6 +320,15 @@ class HubSpotHook(HubSpotContacts):
         return True, f"HubSpot account{account} accepts the key, and it may read contacts."
 
 
+def _names_account(body: Any) -> bool:
+    return isinstance(body, dict) and bool(body.get("portalId"))
+
+
+def _is_read_only(definition: Record) -> bool:
+    limits = definition.get("modificationMetadata") or {}
+    return bool(limits.get("readOnlyValue") or definition.get("calculated"))
+
+
 def _changed_since(row: Record, since: datetime) -> bool:
     times = [time for name in ("updatedAt", "archivedAt") if (time := moment(row.get(name)))]
     return not times or max(times) >= since
@@ -191,6 +336,7 @@ def _changed_since(row: Record, since: datetime) -> bool:
 
 def _written(row: PlanRow, outcome: Outcome, target_id: str | None) -> WriteResult:
     fields = [field for field in row.values if field in WRITABLE or field == "status"]
+    fields += [f"properties.{name}" for name in row.properties]
     return WriteResult(email_key=row.email_key, outcome=outcome, target_id=target_id, fields=fields)
 
 
@@ -203,6 +349,7 @@ def _not_written(failed: Iterable[Failed], stopped: LeadsApiError | None) -> Ite
             target_id=row.target_id or failure.existing_id,
             reason=": ".join(part for part in (failure.category, failure.reason) if part),
             request_id=failure.request_id,
+            refused=failure.refused,
         )
     if stopped:
         raise stopped

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from airflow_providers_leads.hooks._persistiq_account import given, maybe_wire
-from airflow_providers_leads.hooks._persistiq_answers import Record, person, person_of, records_in, spellings
+from airflow_providers_leads.hooks._persistiq_answers import Record, person, person_of, records_in
 from airflow_providers_leads.hooks._persistiq_campaigns import PersistIQCampaigns
 from airflow_providers_leads.hooks._persistiq_create import LEADS_PER_CALL, LeadCreator
-from airflow_providers_leads.hooks._persistiq_fields import EVENT_GROUPS, WEBHOOK_SETTINGS, field_names, to_lead
+from airflow_providers_leads.hooks._persistiq_erase import erase
+from airflow_providers_leads.hooks._persistiq_fields import EVENT_GROUPS, HELD, WEBHOOK_SETTINGS, field_names, to_lead
 from airflow_providers_leads.hooks.arguments import addresses, boolean, maybe_instant
-from airflow_providers_leads.hooks.base import require
+from airflow_providers_leads.hooks.base import refuse_properties, require
 from airflow_providers_leads.hooks.batches import run_batch, run_chunks
+from airflow_providers_leads.hooks.erasing import Trail
+from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError
 from airflow_providers_leads.http.pagination import NumberedPages
+from airflow_providers_leads.leads.erasure import Erasure
+from airflow_providers_leads.leads.identity import spellings
 from airflow_providers_leads.leads.outcomes import BatchResult, PlanRow, Succeeded, WriteResult
 from airflow_providers_leads.leads.schema import Lead, text
 
@@ -43,6 +48,7 @@ class PersistIQHook(PersistIQCampaigns):
     conn_type = "persistiq"
     hook_name = "PersistIQ"
 
+    app = "https://app.persistiq.com"
     key_header = "x-api-key"
     quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 60.0)}
     advice: ClassVar[Mapping[int | None, str]] = {
@@ -50,6 +56,9 @@ class PersistIQHook(PersistIQCampaigns):
     }
     scope_keys = frozenset({"status"})
     create_batch = LEADS_PER_CALL
+    # One request each, where a page of the list holds as many.
+    lookup_rows = 100
+    writable_flags = frozenset({"opted_out"})
 
     def __init__(self, persistiq_conn_id: str = default_conn_name) -> None:
         super().__init__(persistiq_conn_id)
@@ -180,10 +189,48 @@ class PersistIQHook(PersistIQCampaigns):
         :param updated_after: only leads changed at or after this time
         :param status: only leads with this status, by name
         """
+        return leads_of(self.lead_pages(updated_after=updated_after, status=status, **scope))
+
+    def lead_pages(
+        self,
+        *,
+        updated_after: datetime | str | None = None,
+        updated_before: datetime | str | None = None,
+        position: Position | None = None,
+        status: str | None = None,
+        **scope: Any,
+    ) -> Iterator[LeadPage]:
+        """Yield what :meth:`iter_leads` does, page by page and with the position of each.
+
+        :param updated_after: see :meth:`iter_leads`
+        :param updated_before: the API has no upper bound, so newer ones are yielded whatever this says
+        :param position: of the page to start with
+        :param status: see :meth:`iter_leads`
+        """
         self.check_scope(**scope)
         bound = maybe_instant("updated_after", updated_after)
-        rows = self.list_leads(updated_after=bound - _MARGIN if bound else None, status=status)
-        return (to_lead(row, self.conn_id) for row in rows)
+        query = {
+            "updated_after": maybe_wire("updated_after", bound - _MARGIN if bound else None),
+            "status": given("status", status),
+        }
+        place = NumberedPages("leads", **(position or {}))
+        found = with_positions(self.pages(place, "/v1/leads", params=query), place)
+        return (LeadPage([to_lead(row, self.conn_id) for row in page], at) for page, at in found)
+
+    def check_read(self, *, status: str | None = None, **scope: Any) -> None:
+        """Refuse a lead status that the account doesn't have: no lead would be found.
+
+        :param status: as for :meth:`iter_leads`
+        :raises ValueError: naming it
+        """
+        self.check_scope(**scope)
+        if given("status", status) is None:
+            return
+        known = [str(one.get("name")) for one in self.list_lead_statuses()]
+        if str(status).casefold() not in map(str.casefold, known):
+            raise ValueError(
+                f"{self.label}: status: PersistIQ has no lead status {status!r}; it has {', '.join(sorted(known))}."
+            )
 
     def find_leads(self, emails: Iterable[str], **scope: Any) -> Iterator[Lead]:
         """Yield the leads with these addresses, one request each; the list is read once where the API can't filter.
@@ -205,9 +252,23 @@ class PersistIQHook(PersistIQCampaigns):
         names = (text(row.get("name")) for row in self.list_dnc_domains())
         return frozenset(name.lower() for name in names if name)
 
+    def check_properties(self, names: Collection[str]) -> None:
+        """Refuse lead fields that the account doesn't have, or that hold a lead's own values.
+
+        :param names: names of the account's lead fields
+        :raises ValueError: naming the field and how to make it
+        """
+        if names:
+            how = "Make the lead field in PersistIQ's settings; PersistIQListLeadFieldsOperator tells its name."
+            refuse_properties(self.label, names, dict.fromkeys(self._account_fields, True), HELD, how)
+
+    @cached_property
+    def _account_fields(self) -> frozenset[str]:
+        return frozenset(str(field.get("name")) for field in self.list_lead_fields())
+
     @cached_property
     def _field_names(self) -> dict[str, str]:
-        return field_names({str(field.get("name")) for field in self.list_lead_fields()})
+        return field_names(self._account_fields)
 
     def _find(self, wanted: Mapping[str, str]) -> Iterator[Record]:
         """Yield the leads with these addresses.
@@ -227,13 +288,15 @@ class PersistIQHook(PersistIQCampaigns):
             yield from found.values()
             settled.add(key)
 
-    def _apply(self, rows: Iterable[PlanRow], options: Mapping[str, Any]) -> Iterator[WriteResult]:
+    def _prepare_writes(self, options: Mapping[str, Any]) -> None:
         self._creator = LeadCreator(self)
-        yield from super()._apply(rows, options)
 
     def _create(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         names = self._field_names
-        leads = [{"email": row.email_key, **{names[f]: v for f, v in row.values.items() if f in names}} for row in rows]
+        leads = [
+            {"email": row.email_key, **row.properties, **{names[f]: v for f, v in row.values.items() if f in names}}
+            for row in rows
+        ]
         result, stopped = run_chunks(leads, self.create_batch, self._creator)
         for done in result.succeeded:
             yield self._created(rows[done.index], done)
@@ -243,6 +306,7 @@ class PersistIQHook(PersistIQCampaigns):
                 outcome="ambiguous" if failure.ambiguous else "failed",
                 reason=f"{failure.category or 'refused'}: {failure.reason}",
                 request_id=failure.request_id,
+                refused=failure.refused,
             )
         if stopped:
             raise stopped
@@ -251,6 +315,7 @@ class PersistIQHook(PersistIQCampaigns):
         if done.new is False:
             return WriteResult(email_key=row.email_key, outcome="unchanged", target_id=done.id, reason="exists already")
         fields, left_out = self._split(row)
+        fields += _properties_of(row)
         reasons = [f"no place for {', '.join(left_out)}"] if left_out else []
         if "status" in row.values and done.id:
             # A new lead takes no status, only a change of one does.
@@ -270,23 +335,31 @@ class PersistIQHook(PersistIQCampaigns):
     def _update(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         for row in rows:
             fields, left_out = self._split(row)
-            data = {self._field_names[field]: row.values[field] for field in fields}
+            data = {**row.properties, **{self._field_names[field]: row.values[field] for field in fields}}
             status = row.values.get("status")
-            if data or status:
-                self.update_lead(str(row.target_id or ""), data=data, status=status)
+            # Only ever told, never taken back: whether an opt-out can be undone is not documented.
+            opted_out = row.values.get("opted_out") == "true" or None
+            told = {"status": status, "opted_out": opted_out}
+            fields += [*_properties_of(row), *(name for name, value in told.items() if value)]
+            if fields:
+                self.update_lead(str(row.target_id or ""), data=data, status=status, optedout=opted_out)
             yield WriteResult(
                 email_key=row.email_key,
-                outcome="updated" if data or status else "unchanged",
+                outcome="updated" if fields else "unchanged",
                 target_id=row.target_id,
                 reason=f"no place for {', '.join(left_out)}" if left_out else None,
-                fields=[*fields, "status"] if status else fields,
+                fields=fields,
             )
 
     def _split(self, row: PlanRow) -> tuple[list[str], list[str]]:
         """Return the lead fields of a plan row that go into a lead's data, and those without a place."""
         names = self._field_names
-        left_out = [field for field in row.values if field not in names and field not in ("status", "email")]
+        apart = ("status", "email", "opted_out")
+        left_out = [field for field in row.values if field not in names and field not in apart]
         return [field for field in row.values if field in names], left_out
+
+    def _erase(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+        return erase(self, trail, people)
 
     def _probe(self) -> tuple[bool, str]:
         users = NumberedPages("users")
@@ -294,3 +367,7 @@ class PersistIQHook(PersistIQCampaigns):
         count = len(answer.body["users"])
         more = "more than " if answer.body.get("has_more") else ""
         return True, f"PersistIQ accepts the key: {more}{count} users."
+
+
+def _properties_of(row: PlanRow) -> list[str]:
+    return [f"properties.{name}" for name in row.properties]

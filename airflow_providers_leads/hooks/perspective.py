@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from airflow_providers_leads.hooks._perspective_api import PAGE_SIZE, WHERE_FUNNEL_IDS_ARE, PerspectiveApi
+from airflow_providers_leads.hooks._perspective_erase import erase
 from airflow_providers_leads.hooks._perspective_fields import (
     AB_TESTS,
     CHART_SUBTYPES,
@@ -19,6 +21,8 @@ from airflow_providers_leads.hooks._perspective_fields import (
 from airflow_providers_leads.hooks.arguments import addresses, boolean, id_list, maybe_instant
 from airflow_providers_leads.hooks.base import failed_result, require
 from airflow_providers_leads.hooks.batches import run_chunks
+from airflow_providers_leads.hooks.erasing import Trail
+from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.http.errors import (
     LeadsApiError,
@@ -26,6 +30,7 @@ from airflow_providers_leads.http.errors import (
     LeadsPermissionError,
     LeadsServerError,
 )
+from airflow_providers_leads.leads.erasure import Erasure
 from airflow_providers_leads.leads.outcomes import PlanRow, WriteResult
 from airflow_providers_leads.leads.schema import Lead
 
@@ -50,6 +55,7 @@ class PerspectiveHook(PerspectiveApi):
     conn_type = "perspective"
     hook_name = "Perspective"
 
+    app = "https://app.perspective.co"
     key_header = "x-perspective-api-key"
     quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 60.0)}
     advice: ClassVar[Mapping[int | None, str]] = {
@@ -65,6 +71,7 @@ class PerspectiveHook(PerspectiveApi):
     def __init__(self, perspective_conn_id: str = default_conn_name) -> None:
         super().__init__(perspective_conn_id)
         self._known: dict[str, dict[str, str]] = {}
+        self._reading = threading.Lock()
 
     def iter_leads(
         self,
@@ -84,10 +91,40 @@ class PerspectiveHook(PerspectiveApi):
         :param funnel_ids: funnels to read; default the connection's ``funnel_ids``, else all that the key may see
         :raises LeadsNotFoundError: when a funnel doesn't exist
         """
+        return leads_of(self.lead_pages(updated_after=updated_after, funnel_ids=funnel_ids, **scope))
+
+    def lead_pages(
+        self,
+        *,
+        updated_after: datetime | str | None = None,
+        updated_before: datetime | str | None = None,
+        position: Position | None = None,
+        funnel_ids: Iterable[object] | str | None = None,
+        **scope: Any,
+    ) -> Iterator[LeadPage]:
+        """Yield what :meth:`iter_leads` does, page by page and with the position of each.
+
+        :param updated_after: see :meth:`iter_leads`
+        :param updated_before: the newest come first, so they are yielded whatever this says
+        :param position: of the page to start with; funnels that are gone since are passed over
+        :param funnel_ids: see :meth:`iter_leads`
+        :raises LeadsNotFoundError: when a funnel doesn't exist
+        :raises LeadsServerError: when a list ends before the number of contacts that it says it has
+        """
         self.check_scope(**scope)
         bound = maybe_instant("updated_after", updated_after)
-        funnels = id_list("funnel_ids", funnel_ids)
-        return self._read(funnels, bound)
+        return self._pages_of(id_list("funnel_ids", funnel_ids), bound, position)
+
+    def scopes_to_read(self, *, funnel_ids: Iterable[object] | str | None = None, **scope: Any) -> list[str] | None:
+        """Return the funnels that a read covers.
+
+        :param funnel_ids: as for :meth:`iter_leads`
+        """
+        return list(self._funnels(id_list("funnel_ids", funnel_ids)))
+
+    def scope_of(self, parts: list[str], **scope: Any) -> dict[str, Any]:
+        """Return a scope that is narrowed to some funnels."""
+        return {**scope, "funnel_ids": parts}
 
     def find_leads(
         self, emails: Iterable[str], *, funnel_ids: Iterable[object] | str | None = None, **scope: Any
@@ -106,6 +143,12 @@ class PerspectiveHook(PerspectiveApi):
         """Return the lead fields that every funnel's contacts have; ``status`` is left to explicit writes."""
         return frozenset(LEAD_FIELDS) - {"status"} | {"address"}
 
+    def write_cost(self, row: PlanRow) -> float:
+        """Return what writing a plan row costs in API calls: one per contact field that changes."""
+        if row.action != "update":
+            return super().write_cost(row)
+        return float(len(update_fields(row.values, row.before)[0]))
+
     def target_scope(self, **options: Any) -> str | None:
         """Return the funnel that a plan with these options is written to."""
         return self._target_funnel(options)
@@ -113,6 +156,10 @@ class PerspectiveHook(PerspectiveApi):
     def scope_to_read(self, target_scope: str) -> dict[str, Any]:
         """Return the scope by which :meth:`iter_leads` reads this funnel only."""
         return {"funnel_ids": [target_scope]}
+
+    def scope_to_write(self, target_scope: str) -> dict[str, Any]:
+        """Return the write options that name this funnel."""
+        return {"funnel_id": target_scope}
 
     def check_write_options(self, **options: Any) -> None:
         """Refuse unknown options, and a write without a funnel to write to.
@@ -125,14 +172,18 @@ class PerspectiveHook(PerspectiveApi):
         boolean("skip_automation_trigger", options.get("skip_automation_trigger", True))
         self._target_funnel(options)
 
-    def _apply(self, rows: Iterable[PlanRow], options: Mapping[str, Any]) -> Iterator[WriteResult]:
+    def repeats_quietly(self, **options: Any) -> bool:
+        """Tell whether writing a value once more does nothing: not where it starts automations."""
+        return boolean("skip_automation_trigger", options.get("skip_automation_trigger", True))
+
+    def _prepare_writes(self, options: Mapping[str, Any]) -> None:
         self._known = {}
-        yield from super()._apply(rows, options)
 
     def _create(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         funnel_id = self._target_funnel(options)
-        if funnel_id not in self._known:
-            self._known[funnel_id] = self._read_known(funnel_id)
+        with self._reading:
+            if funnel_id not in self._known:
+                self._known[funnel_id] = self._read_known(funnel_id)
         known = self._known[funnel_id]
         for row in rows:
             # A retried task meets what its first try created.
@@ -187,10 +238,16 @@ class PerspectiveHook(PerspectiveApi):
                 target_id=row.target_id,
                 reason="; ".join(reasons) or None,
                 request_id=next((f.request_id for f in result.failed), None),
+                refused=bool(result.failed) and all(f.refused for f in result.failed),
                 fields=list(dict.fromkeys(field for field, _, _ in writes if field not in failed)),
             )
             if stopped:
                 raise stopped
+
+    def _erase(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+        named = self._configured_funnels()
+        funnels = named or list(_funnels_of(trail.read(lambda: list(self.list_workspaces()))))
+        yield from erase(self, trail, people, funnels, others=bool(named))
 
     def _probe(self) -> tuple[bool, str]:
         try:
@@ -206,17 +263,33 @@ class PerspectiveHook(PerspectiveApi):
         return True, f"Perspective accepts the key: {len(workspaces)} workspaces with {len(seen)} funnels.{warning}"
 
     def _read(self, funnel_ids: list[str] | None, bound: datetime | None) -> Iterator[Lead]:
-        for funnel_id in funnel_ids or self._configured_funnels() or _funnels_of(self.list_workspaces()):
-            for page in self.contact_pages(funnel_id, _NEWEST_FIRST):
+        return leads_of(self._pages_of(funnel_ids, bound, None))
+
+    def _funnels(self, funnel_ids: list[str] | None) -> Iterable[str]:
+        return funnel_ids or self._configured_funnels() or _funnels_of(self.list_workspaces())
+
+    def _pages_of(
+        self, funnel_ids: list[str] | None, bound: datetime | None, position: Position | None
+    ) -> Iterator[LeadPage]:
+        left = dict(position or {})
+        done: list[str] = left.pop("done", [])
+        current = left.pop("funnel_id", None)
+        for funnel_id in self._funnels(funnel_ids):
+            if funnel_id in done:
+                continue
+            start = left if funnel_id == current else None
+            for page, at in self.contact_pages(funnel_id, _NEWEST_FIRST, start):
                 leads = [to_lead(contact, funnel_id) for contact in page]
+                here = {"funnel_id": funnel_id, **at, "done": list(done)}
                 if bound is None:
-                    yield from leads
+                    yield LeadPage(leads, here)
                     continue
-                yield from (lead for lead in leads if lead.updated_at is None or lead.updated_at >= bound)
+                yield LeadPage([lead for lead in leads if lead.updated_at is None or lead.updated_at >= bound], here)
                 # Contacts without a date stand at one end of the list or anywhere: they say nothing about the rest.
                 dated = [lead.updated_at for lead in leads if lead.updated_at is not None]
                 if dated and max(dated) < bound:
                     break
+            done.append(funnel_id)
 
     def _configured_funnels(self) -> list[str] | None:
         value = self.settings.extra.get("funnel_ids")

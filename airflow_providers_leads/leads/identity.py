@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -211,6 +212,31 @@ def reject_reason(address: str | None) -> str:
 def domain_of(key: str) -> str:
     """Return the domain of an email key."""
     return key.rpartition("@")[2]
+
+
+def spellings(key: str, address: str) -> list[str]:
+    """Return the spellings in which a CRM may hold an address: as given, its key, and with an unencoded domain.
+
+    :param key: the email key
+    :param address: the address as given
+    """
+    local, _, domain = key.rpartition("@")
+    try:
+        plain = f"{local}@{idna.decode(domain)}" if "xn--" in domain else key
+    except idna.IDNAError:
+        plain = key
+    return list(dict.fromkeys((address, key, plain)))
+
+
+def person_hash(key: str) -> str:
+    """Return what stands for a person in files that must hold no address.
+
+    It is a pseudonym, not anonymous: whoever has the address can compute it too, and guess it from a list.
+
+    :param key: an email key
+    :return: the first 32 hex digits of its SHA-256
+    """
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def person_key(key: str, rules: IdentityRules) -> str:

@@ -23,6 +23,9 @@ class PlanRow(msgspec.Struct, kw_only=True):
     :param records: how many records of this person the destination holds; of several, one is written
     :param values: lead field → value to write; the email itself is used only to create
     :param before: lead field → value that the destination holds now, for the fields in ``values``
+    :param properties: the destination's custom property or field → value to write
+    :param properties_before: the same → value that the destination holds now
+    :param requests: what writing it costs in API calls; a share of one where the API takes several records per call
     """
 
     email_key: str
@@ -33,6 +36,9 @@ class PlanRow(msgspec.Struct, kw_only=True):
     records: int = 0
     values: dict[str, str] = {}
     before: dict[str, str | None] = {}
+    properties: dict[str, str] = {}
+    properties_before: dict[str, str | None] = {}
+    requests: float = 0.0
 
 
 class WriteResult(msgspec.Struct, kw_only=True):
@@ -43,6 +49,7 @@ class WriteResult(msgspec.Struct, kw_only=True):
     :param reason: the vendor's reason or ours, free of addresses
     :param request_id: the vendor's id of the request
     :param fields: the lead fields that were written
+    :param refused: true: it failed because the CRM refuses this record, not because a request didn't get through
     """
 
     email_key: str
@@ -51,6 +58,7 @@ class WriteResult(msgspec.Struct, kw_only=True):
     reason: str | None = None
     request_id: str | None = None
     fields: list[str] = []
+    refused: bool = False
 
 
 class Succeeded(msgspec.Struct, kw_only=True):
@@ -80,6 +88,8 @@ class Failed(msgspec.Struct, kw_only=True):
     :param request_id: the vendor's id of the request
     :param existing_id: the record that stands in the way, when a conflict names it
     :param ambiguous: the write may have taken effect
+    :param refused: the API refuses this very input; false where a request failed that others shared or that got no
+        answer
     """
 
     index: int
@@ -89,6 +99,7 @@ class Failed(msgspec.Struct, kw_only=True):
     request_id: str | None = None
     existing_id: str | None = None
     ambiguous: bool = False
+    refused: bool = False
 
 
 class BatchResult(msgspec.Struct, kw_only=True):

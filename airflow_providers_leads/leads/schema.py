@@ -16,7 +16,7 @@ SCHEMA_VERSION: Final = "1"
 """Written into the metadata of every file; a file of another version is refused."""
 
 
-class Lead(msgspec.Struct, kw_only=True):
+class Lead(msgspec.Struct, gc=False):
     """One record of one CRM. Absent is ``None``; an empty string from an API is absent too.
 
     :param source: connection type of the CRM: ``perspective``, ``hubspot``, ``persistiq``
@@ -76,14 +76,16 @@ ALIASES_PROPERTY: Final = "email_aliases"
 
 
 def struct_schema(kind: type[msgspec.Struct]) -> pa.Schema:
-    """Return the Arrow schema of a row type: booleans, whole numbers, times and text; all else is kept as JSON text."""
+    """Return the Arrow schema of a row type: booleans, numbers, times and text; all else is kept as JSON text."""
     import pyarrow as pa
 
     def arrow_type(hint: Any) -> pa.DataType:
         words = str(hint)
         if "datetime" in words:
             return pa.timestamp("us", tz="UTC")
-        return pa.int64() if hint is int else pa.bool_() if "bool" in words else pa.string()
+        if hint in (int, float):
+            return pa.int64() if hint is int else pa.float64()
+        return pa.bool_() if "bool" in words else pa.string()
 
     hints = get_type_hints(kind)
     return pa.schema([pa.field(name, arrow_type(hints[name])) for name in kind.__struct_fields__])
@@ -98,8 +100,7 @@ def text(value: object) -> str | None:
     """Return a value as trimmed text, ``None`` when there is nothing in it."""
     if value is None:
         return None
-    stripped = (value if isinstance(value, str) else str(value)).strip()
-    return stripped or None
+    return (value if isinstance(value, str) else str(value)).strip() or None
 
 
 def flag(value: object) -> bool | None:
@@ -126,8 +127,8 @@ def moment(value: object) -> datetime | None:
             parsed = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(value))
         else:
             parsed = _iso_time(str(value).strip())
-        if parsed is None:
-            return None
+        if parsed is None or parsed.tzinfo is UTC:
+            return parsed
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError, TypeError):
         # TypeError: Pendulum trips over texts such as "0:".

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin, get_type_hints
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=msgspec.Struct)
 
 _BATCH_ROWS: Final = 10_000
+# So few that they are still in the processor's caches.
+_TURNED_ROWS: Final = 1_000
 VERSION_METADATA: Final = {"leads.schema_version": SCHEMA_VERSION}
 _VERSION_KEY: Final = b"leads.schema_version"
 
@@ -55,15 +59,26 @@ class RowWriter:
     :param uri: where to; folders are made
     :param kind: the row type
     :param batch_rows: rows held in memory before they are written, default 10,000
+    :param metadata: what is to be known of the file as a whole, beside its version
     """
 
-    def __init__(self, uri: Any, kind: type[msgspec.Struct], *, batch_rows: int = _BATCH_ROWS) -> None:
+    def __init__(
+        self,
+        uri: Any,
+        kind: type[msgspec.Struct],
+        *,
+        batch_rows: int = _BATCH_ROWS,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = as_path(uri)
         self.rows = 0
-        self._schema = struct_schema(kind).with_metadata(VERSION_METADATA)
-        self._encoded = [name in _kept_as_json(kind) for name in self._schema.names]
+        self._schema = struct_schema(kind).with_metadata({**VERSION_METADATA, **(metadata or {})})
+        self._kept_as_json = _kept_as_json(kind)
         self._batch_rows = batch_rows
+        self._turned_rows = min(batch_rows, _TURNED_ROWS)
         self._waiting: list[msgspec.Struct] = []
+        self._turned: list[pa.RecordBatch] = []
+        self._held = 0
 
     def __enter__(self) -> RowWriter:
         import pyarrow.parquet as pq
@@ -76,28 +91,67 @@ class RowWriter:
     def write(self, row: msgspec.Struct) -> None:
         """Add a row."""
         self._waiting.append(row)
-        if len(self._waiting) >= self._batch_rows:
-            self._flush()
+        if len(self._waiting) >= self._turned_rows:
+            self._turn()
+            if self._held >= self._batch_rows:
+                self._flush()
 
     def write_all(self, rows: Iterable[msgspec.Struct]) -> None:
         """Add rows as they come."""
         for row in rows:
             self.write(row)
 
+    def copy(self, uri: Any) -> None:
+        """Add the rows of a file of this row type, without making structs of them.
+
+        :param uri: the file
+        :raises StagingError: see :func:`open_parquet`
+        """
+        self._flush()
+        file = open_parquet(uri, self._schema.names)
+        try:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=self._schema.names):
+                self._parquet.write_batch(batch.cast(self._schema))
+                self.rows += batch.num_rows
+        finally:
+            file.close(force=True)
+
+    def _turn(self) -> None:
+        """Turn the rows that wait into columns, which take a fraction of their memory.
+
+        They go through JSON, which Arrow reads without holding up the thread that makes the next rows; from Python's
+        objects it would, and it would load pandas.
+        """
+        import pyarrow as pa
+        import pyarrow.json as pj
+
+        rows: list[Any] = [self._flat(row) for row in self._waiting] if self._kept_as_json else self._waiting
+        # A pendulum time is a datetime to everybody but msgspec.
+        lines = msgspec.json.Encoder(enc_hook=datetime.isoformat).encode_lines(rows)
+        table = pj.read_json(
+            pa.BufferReader(lines),
+            read_options=pj.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+            parse_options=pj.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="error"),
+        )
+        self._turned += table.replace_schema_metadata(self._schema.metadata).to_batches()
+        self._held += len(self._waiting)
+        self._waiting.clear()
+
+    def _flat(self, row: msgspec.Struct) -> dict[str, Any]:
+        found = msgspec.structs.asdict(row)
+        kept = {name: msgspec.json.encode(found[name], order="sorted").decode() for name in self._kept_as_json}
+        return {**found, **kept}
+
     def _flush(self) -> None:
         import pyarrow as pa
 
-        if not self._waiting:
-            return
-        columns = []
-        for field, encoded in zip(self._schema, self._encoded, strict=True):
-            values: list[Any] = [getattr(row, field.name) for row in self._waiting]
-            if encoded:
-                values = [msgspec.json.encode(v, order="sorted").decode() for v in values]
-            columns.append(pa.array(values, type=field.type))
-        self._parquet.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
-        self.rows += len(self._waiting)
-        self._waiting.clear()
+        if self._waiting:
+            self._turn()
+        if self._turned:
+            self._parquet.write_table(pa.Table.from_batches(self._turned))
+            self.rows += self._held
+            self._turned.clear()
+            self._held = 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -228,6 +282,12 @@ def count_rows(uri: Any) -> int:
         file.close(force=True)
 
 
+def digest(uri: Any) -> str:
+    """Return a fingerprint of a file's content."""
+    with as_path(uri).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_rows(uri: Any, kind: type[S]) -> Iterator[S]:
     """Yield a file's rows as structs, a batch in memory at a time.
 
@@ -245,7 +305,7 @@ def read_rows(uri: Any, kind: type[S]) -> Iterator[S]:
 
 
 def structs(batch: Any, kind: type[S], rename: Callable[[str], str] = str) -> Iterator[S]:
-    """Yield the rows of an Arrow record batch as structs.
+    """Yield the rows of an Arrow record batch as structs; columns that it doesn't have are ``None``.
 
     :param batch: the record batch
     :param kind: the row type
@@ -254,7 +314,8 @@ def structs(batch: Any, kind: type[S], rename: Callable[[str], str] = str) -> It
     names = kind.__struct_fields__
     columns: list[Sequence[Any]] = []
     for name in names:
-        values = batch.column(rename(name)).to_pylist()
+        there = rename(name) in batch.schema.names
+        values = batch.column(rename(name)).to_pylist() if there else [None] * batch.num_rows
         if name in _kept_as_json(kind):
             values = [msgspec.json.decode(v) if v else {} for v in values]
         columns.append(values)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_providers_leads.hooks import arguments
+from airflow_providers_leads.hooks._hubspot_values import milliseconds
 
 NOON = "2025-07-01T12:00:00.000Z"
 
@@ -25,7 +26,11 @@ NOON = "2025-07-01T12:00:00.000Z"
     ],
 )
 def test_every_way_to_write_a_moment_is_sent_alike(value: Any) -> None:
-    assert arguments.wire_time(arguments.instant("t", value)) == NOON
+    moment = arguments.instant("t", value)
+    assert arguments.wire_time(moment) == NOON
+    assert milliseconds("t", value) == 1751371200000
+    # Nothing of pendulum's: its differences can't be divided by those of datetime.
+    assert type(moment) is datetime
 
 
 @pytest.mark.parametrize("value", ["2025-07-01T12:00:00", "2025-07-01", "", "now", 1751371200, None, "None"])
@@ -61,6 +66,8 @@ def test_an_offset_is_minutes_or_a_zone_at_that_moment(value: Any, minutes: int)
         ('"a"', ["a"]),
         ("65e5", ["65e5"]),
         ("65f0a0000000000000000001", ["65f0a0000000000000000001"]),
+        ("['a', '5']", ["a", "5"]),
+        ("['a', x()]", ["['a'", "x()]"]),
     ],
 )
 def test_ids_come_in_many_forms(value: Any, ids: list[str] | None) -> None:

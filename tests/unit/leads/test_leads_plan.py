@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from leads_rows import JANUARY, JUNE, lead
 
 from airflow_providers_leads.leads.outcomes import PlanRow
-from airflow_providers_leads.leads.plan import MODES, PlanRules, check_mode, iter_plan, plan_row, same_value
+from airflow_providers_leads.leads.plan import MODES, Held, PlanRules, check_mode, iter_plan, plan_row, same_value
 from airflow_providers_leads.leads.schema import ALIASES_PROPERTY, PROFILE_FIELDS, Lead
 from airflow_providers_leads.leads.staging import StagingError, write_rows
+from airflow_providers_leads.leads.suppression import DO_NOT_CONTACT, Suppressions
 
 WRITABLE = frozenset({"first_name", "phone", "city"})
 KEY = "ann@example.org"
@@ -23,7 +24,10 @@ _numbers = itertools.count()
 
 
 def rules(mode: Any = "update", *, writable: Iterable[str] = WRITABLE, blocked: Iterable[str] = ()) -> PlanRules:
-    return PlanRules(mode=mode, writable=frozenset(writable), blocked_domains=frozenset(blocked))
+    suppressions = Suppressions()
+    for domain in blocked:
+        assert suppressions.add_domain(domain, DO_NOT_CONTACT)
+    return PlanRules(mode=mode, writable=frozenset(writable), suppressions=suppressions)
 
 
 def person(**fields: Any) -> Lead:
@@ -95,38 +99,42 @@ PLANS = {
     "opted out at a blocked domain": (
         person(opted_out=True), None, rules(blocked=["example.org"]), row("suppress", "opted_out", None),
     ),
-    "another domain is blocked": (person(), None, rules(blocked=["org", "mail.example.org"]), create),
+    "another domain is blocked": (person(), None, rules(blocked=["example.com", "mail.example.org"]), create),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("golden", "existing", "by", "expected"), PLANS.values(), ids=PLANS)
 def test_plan_row(golden: Lead, existing: Lead | None, by: PlanRules, expected: PlanRow) -> None:
-    found = plan_row(golden, existing, by, records=int(existing is not None))
+    found = plan_row(golden, Held(existing, int(existing is not None)), by)
     assert found.records == (expected.action in ("update", "unchanged"))
     assert found == msgspec.structs.replace(expected, records=found.records)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_secondary_address_of_another_record_is_not_created(mode: Any) -> None:
-    found = plan_row(person(city="Bonn"), None, rules(mode), alias_of="9")
+    found = plan_row(person(city="Bonn"), Held(), rules(mode), alias_of="9")
     assert found == PlanRow(email_key=KEY, action="unchanged", reason="secondary_address", target_id="9")
 
 
 def test_suppression_and_a_record_of_ones_own_go_before_a_secondary_address() -> None:
-    assert plan_row(person(opted_out=True), None, rules(), alias_of="9").reason == "opted_out"
-    assert plan_row(person(city="Bonn"), at(), rules(), records=1, alias_of="9").target_id == "7"
+    assert plan_row(person(opted_out=True), Held(), rules(), alias_of="9").reason == "opted_out"
+    assert plan_row(person(city="Bonn"), Held(at(), 1), rules(), alias_of="9").target_id == "7"
 
 
 @pytest.mark.parametrize(("city", "action"), [("Bonn", "update"), ("Köln", "unchanged")])
 def test_duplicates_in_the_destination_are_reported(city: str, action: str) -> None:
-    found = plan_row(person(city=city), at(city="Köln"), rules(), records=3)
+    found = plan_row(person(city=city), Held(at(city="Köln"), 3), rules())
     assert (found.action, found.reason, found.records) == (action, "3 records of this address in the destination", 3)
 
 
 @pytest.mark.parametrize("existing", [None, at(email="ANN@example.org")], ids=["create", "update"])
 def test_the_address_itself_is_never_among_the_values(existing: Lead | None) -> None:
     golden = person(**dict.fromkeys(PROFILE_FIELDS, "x"), properties='{"a":1}')
-    found = plan_row(golden, existing, rules(writable=[*PROFILE_FIELDS, "email", "email_key", "opted_out"]))
+    found = plan_row(
+        golden,
+        Held(existing, int(existing is not None)),
+        rules(writable=[*PROFILE_FIELDS, "email", "email_key", "opted_out"]),
+    )
     assert set(found.values) == set(PROFILE_FIELDS)
 
 

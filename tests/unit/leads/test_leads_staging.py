@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import ObjectStoragePath
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from leads_rows import JANUARY, JUNE, lead
 from upath import UPath
@@ -132,6 +132,8 @@ def test_any_text_comes_back_as_it_was_written(rows: list[PlanRow]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.timezones()), st.none() | st.booleans())
 def test_times_of_any_zone_and_three_valued_flags_come_back(time: datetime, flag: bool | None) -> None:
+    # Offsets with seconds went out of use by 1972, and ISO 8601 can't write them.
+    assume((time.utcoffset() or timedelta()).seconds % 60 == 0)
     uri = f"memory://staging/time{next(_numbers)}.parquet"
     row = lead(created_at=time, opted_out=flag)
     write_rows(uri, Lead, [row])
@@ -290,7 +292,8 @@ def test_columns_that_the_row_type_lacks_are_left_out_and_no_version_is_no_reaso
 
 def test_struct_schema_of_each_row_type() -> None:
     assert struct_schema(Lead) == arrow_schema()
-    assert {field.type for field in struct_schema(PlanRow) if field.name != "records"} == {pa.string()}
+    numbers = {"records": pa.int64(), "requests": pa.float64()}
+    assert {f.name: f.type for f in struct_schema(PlanRow) if f.type != pa.string()} == numbers
     assert struct_schema(PlanRow).field("records").type == pa.int64()
 
     class Other(msgspec.Struct):

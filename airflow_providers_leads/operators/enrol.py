@@ -1,0 +1,283 @@
+"""Enrolling new leads into a PersistIQ campaign, which writes to them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import msgspec
+from airflow.providers.common.compat.sdk import AirflowSkipException, Context
+
+from airflow_providers_leads.operators.base import (
+    LeadsOperator,
+    as_bool,
+    file_name,
+    given,
+    resolve_folder,
+    storage_path,
+)
+from airflow_providers_leads.operators.returns import LeadsWriteError, check_failures, tolerance
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.persistiq import PersistIQHook
+    from airflow_providers_leads.leads.schema import Lead
+
+__all__ = ["LeadsEnrolOperator", "LeadsWriteError"]
+
+Fate = Literal["enrolled", "unchanged", "suppressed", "failed", "ambiguous"]
+FATES: Final[tuple[Fate, ...]] = get_args(Fate)
+# A minute's quota of single reads; more leads than these are found in the list, a hundred per request.
+_SINGLE_READS: Final = 100
+
+
+class Enrolment(msgspec.Struct, kw_only=True):
+    """What became of one lead.
+
+    :param email_key: the person
+    :param outcome: ``enrolled``; ``unchanged``: was in the campaign already; ``suppressed``: must not be mailed;
+        ``failed``; ``ambiguous``: sent, and no answer tells whether it took effect
+    :param target_id: the lead's id in PersistIQ
+    :param reason: why, free of addresses
+    :param request_id: the vendor's id of the request
+    """
+
+    email_key: str
+    outcome: Fate
+    target_id: str
+    reason: str | None = None
+    request_id: str | None = None
+
+
+class LeadsEnrolOperator(LeadsOperator):
+    """Put leads that an upsert has written into a PersistIQ campaign. **An active campaign mails them at once.**
+
+    Each lead is looked at anew first: whoever has opted out or bounced by now, or has an address in a do-not-contact
+    domain, is left out. Leads that are in the campaign stay as they are, so a second run sends nothing.
+
+    .. code-block:: python
+
+        LeadsEnrolOperator(task_id="enrol", conn_id="persistiq_default", campaign_id="c_42", leads=upserted.output)
+
+    :param conn_id: connection of type ``persistiq``
+    :param campaign_id: the campaign; without one the task is skipped and nobody is enrolled
+    :param leads: results of :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator` or
+        :class:`~airflow_providers_leads.operators.leads.LeadsApplyOperator` on the same connection, or the URIs of
+        their results files; one or a list. Those of a dry run hold nobody
+    :param output: URI prefix (a folder); default below ``[leads] staging``
+    :param outcomes: the outcomes of which leads are taken, a list or one; default ``created``: new leads only
+    :param mailbox_id: mailbox to send from; default that of the campaign's owner
+    :param dry_run: true adds nobody, and counts as ``enrolled`` who would be
+    :param on_failure: ``fail`` ends the task as failed, after everything is written down, when more than
+        ``max_failed`` leads failed; ``report`` never does
+    :param max_failed: failed and ambiguous leads that are tolerated: a number, or a share below 1; default 0
+    :return: ``results`` (URI of a file of :class:`Enrolment`), ``campaign_id``, ``conn_id``, ``dry_run`` and the number
+        of leads per outcome: ``enrolled``, ``unchanged``, ``suppressed``, ``failed``, ``ambiguous``
+    :raises LeadsWriteError: when too many leads failed
+    :raises LeadsApiError: when PersistIQ can't be read or written at all
+    :raises ValueError: for a bad argument, an unknown campaign, results of another connection or an unusable file,
+        before anybody is added
+    """
+
+    template_fields: Sequence[str] = (
+        "conn_id", "campaign_id", "leads", "output_uri", "outcomes", "mailbox_id", "plan_only", "on_failure",
+        "max_failed",
+    )  # fmt: skip
+    ui_color = "#ffe9e0"
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        campaign_id: str | None,
+        leads: Any,
+        output: str | None = None,
+        outcomes: Sequence[str] | str = ("created",),
+        mailbox_id: str | None = None,
+        dry_run: bool | str = False,
+        on_failure: str = "fail",
+        max_failed: float | str = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+        self.campaign_id = campaign_id
+        self.leads = leads
+        # Not "output" and "dry_run": Airflow's operators have a property and a method of these names.
+        self.output_uri = output
+        self.outcomes = outcomes
+        self.mailbox_id = mailbox_id
+        self.plan_only = dry_run
+        self.on_failure = on_failure
+        self.max_failed = max_failed
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Enrol; see the class."""
+        from airflow_providers_leads.leads.staging import write_rows
+
+        dry_run = as_bool("dry_run", self.plan_only)
+        tolerated = tolerance(self.on_failure, self.max_failed)
+        wanted = _outcomes(self.outcomes)
+        if (campaign_id := given(self.campaign_id)) is None:
+            raise AirflowSkipException("campaign_id is not given, so nobody was enrolled and no mail was caused")
+        hook = _persistiq(self.conn_id)
+        people = self._people(wanted)
+        uri = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}.enrolled.parquet"
+        rows: list[Enrolment] = []
+        if people:
+            _check_campaign(hook, str(campaign_id))
+            rows = list(_enrol(hook, str(campaign_id), people, given(self.mailbox_id), dry_run=dry_run))
+        write_rows(storage_path(uri), Enrolment, rows)
+        counts = Counter(row.outcome for row in rows)
+        told: dict[str, int] = {fate: counts[fate] for fate in FATES}
+        self.log.info(
+            "%s, campaign %s: %s%s", self.conn_id, campaign_id, "dry run: " if dry_run else "",
+            ", ".join(f"{fate} {number}" for fate, number in told.items()),
+        )  # fmt: skip
+        failed = counts["failed"] + counts["ambiguous"]
+        if failed:
+            reasons = Counter(row.reason or "no reason given" for row in rows if row.outcome in ("failed", "ambiguous"))
+            worst = "; ".join(f"{reason} ({number})" for reason, number in reasons.most_common(5))
+            message = f"{hook.label}: {failed} of {len(rows)} leads were not enrolled: {worst}. Each stands in {uri}."
+            check_failures(failed, len(rows), tolerated, message, self.log)
+        return {"results": uri, "conn_id": self.conn_id, "campaign_id": campaign_id, "dry_run": dry_run, **told}
+
+    def _people(self, wanted: Collection[str]) -> dict[str, str]:
+        """Return lead id → person of the results that were handed over."""
+        from airflow_providers_leads.leads.outcomes import WriteResult
+        from airflow_providers_leads.leads.staging import read_rows
+
+        people: dict[str, str] = {}
+        for uri in self._result_uris():
+            for row in read_rows(storage_path(uri), WriteResult):
+                if row.outcome in wanted and row.target_id:
+                    people.setdefault(row.target_id, row.email_key)
+        return people
+
+    def _result_uris(self) -> Iterator[str]:
+        handed = [self.leads] if isinstance(self.leads, (str, Mapping)) else list(self.leads or ())
+        for item in handed:
+            if not isinstance(item, Mapping):
+                yield str(item)
+                continue
+            if (conn_id := item.get("conn_id", self.conn_id)) != self.conn_id:
+                raise ValueError(
+                    f"leads are results of connection '{conn_id}', whose ids mean nothing to '{self.conn_id}': "
+                    "give those of the upsert into the same connection"
+                )
+            if "results" not in item:
+                raise ValueError("leads must be results of an upsert, or URIs of results files")
+            if item["results"]:
+                yield str(item["results"])
+
+
+def _outcomes(value: Any) -> frozenset[str]:
+    from airflow_providers_leads.hooks.arguments import id_list
+
+    known = ("created", "updated", "unchanged")
+    wanted = id_list("outcomes", given(value)) or ["created"]
+    if unknown := [outcome for outcome in wanted if outcome not in known]:
+        raise ValueError(f"outcomes must be any of {', '.join(known)}, not {unknown[0]!r}")
+    return frozenset(wanted)
+
+
+def _persistiq(conn_id: str) -> PersistIQHook:
+    from airflow_providers_leads.hooks.base import get_leads_hook
+    from airflow_providers_leads.hooks.persistiq import PersistIQHook
+
+    hook = get_leads_hook(conn_id)
+    if not isinstance(hook, PersistIQHook):
+        raise ValueError(f"{hook.label} is of type '{hook.conn_type}': only PersistIQ has campaigns")
+    return hook
+
+
+def _check_campaign(hook: PersistIQHook, campaign_id: str) -> None:
+    known = [str(campaign.get("id")) for campaign in hook.list_campaigns()]
+    if campaign_id not in known:
+        raise ValueError(
+            f"{hook.label}: campaign_id names none of the {len(known)} campaigns that the key may see. "
+            "PersistIQListCampaignsOperator lists them with their ids."
+        )
+
+
+def _enrol(
+    hook: PersistIQHook, campaign_id: str, people: Mapping[str, str], mailbox_id: str | None, *, dry_run: bool
+) -> Iterator[Enrolment]:
+    members = _members(hook, campaign_id)
+    outside = [lead_id for lead_id in people if lead_id not in members]
+    for lead_id in people.keys() & members:
+        yield _row(people, lead_id, "unchanged", "is in the campaign already")
+    now = _leads_now(hook, outside)
+    objection = _objections(hook) if outside else None
+    fit = []
+    for lead_id in outside:
+        if (lead := now.get(lead_id)) is None or objection is None:
+            yield _row(people, lead_id, "failed", "PersistIQ has no such lead any more")
+        elif reason := objection(lead):
+            yield _row(people, lead_id, "suppressed", reason)
+        else:
+            fit.append(lead_id)
+    if dry_run:
+        yield from (_row(people, lead_id, "enrolled") for lead_id in fit)
+        return
+    if not fit:
+        return
+    result = hook.add_leads_to_campaign(campaign_id, fit, mailbox_id)
+    for done in result.succeeded:
+        yield _row(people, done.input, "unchanged" if done.new is False else "enrolled")
+    for failure in result.failed:
+        reason = ": ".join(filter(None, (failure.category, failure.reason)))
+        yield _row(people, failure.input, "ambiguous" if failure.ambiguous else "failed", reason, failure.request_id)
+
+
+def _objections(hook: PersistIQHook) -> Callable[[Lead], str | None]:
+    """Return what tells why a lead must not be mailed as things stand now, ``None`` when nothing stands against it."""
+    from airflow_providers_leads.leads.plan import Held, PlanRules, suppression
+    from airflow_providers_leads.leads.suppression import DO_NOT_CONTACT, Suppressions
+
+    barred = Suppressions()
+    for domain in hook.blocked_domains():
+        barred.add_domain(domain, DO_NOT_CONTACT)
+    rules = PlanRules(mode="create_only", writable=frozenset(), suppressions=barred)
+    # Without a usable address nobody can tell whether its domain is barred.
+    return lambda lead: suppression(lead, Held(), rules) if lead.email_key else "no_usable_address"
+
+
+def _row(
+    people: Mapping[str, str], lead_id: str, outcome: Fate, reason: str | None = None, request_id: str | None = None
+) -> Enrolment:
+    return Enrolment(
+        email_key=people[lead_id], outcome=outcome, target_id=lead_id, reason=reason, request_id=request_id
+    )
+
+
+def _members(hook: PersistIQHook, campaign_id: str) -> set[str]:
+    from airflow_providers_leads.hooks.base import RECORD_ERRORS
+
+    try:
+        places = [place.get("lead") or {} for place in hook.list_campaign_leads(campaign_id)]
+    except RECORD_ERRORS as error:
+        # Only one of the vendor's two documents has this list. Adding a member again is refused, and does no harm.
+        hook.log.warning("The campaign's leads can't be listed (%s); PersistIQ itself refuses those in it", error)
+        return set()
+    return {str(lead["id"]) for lead in places if lead.get("id")}
+
+
+def _leads_now(hook: PersistIQHook, lead_ids: Iterable[str]) -> dict[str, Lead]:
+    """Return what PersistIQ holds of these leads now; whom it doesn't know is left out."""
+    from airflow_providers_leads.hooks._persistiq_fields import to_lead
+    from airflow_providers_leads.http.errors import LeadsNotFoundError
+
+    found: dict[str, Lead] = {}
+    wanted = set(lead_ids)
+    if len(wanted) > _SINGLE_READS:
+        for record in hook.list_leads():
+            if (lead := to_lead(record, hook.conn_id)).source_id in wanted:
+                found[lead.source_id] = lead
+    # The list shifts while it is read, so those that weren't met there are asked for, too.
+    for lead_id in sorted(wanted - found.keys()):
+        try:
+            found[lead_id] = to_lead(hook.get_lead(lead_id), hook.conn_id)
+        except LeadsNotFoundError:
+            continue
+    return found

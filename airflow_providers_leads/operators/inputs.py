@@ -1,0 +1,45 @@
+"""What pipeline operators are given: connections, files, and the results of other tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.base import LeadsHook
+
+
+def get_hook(conn_id: str) -> LeadsHook:
+    """Return the hook of the CRM that a connection belongs to."""
+    from airflow_providers_leads.hooks.base import get_leads_hook
+
+    return get_leads_hook(conn_id)
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return one value or many as a list."""
+    if value is None:
+        return []
+    if isinstance(value, (str, Mapping)):
+        return [value]
+    try:
+        # The results of a mapped task are a lazy sequence, which fetches a slice in one call, item by item otherwise.
+        return list(value[:]) if isinstance(value, Sequence) else list(value)
+    except TypeError:
+        # Those of several tasks, joined by concat(), can't be sliced.
+        return list(value)
+
+
+def uri_in(item: Any, key: str) -> str:
+    """Return the URI that was given, or the one in a task's result.
+
+    :param item: a URI, or a task's result
+    :param key: where in the result it is
+    :raises ValueError: when there is none, or more than one
+    """
+    uri = item.get(key) if isinstance(item, Mapping) else item
+    if isinstance(uri, (list, tuple)):
+        raise ValueError(f"there are {len(uri)} files of {key!r}: map the task over them, one each")
+    if not uri or not isinstance(uri, str):
+        raise ValueError(f"expected a URI, or a task's result with the key {key!r}")
+    return uri

@@ -1,0 +1,334 @@
+"""Upserting golden records into a CRM: plan, review, apply."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import Context, conf
+
+from airflow_providers_leads.operators._apply import apply_plan
+from airflow_providers_leads.operators._plan import PlanTask, property_names, write_plan
+from airflow_providers_leads.operators._recheck import recheck
+from airflow_providers_leads.operators.assets import UPSERTED, tell, with_alias
+from airflow_providers_leads.operators.base import (
+    LeadsOperator,
+    as_bool,
+    file_name,
+    given,
+    given_entries,
+    resolve_folder,
+    storage_path,
+)
+from airflow_providers_leads.operators.checkpoint import Checkpoint
+from airflow_providers_leads.operators.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.operators.lineage import Datasets
+from airflow_providers_leads.operators.links import CrmLink
+from airflow_providers_leads.operators.returns import tolerance
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.base import LeadsHook
+    from airflow_providers_leads.leads.ledger import Ledger
+
+# A retry within this time goes on with the plan of the try before it; a later one plans anew.
+_PLAN_STAYS_FRESH = timedelta(hours=1)
+
+
+class LeadsPlanOperator(LeadsOperator):
+    """Decide what golden records mean for one CRM and write that down, without writing to the CRM.
+
+    The plan file holds one row per golden record: ``python -m airflow_providers_leads.plan show URI`` prints it.
+
+    :param conn_id: connection of the destination
+    :param golden: result of :class:`LeadsDeduplicateOperator`, or the URI of its golden file
+    :param members: URI of the members of the same merge; default the one in ``golden``, where that is a result. With it
+        a record that the merge has joined to a person by more than the address is found, and whoever objected under
+        one address is not written under another
+    :param output: URI prefix (a folder); default below ``[leads] staging``
+    :param existing: what the destination holds: results of :class:`LeadsExtractOperator`, of which the complete one of
+        the same connection is used, or a URI. Without it few golden records are looked up by address where the CRM can
+        (HubSpot 10,000 addresses, PersistIQ 100); for more the destination is read
+    :param mode: ``update`` (write what differs), ``fill`` (only empty fields) or ``create_only``
+    :param write_options: options of the CRM. Perspective: ``funnel_id`` (required unless the connection names exactly
+        one funnel), ``skip_automation_trigger`` (default true: no automation sends mail)
+    :param suppressions: who must not be written besides those who opted out, bounced, or whose domain the destination
+        never contacts: the URI of a list (``.csv``, ``.txt``, ``.parquet``, ``.jsonl``) of addresses and domains, or a
+        connection whose do-not-contact domains count too; one or a list of them
+    :param properties: custom properties to write: key within the golden ``properties`` → the destination's property or
+        field, which must exist there (HubSpot, PersistIQ); default none
+    :param push_opt_outs: true tells a destination that can be told (PersistIQ) who opted out elsewhere, whatever the
+        mode; default false. Nobody is created for that
+    :return: ``plan`` (URI), ``existing`` (URI), the number of rows per action, ``duplicates``, ``requests`` that
+        writing it takes, and the ``minutes`` in which the quota lets them through
+    :raises ValueError: for a bad argument or unusable file, before the first write
+    """
+
+    template_fields: Sequence[str] = (
+        "conn_id", "golden", "members", "output_uri", "existing", "mode", "write_options", "suppressions", "properties",
+        "push_opt_outs",
+    )  # fmt: skip
+    operator_extra_links = (CrmLink(),)
+    ui_color = "#fff4e0"
+    datasets = Datasets(reads=("golden", "existing"), writes=("plan",), crm="reads")
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        golden: Any,
+        members: str | None = None,
+        output: str | None = None,
+        existing: Any = None,
+        mode: str = "update",
+        write_options: Mapping[str, Any] | None = None,
+        suppressions: Any = None,
+        properties: Mapping[str, str] | None = None,
+        push_opt_outs: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+        self.golden = golden
+        self.members = members
+        self.output_uri = output
+        self.existing = existing
+        self.mode = mode
+        self.write_options = write_options
+        self.suppressions = suppressions
+        self.properties = properties
+        self.push_opt_outs = push_opt_outs
+
+    @cached_property
+    def hook(self) -> LeadsHook:
+        """The destination's hook."""
+        return get_hook(self.conn_id)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The write options that were given."""
+        return given_entries(self.write_options)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Plan; see the class."""
+        return self.make_plan(context)
+
+    def make_plan(self, context: Context) -> dict[str, Any]:
+        """Write the plan and return its URI and counts."""
+        merged = self.golden if isinstance(self.golden, Mapping) else {}
+        return write_plan(
+            PlanTask(
+                hook=self.hook,
+                stem=f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}",
+                golden=uri_in(self.golden, "golden"),
+                members=given(self.members) or merged.get("members"),
+                existing=as_list(given(self.existing)),
+                mode=self.mode,
+                options=self.options,
+                suppressions=as_list(given(self.suppressions)),
+                properties=property_names(given(self.properties)),
+                push_opt_outs=as_bool("push_opt_outs", self.push_opt_outs),
+                log=self.log,
+            )
+        )
+
+
+class _Applying(LeadsOperator):
+    """What applying a plan takes, whoever made the plan."""
+
+    def __init__(
+        self, *, on_failure: str = "fail", max_failed: float | str = 0, ledger: str | None = None, **kwargs: Any
+    ) -> None:
+        kwargs["outlets"] = with_alias(kwargs.get("outlets"), UPSERTED)
+        super().__init__(**kwargs)
+        self.on_failure = on_failure
+        self.max_failed = max_failed
+        self.ledger = ledger
+
+    def apply(
+        self,
+        context: Context,
+        hook: LeadsHook,
+        plan: str,
+        stem: str,
+        options: dict[str, Any],
+        checkpoint: Checkpoint,
+    ) -> dict[str, Any]:
+        """Write a plan and return the URI and counts of its results."""
+        result = apply_plan(
+            hook,
+            plan,
+            f"{stem}.results.parquet",
+            options,
+            tolerance(self.on_failure, self.max_failed),
+            checkpoint=checkpoint,
+            ledger=_ledger(self.ledger, file_name(hook.conn_id, context)),
+            log=self.log,
+        )
+        written = {outcome: result[outcome] for outcome in ("created", "updated")}
+        if any(written.values()):
+            tell(context, UPSERTED, hook, {hook.target_scope(**options) or hook.conn_id: written})
+        return result
+
+
+class LeadsApplyOperator(_Applying):
+    """Write a plan to its CRM and write down what became of every row.
+
+    A retry after a failure or a kill goes on where the last try ended, and looks up what that may have created.
+
+    :param conn_id: connection of the destination
+    :param plan: result of :class:`LeadsPlanOperator`, or the URI of its plan file
+    :param output: URI prefix (a folder); default below ``[leads] staging``
+    :param write_options: see :class:`LeadsPlanOperator`
+    :param if_stale: what to do with a lead that isn't in the destination as it was when planned: ``replan`` (default)
+        plans it anew, ``refuse`` leaves it alone, ``ignore`` doesn't look. Who has opted out or bounced since is never
+        written, unless nobody looks
+    :param on_failure: ``fail`` ends the task as failed, after everything is written down, when more than
+        ``max_failed`` leads failed; ``report`` never does
+    :param max_failed: failed and ambiguous leads that are tolerated: a number, or a share below 1; default 0
+    :param ledger: URI prefix (a folder, the same for each run) of the ledger of leads that the CRM refuses: each is
+        tried three times, then left alone until it changes, or for a week; default below ``[leads] staging``, and none
+        without that
+    :return: ``results`` (URI), the number of rows per outcome: ``created``, ``updated``, ``unchanged``,
+        ``suppressed``, ``failed``, ``ambiguous``; and how many of the failed are ``quarantined``, which are not counted
+        against ``max_failed``; and ``stale``, how many were no longer as planned
+    :raises LeadsWriteError: when too many leads failed
+    :raises LeadsApiError: when the CRM can't be written at all (key, permission, quota, host)
+    """
+
+    template_fields: Sequence[str] = (
+        "conn_id", "plan", "output_uri", "write_options", "if_stale", "on_failure", "max_failed", "ledger",
+    )  # fmt: skip
+    ui_color = "#ffe9e0"
+    operator_extra_links = (CrmLink(),)
+    datasets = Datasets(reads=("plan",), writes=("results",), crm="writes")
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        plan: Any,
+        output: str | None = None,
+        write_options: Mapping[str, Any] | None = None,
+        if_stale: str = "replan",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.if_stale = if_stale
+        self.conn_id = conn_id
+        self.plan = plan
+        self.output_uri = output
+        self.write_options = write_options
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Apply; see the class."""
+        hook = get_hook(self.conn_id)
+        stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
+        plan, options = uri_in(self.plan, "plan"), given_entries(self.write_options)
+        checkpoint = _checkpoint(context, stem)
+        of = _fingerprint(plan, self.conn_id, options, self.if_stale)
+        checked = _begun(checkpoint, of, lambda: recheck(hook, plan, stem, options, self.if_stale, log=self.log))
+        applied = self.apply(context, hook, checked["plan"], stem, checked["options"], checkpoint)
+        return {"stale": checked["stale"], **applied}
+
+
+class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
+    """Upsert golden records into one CRM: plan against what it holds, then apply the plan.
+
+    .. code-block:: python
+
+        LeadsUpsertOperator(
+            task_id="upsert", conn_id="hubspot_default", golden=golden.output, existing=extracted.output
+        )
+
+    Parameters as for :class:`LeadsPlanOperator` and :class:`LeadsApplyOperator`, and:
+
+    :param dry_run: true plans only; no write is sent
+    :return: ``results`` (URI, ``None`` in a dry run), ``plan`` (URI) and the number of rows per outcome; in a dry run
+        the numbers that applying the plan would give
+    """
+
+    template_fields: Sequence[str] = (
+        *LeadsPlanOperator.template_fields, "plan_only", "on_failure", "max_failed", "ledger",
+    )  # fmt: skip
+    ui_color = "#ffe9e0"
+    datasets = Datasets(reads=("golden", "existing"), writes=("plan", "results"), crm="writes")
+
+    def __init__(self, *, dry_run: bool | str = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # Not "dry_run": Airflow's operators have a method of that name.
+        self.plan_only = dry_run
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Upsert; see the class."""
+        dry_run = as_bool("dry_run", self.plan_only)
+        tolerance(self.on_failure, self.max_failed)
+        if dry_run:
+            planned = self.make_plan(context)
+            result = {"results": None} | _as_outcomes(planned)
+        else:
+            stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
+            checkpoint = _checkpoint(context, stem)
+            arguments = {name: getattr(self, name) for name in LeadsPlanOperator.template_fields}
+            of = _fingerprint(uri_in(self.golden, "golden"), arguments | {"existing": as_list(given(self.existing))})
+            planned = _begun(checkpoint, of, lambda: self.make_plan(context))
+            result = self.apply(context, self.hook, planned["plan"], stem, self.options, checkpoint)
+        return {**planned, **result, "dry_run": dry_run}
+
+
+def _checkpoint(context: Context, stem: str) -> Checkpoint:
+    return Checkpoint(context, "apply", f"{stem}.results.parquet")
+
+
+def _fingerprint(uri: str, *arguments: Any) -> str:
+    """Return what tells whether a plan was made of this very file and these arguments."""
+    import msgspec
+
+    from airflow_providers_leads.leads.staging import digest
+
+    try:
+        content = digest(storage_path(uri))
+    except OSError:
+        # Whoever reads it says what is wrong.
+        content = ""
+    told = msgspec.json.encode([content, *arguments], order="sorted", enc_hook=str)
+    return hashlib.sha256(told).hexdigest()
+
+
+def _begun(checkpoint: Checkpoint, of: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the plan that an interrupted try was applying, unless much may have changed since; else a new one.
+
+    :param checkpoint: of the task
+    :param of: fingerprint of what the plan is made of: a task that was cleared may be given something else
+    :param make: makes a new one
+    """
+    begun, at = checkpoint.state.get("planned"), checkpoint.state.get("planned_at")
+    now = pendulum.now("UTC")
+    if checkpoint.state.get("planned_of") != of:
+        begun = None
+    if begun and at and now - pendulum.parse(at) <= _PLAN_STAYS_FRESH and storage_path(begun["plan"]).exists():  # type: ignore[operator]
+        return dict(begun)
+    checkpoint.clear()
+    planned = make()
+    checkpoint.note(planned=planned, planned_at=now.isoformat(), planned_of=of)
+    return planned
+
+
+def _as_outcomes(planned: Mapping[str, Any]) -> dict[str, int]:
+    """Return the outcomes that applying a plan would give, from its numbers per action."""
+    from airflow_providers_leads.leads.outcomes import OUTCOMES
+
+    actions = {"created": "create", "updated": "update", "unchanged": "unchanged", "suppressed": "suppress"}
+    return {outcome: planned[actions[outcome]] if outcome in actions else 0 for outcome in OUTCOMES}
+
+
+def _ledger(folder: Any, name: str) -> Ledger | None:
+    """Return the ledger of a destination, ``None`` when there is no place that outlasts the run."""
+    from airflow_providers_leads.leads.ledger import Ledger
+
+    staging = conf.get("leads", "staging", fallback=None)
+    below = given(folder) or (f"{staging.rstrip('/')}/ledger" if staging else None)
+    return Ledger.load(storage_path(f"{str(below).rstrip('/')}/{name}.refused.parquet")) if below else None

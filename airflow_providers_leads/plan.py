@@ -1,0 +1,156 @@
+"""``python -m airflow_providers_leads.plan show URI``: a plan file as a table, without Airflow."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from airflow_providers_leads.leads.outcomes import PlanRow
+from airflow_providers_leads.leads.plan_facts import ACTIONS, PlanFacts, PlanTotals, read_plan_facts
+from airflow_providers_leads.leads.staging import StagingError, read_rows
+
+_NOTHING = "(empty)"
+_HIDDEN = "***"
+_STYLES = {"create": "green", "update": "yellow", "unchanged": "dim", "suppress": "red"}
+_DEFAULT_LIMIT = 50
+
+
+def mask(address: str) -> str:
+    """Return an address such that nobody is known by it: the first character and the last part of the domain."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}…@….{domain.rpartition('.')[2]}"
+
+
+def printable(value: str) -> str:
+    """Return a value without the characters by which it could take over the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in value)
+
+
+def changes(row: PlanRow, *, shown: bool) -> str:
+    """Return what a row would change, one field per line.
+
+    :param row: the row
+    :param shown: false tells only whether there is a value: values are personal data too
+    """
+
+    def told(value: str | None) -> str:
+        return (printable(value) if shown else _HIDDEN) if value else _NOTHING
+
+    before = {**row.before, **{f"properties.{name}": value for name, value in row.properties_before.items()}}
+    after = {**row.values, **{f"properties.{name}": value for name, value in row.properties.items()}}
+    return "\n".join(f"{printable(name)}: {told(before.get(name))} → {told(value)}" for name, value in after.items())
+
+
+def rows_table(rows: Iterable[PlanRow], *, shown: bool) -> Table:
+    """Return rows of a plan as a table."""
+    table = Table("Action", "Person", "Reason", "Changes", "Requests", highlight=False)
+    table.columns[-1].justify = "right"
+    for row in rows:
+        table.add_row(
+            Text(row.action, style=_STYLES.get(row.action, "")),
+            Text(printable(row.email_key) if shown else mask(printable(row.email_key))),
+            Text(printable(row.reason or "")),
+            Text(changes(row, shown=shown)),
+            Text(f"{row.requests:g}"),
+        )
+    return table
+
+
+def summary(facts: PlanFacts, totals: PlanTotals) -> str:
+    """Return what the whole plan amounts to."""
+    scope = f", scope {facts.scope}" if facts.scope else ""
+    lines = [
+        f"Plan for {facts.conn_id} ({facts.conn_type}{scope}), mode {facts.mode}, planned at "
+        f"{facts.planned_at.isoformat(timespec='seconds')}",
+        ", ".join(f"{action} {totals.actions[action]}" for action in ACTIONS),
+        f"{totals.requests} requests, {totals.minutes(facts.requests_per_second):g} minutes at "
+        f"{facts.requests_per_second:g} requests per second",
+    ]
+    if totals.duplicates:
+        lines.append(f"{totals.duplicates} people have duplicates in the destination")
+    for title, counted in (("Fields", totals.fields), ("Reasons", totals.reasons)):
+        if counted:
+            told = ", ".join(f"{printable(name)} {number}" for name, number in counted.most_common())
+            lines.append(f"{title}: {told}")
+    return "\n".join(lines)
+
+
+def show(
+    uri: str, facts: PlanFacts, *, shown: bool = False, action: str | None = None, limit: int = _DEFAULT_LIMIT
+) -> None:
+    """Print a plan.
+
+    :param uri: the plan file; any URI that fsspec understands
+    :param facts: of the plan
+    :param shown: print addresses and values in the clear
+    :param action: print rows of this action only; the totals are those of the whole plan
+    :param limit: rows to print at most
+    """
+    totals = PlanTotals()
+
+    def wanted() -> Iterator[PlanRow]:
+        for row in read_rows(uri, PlanRow):
+            totals.add(row)
+            if action in (None, row.action):
+                yield row
+
+    rows = wanted()
+    printed = list(islice(rows, limit))
+    more = sum(1 for _ in rows)
+    console = Console(highlight=False, soft_wrap=False)
+    if printed:
+        console.print(rows_table(printed, shown=shown))
+    if more:
+        console.print(Text(f"… and {more} more rows"))
+    console.print(Text(summary(facts, totals)), soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0: printed, 2: there is no such plan, or the arguments are wrong."""
+    parser = argparse.ArgumentParser(prog="python -m airflow_providers_leads.plan", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="show")
+    command = commands.add_parser("show", help="print a plan as a table, and its totals")
+    command.add_argument("uri", help="the plan file: a path or URI; credentials of a store come from its own settings")
+    command.add_argument("--show-addresses", action="store_true", help="print addresses and values in the clear")
+    command.add_argument("--action", choices=ACTIONS, help="print rows of this action only")
+    command.add_argument(
+        "--limit", type=_count, default=_DEFAULT_LIMIT, help="rows to print at most (default %(default)s)"
+    )
+    given = parser.parse_args(arguments)
+    try:
+        facts = read_plan_facts(given.uri)
+    except StagingError as error:
+        return _refuse(str(error))
+    except Exception as error:
+        # Each store has errors of its own: a missing driver, missing rights, an unknown kind of URI.
+        return _refuse(f"{given.uri} can't be read ({type(error).__name__}). {_hint(given.uri)}")
+    show(given.uri, facts, shown=given.show_addresses, action=given.action, limit=given.limit)
+    return 0
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 0:
+        raise ValueError
+    return number
+
+
+def _hint(uri: str) -> str:
+    if "@" in uri.partition("://")[2].partition("/")[0]:
+        return "Outside Airflow no connection is known: leave its id before the @ out."
+    return "Check the URI, the store's driver (such as s3fs) and its credentials."
+
+
+def _refuse(message: Any) -> int:
+    print(" ".join(str(message).split()), file=sys.stderr)  # noqa: T201
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

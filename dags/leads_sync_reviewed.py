@@ -1,0 +1,103 @@
+"""One sync of leads across CRMs in which a person looks at the plan before anything is written.
+
+Reads the CRMs, makes one golden record per person, plans what that means for each destination, and waits: the summary
+of the plans stands under "Required Actions". Approved, the plans are applied; rejected, or without an answer within
+``WAIT``, nothing is written. Whatever has changed in a destination while the plan waited is planned anew, record by
+record.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import Param, conf, dag, task
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+from airflow_providers_leads.operators.leads import (
+    LeadsApplyOperator,
+    LeadsDeduplicateOperator,
+    LeadsExtractOperator,
+    LeadsPlanOperator,
+)
+
+# Colons are legal in a run id, but not in the paths of every store.
+FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
+WAIT = pendulum.duration(days=2)
+STAGING = conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads"
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    render_template_as_native_obj=True,
+    tags=["leads"],
+    doc_md=__doc__,
+    params={
+        "sources": Param(
+            ["perspective_default", "hubspot_default", "persistiq_default"],
+            type="array",
+            items={"type": "string"},
+            description="Connections to read leads from.",
+        ),
+        "destinations": Param(
+            ["hubspot_default", "persistiq_default"],
+            type="array",
+            items={"type": "string"},
+            description="Connections to write the golden records to.",
+        ),
+        "staging": Param(
+            STAGING, type="string", description="URI prefix of the files between the tasks; all workers must reach it."
+        ),
+    },
+)
+def leads_sync_reviewed() -> None:
+    @task
+    def sources(params: dict[str, Any] | None = None) -> list[str]:
+        return list((params or {})["sources"])
+
+    @task
+    def destinations(params: dict[str, Any] | None = None) -> list[str]:
+        return list((params or {})["destinations"])
+
+    @task
+    def summary(plans: list[dict[str, Any]]) -> str:
+        """Return what the plans would do, as the table that the reviewer sees."""
+        columns = ("conn_id", "create", "update", "unchanged", "suppress", "duplicates", "requests", "minutes")
+        lines = [columns, ("---",) * len(columns)] + [[str(plan[column]) for column in columns] for plan in plans]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        looks = "\n".join(f"- `python -m airflow_providers_leads.plan show {plan['plan']}`" for plan in plans)
+        return f"{table}\n\nEach person and each change:\n\n{looks}"
+
+    extract = LeadsExtractOperator.partial(
+        task_id="extract", output=f"{FILES}/extract", map_index_template="{{ task.conn_id }}"
+    ).expand(conn_id=sources())
+
+    deduplicate = LeadsDeduplicateOperator(task_id="deduplicate", inputs=extract.output, output=f"{FILES}/golden")
+
+    plan = LeadsPlanOperator.partial(
+        task_id="plan",
+        golden=deduplicate.output,
+        existing=extract.output,
+        output=f"{FILES}/plan",
+        map_index_template="{{ task.conn_id }}",
+    ).expand(conn_id=destinations())
+
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="Write these leads?",
+        body=summary(plan.output),  # type: ignore[arg-type]  # the results, once they are there
+        defaults="Reject",
+        response_timeout=WAIT,
+    )
+
+    apply = LeadsApplyOperator.partial(
+        task_id="apply", output=f"{FILES}/apply", map_index_template="{{ task.conn_id }}"
+    ).expand_kwargs(plan.output.map(lambda made: {"conn_id": made["conn_id"], "plan": made}))
+
+    approve >> apply
+
+
+leads_sync_reviewed()

@@ -1,0 +1,110 @@
+"""New people into outreach: read the sources, create in PersistIQ who isn't there, and enrol those into a campaign.
+
+**An active campaign mails its new leads at once.** Nothing is written and nobody is mailed until you trigger it with a
+``campaign_id`` and without ``dry_run``. Whoever has opted out or bounced, in any source, or is on a do-not-contact list
+is left out; leads that PersistIQ held before are never touched. A second run enrols nobody again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import Param, conf, dag, task
+
+from airflow_providers_leads.operators.enrol import LeadsEnrolOperator
+from airflow_providers_leads.operators.leads import (
+    LeadsDeduplicateOperator,
+    LeadsExtractOperator,
+    LeadsUpsertOperator,
+)
+
+# Colons are legal in a run id, but not in the paths of every store.
+FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    # Two runs at once would plan against a state that the other is changing.
+    max_active_runs=1,
+    render_template_as_native_obj=True,
+    tags=["leads"],
+    doc_md=__doc__,
+    params={
+        "campaign_id": Param(
+            None,
+            type=["null", "string"],
+            description="PersistIQ campaign to enrol new leads into. An active one MAILS them at once. "
+            "Empty: plan only, nothing is written and nobody is enrolled.",
+        ),
+        "mailbox_id": Param(
+            None,
+            type=["null", "string"],
+            description="Mailbox to send from; empty is that of the campaign's owner.",
+        ),
+        "persistiq_conn_id": Param(
+            "persistiq_default", type="string", description="Connection of the account with the campaign."
+        ),
+        "sources": Param(
+            ["perspective_default", "hubspot_default", "persistiq_default"],
+            type="array",
+            items={"type": "string"},
+            description="Connections to read leads from. Keep those in that tell of opt-outs.",
+        ),
+        "funnel_ids": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            description="Perspective funnels to read; empty reads every funnel of every workspace.",
+        ),
+        "staging": Param(
+            conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
+            type="string",
+            description="URI prefix of the files between the tasks; all workers must reach it.",
+        ),
+        "dry_run": Param(False, type="boolean", description="Plan only: nothing is written and nobody is enrolled."),
+    },
+)
+def outreach_enrol() -> None:
+    @task
+    def sources(params: dict[str, Any] | None = None) -> list[str]:
+        return list((params or {})["sources"])
+
+    extract = LeadsExtractOperator.partial(
+        task_id="extract",
+        output=f"{FILES}/extract",
+        scope={"funnel_ids": "{{ params.funnel_ids }}"},
+        map_index_template="{{ task.conn_id }}",
+    ).expand(conn_id=sources())
+
+    deduplicate = LeadsDeduplicateOperator(
+        task_id="deduplicate",
+        inputs=extract.output,
+        output=f"{FILES}/golden",
+    )
+
+    create = LeadsUpsertOperator(
+        task_id="create",
+        conn_id="{{ params.persistiq_conn_id }}",
+        golden=deduplicate.output,
+        existing=extract.output,
+        mode="create_only",
+        output=f"{FILES}/create",
+        # Only who is created in a run is enrolled by it, so nobody may be created before there is a campaign.
+        dry_run="{{ params.dry_run or not params.campaign_id }}",
+    )
+
+    LeadsEnrolOperator(
+        task_id="enrol",
+        conn_id="{{ params.persistiq_conn_id }}",
+        campaign_id="{{ params.campaign_id }}",
+        mailbox_id="{{ params.mailbox_id }}",
+        leads=create.output,
+        output=f"{FILES}/enrol",
+        dry_run="{{ params.dry_run }}",
+    )
+
+
+outreach_enrol()

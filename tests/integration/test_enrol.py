@@ -1,0 +1,190 @@
+"""Enrolling leads into a campaign over real HTTP: who is fit now joins once, everybody else is told of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from airflow.exceptions import AirflowSkipException
+
+from airflow_providers_leads.leads.outcomes import WriteResult
+from airflow_providers_leads.leads.staging import StagingError, write_rows
+from airflow_providers_leads.operators.enrol import LeadsEnrolOperator
+from airflow_providers_leads.operators.returns import LeadsWriteError
+from airflow_providers_leads.sandbox import Fault, Sandbox
+
+CONN = "persistiq_default"
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    with Sandbox(people=40, seed=7, limits=False) as running:
+        for name, value in running.connection_env().items():
+            extra = {"rate_limit": 100_000, "rate_limit_period": 1, "max_retries": 0}
+            monkeypatch.setenv(name, json.dumps({**json.loads(value), "extra": extra}))
+        yield running
+
+
+def new_leads(sandbox: Sandbox, count: int) -> list[Any]:
+    """Add leads as an upsert would, without asking the API."""
+    from airflow_providers_leads.sandbox.persistiq_store import Lead
+
+    store, now = sandbox.persistiq.store, sandbox.persistiq.store.clock.now()
+    leads = [Lead(store.next_id("l"), "active", {"email": f"n{i}@neu.example"}, now, now) for i in range(count)]
+    for lead in leads:
+        store.add(lead)
+    return leads
+
+
+def results(tmp_path: Path, leads: list[Any], outcome: Any = "created", name: str = "r") -> dict[str, Any]:
+    uri = f"{tmp_path}/{name}.parquet"
+    rows = [WriteResult(email_key=lead.data["email"], outcome=outcome, target_id=lead.id) for lead in leads]
+    write_rows(uri, WriteResult, rows)
+    return {"results": uri, "conn_id": CONN, "created": len(leads)}
+
+
+def active(sandbox: Sandbox) -> Any:
+    return next(campaign for campaign in sandbox.persistiq.store.campaigns.values() if campaign.active)
+
+
+def enrol(tmp_path: Path, leads: Any, campaign: Any, **more: Any) -> dict[str, Any]:
+    more = {"conn_id": CONN, "output": f"file://{tmp_path}/out", **more}
+    return LeadsEnrolOperator(
+        task_id="enrol", campaign_id=getattr(campaign, "id", campaign), leads=leads, **more
+    ).execute({})
+
+
+def fates(result: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+    rows = pq.read_table(result["results"].removeprefix("file://")).to_pylist()
+    assert len({row["target_id"] for row in rows}) == len(rows)
+    return {row["target_id"]: (row["outcome"], row["reason"]) for row in rows}
+
+
+def counts(result: dict[str, Any]) -> dict[str, int]:
+    return {k: v for k, v in result.items() if isinstance(v, int) and not isinstance(v, bool) and v}
+
+
+def test_leads_join_in_hundreds_and_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    leads, campaign = new_leads(sandbox, 230), active(sandbox)
+    handed = results(tmp_path, leads)
+    result = enrol(tmp_path, handed, campaign)
+    assert counts(result) == {"enrolled": 230}
+    assert {lead.id for lead in leads} <= set(campaign.members)
+    # Two leads short of a hundred more would be one request more.
+    assert sandbox.persistiq.stats.writes == 3
+    assert len(sandbox.persistiq.store.messages_sent) == 230
+    # So many are found in the list, not one by one.
+    assert sandbox.persistiq.stats.by_route["GET /v1/leads/{id}"] == 0
+
+    again = enrol(tmp_path, handed, campaign)
+    assert counts(again) == {"unchanged": 230}
+    assert sandbox.persistiq.stats.writes == 3
+    assert "@" not in json.dumps([result, again])
+
+
+def test_who_must_not_be_mailed_by_now_is_left_out(sandbox: Sandbox, tmp_path: Path) -> None:
+    leads, campaign = new_leads(sandbox, 6), active(sandbox)
+    store = sandbox.persistiq.store
+    handed = results(tmp_path, leads)
+    leads[0].optedout = True
+    leads[1].bounced = True
+    leads[2].data["email"] = f"someone@{next(iter(store.dnc.values()))}"
+    leads[3].data["email"] = "no address"
+    del store.leads[leads[4].id]
+    result = enrol(tmp_path, handed, campaign, on_failure="report")
+    assert [fates(result)[lead.id] for lead in leads] == [
+        ("suppressed", "opted_out"),
+        ("suppressed", "bounced"),
+        ("suppressed", "do_not_contact_domain"),
+        ("suppressed", "no_usable_address"),
+        ("failed", "PersistIQ has no such lead any more"),
+        ("enrolled", None),
+    ]
+    assert set(campaign.members) & {lead.id for lead in leads} == {leads[5].id}
+    assert [message["lead_id"] for message in store.messages_sent] == [leads[5].id]
+    with pytest.raises(LeadsWriteError, match="1 of 6 leads were not enrolled") as caught:
+        enrol(tmp_path, handed, campaign)
+    assert "@" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", [None, Fault(status=404, body={"status": "error"}), Fault(status=400, body={})])
+def test_members_stay_as_they_are_even_where_they_can_not_be_listed(
+    sandbox: Sandbox, tmp_path: Path, fault: Fault | None
+) -> None:
+    leads, campaign = new_leads(sandbox, 3), active(sandbox)
+    store = sandbox.persistiq.store
+    store.join(campaign, leads[0], campaign.owner["default_mailbox_id"])
+    mails = len(store.messages_sent)
+    sandbox.persistiq.faults = lambda number, call: (
+        fault if call.method == "GET" and call.path.endswith(f"{campaign.id}/leads") else None
+    )
+    result = enrol(tmp_path, results(tmp_path, leads), campaign)
+    assert counts(result) == {"enrolled": 2, "unchanged": 1}
+    assert fates(result)[leads[0].id][0] == "unchanged"
+    assert len(store.messages_sent) == mails + 2
+
+
+def test_a_dry_run_adds_nobody(sandbox: Sandbox, tmp_path: Path) -> None:
+    leads, campaign = new_leads(sandbox, 3), active(sandbox)
+    leads[0].optedout = True
+    result = enrol(tmp_path, results(tmp_path, leads), campaign, dry_run="True")
+    assert counts(result) == {"enrolled": 2, "suppressed": 1}
+    assert result["dry_run"] is True
+    assert sandbox.persistiq.stats.writes == 0
+    assert sandbox.persistiq.store.messages_sent == []
+
+
+def test_only_the_outcomes_that_are_asked_for(sandbox: Sandbox, tmp_path: Path) -> None:
+    new, old, campaign = new_leads(sandbox, 2), new_leads(sandbox, 3), active(sandbox)
+    handed = [results(tmp_path, new), results(tmp_path, old, "updated", "u")]
+    assert counts(enrol(tmp_path, handed, campaign)) == {"enrolled": 2}
+    assert counts(enrol(tmp_path, handed, campaign, outcomes="['created', 'updated']")) == {
+        "enrolled": 3,
+        "unchanged": 2,
+    }
+
+
+def test_an_answer_that_is_lost_is_ambiguous_and_the_next_run_knows(sandbox: Sandbox, tmp_path: Path) -> None:
+    leads, campaign = new_leads(sandbox, 2), active(sandbox)
+    handed = results(tmp_path, leads)
+    sandbox.persistiq.faults = lambda number, call: Fault("after", cut=True) if call.method == "POST" else None
+    assert counts(enrol(tmp_path, handed, campaign, on_failure="report")) == {"ambiguous": 2}
+    sandbox.persistiq.faults = None
+    assert counts(enrol(tmp_path, handed, campaign)) == {"unchanged": 2}
+    assert len(sandbox.persistiq.store.messages_sent) == 2
+
+
+def test_no_campaign_skips_and_nothing_handed_over_asks_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    handed = results(tmp_path, new_leads(sandbox, 1))
+    for nothing in (None, "", "None"):
+        with pytest.raises(AirflowSkipException, match="nobody was enrolled"):
+            enrol(tmp_path, handed, nothing)
+    dry = {"results": None, "conn_id": CONN}
+    assert counts(enrol(tmp_path, dry, active(sandbox))) == {}
+    assert sandbox.persistiq.stats.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "said"),
+    [
+        ({"campaign": "c_none"}, ValueError, "campaign_id names none of the"),
+        ({"leads": {"results": "x", "conn_id": "other"}}, ValueError, "results of connection 'other'"),
+        ({"leads": {"golden": "x"}}, ValueError, "results of an upsert"),
+        ({"leads": "/nowhere.parquet"}, StagingError, "does not exist"),
+        ({"conn_id": "hubspot_default"}, ValueError, "only PersistIQ has campaigns"),
+        ({"outcomes": ["failed"]}, ValueError, "outcomes must be any of"),
+        ({"max_failed": "few"}, ValueError, "max_failed"),
+    ],
+)
+def test_bad_input_adds_nobody(
+    sandbox: Sandbox, tmp_path: Path, arguments: dict[str, Any], kind: type[Exception], said: str
+) -> None:
+    given = {"leads": results(tmp_path, new_leads(sandbox, 1)), "campaign": active(sandbox), **arguments}
+    with pytest.raises(kind, match=said):
+        enrol(tmp_path, **given)
+    assert sandbox.persistiq.stats.writes == 0
+    assert sandbox.persistiq.store.messages_sent == []
