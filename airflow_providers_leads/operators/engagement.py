@@ -1,0 +1,257 @@
+"""The way back: what people did with PersistIQ's mail, into HubSpot's contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_providers_leads.operators.base import LeadsOperator, as_bool, given, given_entries
+from airflow_providers_leads.operators.returns import check_failures, tolerance, write_table
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.hubspot import HubSpotHook
+    from airflow_providers_leads.leads.engagement import Folded
+    from airflow_providers_leads.leads.outcomes import BatchResult
+
+
+class HubSpotEnsurePropertiesOperator(LeadsOperator):
+    """Make a group of contact properties, and properties in it, unless they are there.
+
+    Run as often as you like: what exists is left as it is. Making something needs the scope
+    ``crm.schemas.contacts.write``; finding that all is there doesn't.
+
+    :param group: ``{"name", "label"}`` of the group
+    :param properties: ``{"name", "label", "type", "field_type"}`` each, and ``options`` for an enumeration
+    :param hubspot_conn_id: connection of type ``hubspot``
+    :param dry_run: true only tells what is missing; default false
+    :return: ``group_created``, ``created`` (names) and ``existing`` (a number)
+    :raises ValueError: when a property of that name has another type
+    :raises LeadsPermissionError: when the key lacks ``crm.schemas.contacts.write``
+
+    https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
+    """
+
+    template_fields: Sequence[str] = ("group", "properties", "hubspot_conn_id", "plan_only")
+
+    def __init__(
+        self,
+        *,
+        group: Mapping[str, Any],
+        properties: Sequence[Mapping[str, Any]],
+        hubspot_conn_id: str = "hubspot_default",
+        dry_run: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.group = group
+        self.properties = properties
+        self.hubspot_conn_id = hubspot_conn_id
+        # Not "dry_run": Airflow's operators have a method of that name.
+        self.plan_only = dry_run
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Make what is missing; see the class."""
+        from airflow_providers_leads.hooks.hubspot import HubSpotHook
+        from airflow_providers_leads.http.errors import LeadsConflictError
+
+        dry_run = as_bool("dry_run", self.plan_only)
+        hook = HubSpotHook(self.hubspot_conn_id)
+        group = str(self.group["name"])
+        held = {str(found["name"]): found for found in hook.list_properties()}
+        lacking = [wanted for wanted in self.properties if wanted["name"] not in held]
+        for wanted in self.properties:
+            kind = held.get(wanted["name"], wanted)["type"]
+            if kind != wanted["type"]:
+                raise ValueError(
+                    f"{hook.label}: HubSpot has a property {wanted['name']!r} of type {kind!r}, and {wanted['type']!r} "
+                    "is needed. Choose another name."
+                )
+        # A group without properties of ours would be asked for each time otherwise.
+        makes_group = bool(lacking) and group not in {found["name"] for found in hook.list_property_groups()}
+        if not dry_run:
+            if makes_group:
+                _unless_there(LeadsConflictError, hook.create_property_group, group, label=self.group["label"])
+            for wanted in lacking:
+                _unless_there(LeadsConflictError, hook.create_property, **{**wanted, "group_name": group})
+        names = [str(wanted["name"]) for wanted in lacking]
+        self.log.info("%s: %d properties are there, missing: %s", hook.label, len(self.properties) - len(names), names)
+        return {"group_created": makes_group, "created": names, "existing": len(self.properties) - len(names)}
+
+
+class PersistIQEngagementToHubSpotOperator(LeadsOperator):
+    """Write replies, bounces and opt-outs of PersistIQ's leads to properties of HubSpot's contacts.
+
+    Contacts are matched by address, secondary ones too; nobody is created, and only what differs is written. Times
+    never go back, so that windows may overlap and old ones be run again.
+
+    :param start_at: events at or after this time: aware datetime, or ISO 8601 text with an offset
+    :param end_at: events before this time; default all up to now
+    :param persistiq_conn_id: connection of type ``persistiq``
+    :param hubspot_conn_id: connection of type ``hubspot``
+    :param properties: field → HubSpot property, fields being ``replied_at``, ``bounced_at``, ``opted_out_at`` and
+        ``last_campaign``; fields that are left out aren't written; default
+        :data:`~airflow_providers_leads.leads.engagement.PROPERTY_OF`, made by :class:`HubSpotEnsurePropertiesOperator`
+    :param output: URI of a ``.parquet``, ``.jsonl`` or ``.jsonl.gz`` file that tells for each changed contact what was
+        written, by ids; default none
+    :param dry_run: true writes nothing to HubSpot; default false
+    :param on_failure: ``fail`` (default) fails the task when more than ``max_failed`` contacts were not written,
+        ``report`` warns
+    :param max_failed: contacts not written that are tolerated: a number, or a share below 1; default 0
+    :return: ``events`` (number per field), ``people``, ``without_address`` (events), ``unmatched`` (people that HubSpot
+        doesn't hold), ``updated``, ``unchanged``, ``failed`` (contacts), ``uri``, ``dry_run``
+    :raises LeadsWriteError: when too many contacts were not written
+    :raises ValueError: for a bad argument, or when HubSpot lacks a property, before the first write
+
+    https://apidocs.persistiq.com/#events
+    """
+
+    template_fields: Sequence[str] = (
+        "start_at", "end_at", "persistiq_conn_id", "hubspot_conn_id", "properties", "output_uri", "plan_only",
+        "on_failure", "max_failed",
+    )  # fmt: skip
+    ui_color = "#ffe9e0"
+
+    def __init__(
+        self,
+        *,
+        start_at: Any,
+        end_at: Any = None,
+        persistiq_conn_id: str = "persistiq_default",
+        hubspot_conn_id: str = "hubspot_default",
+        properties: Mapping[str, str] | None = None,
+        output: str | None = None,
+        dry_run: bool | str = False,
+        on_failure: str = "fail",
+        max_failed: float | str = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.start_at = start_at
+        self.end_at = end_at
+        self.persistiq_conn_id = persistiq_conn_id
+        self.hubspot_conn_id = hubspot_conn_id
+        self.properties = properties
+        # Not "output" and "dry_run": Airflow's operators have a property and a method of these names.
+        self.output_uri = output
+        self.plan_only = dry_run
+        self.on_failure = on_failure
+        self.max_failed = max_failed
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Read, match and write; see the class."""
+        from airflow_providers_leads.hooks.hubspot import HubSpotHook
+        from airflow_providers_leads.hooks.persistiq import PersistIQHook
+        from airflow_providers_leads.leads.engagement import fold
+
+        dry_run, tolerated = as_bool("dry_run", self.plan_only), tolerance(self.on_failure, self.max_failed)
+        property_of, start = self._property_of(), given(self.start_at)
+        if start is None:
+            raise ValueError("start_at must be given")
+        persistiq, hubspot = PersistIQHook(self.persistiq_conn_id), HubSpotHook(self.hubspot_conn_id)
+        folded = fold(persistiq.list_events(group="lead_detail", start_at=start, end_at=given(self.end_at)))
+        inputs, unchanged, unmatched = _changes(hubspot, folded, property_of)
+        self.log.info(
+            "%d people replied, bounced or opted out; HubSpot doesn't hold %d of them, %d contacts differ",
+            len(folded.people), unmatched, len(inputs),
+        )  # fmt: skip
+        if inputs and not dry_run:
+            held = {str(found["name"]) for found in hubspot.list_properties()}
+            if lacking := sorted(set(property_of.values()) - held):
+                raise ValueError(
+                    f"{hubspot.label}: HubSpot has no contact property {lacking[0]!r}. "
+                    "HubSpotEnsurePropertiesOperator makes it."
+                )
+        result = hubspot.batch_update_contacts(inputs) if inputs and not dry_run else None
+        failed = 0 if result is None else len(result.failed)
+        uri = given(self.output_uri)
+        if uri is not None:
+            write_table(str(uri), _rows(inputs, result))
+        if result is not None and failed:
+            reasons = "; ".join(f"{reason} ({number})" for reason, number in result.summary["reasons"].items())
+            message = f"{hubspot.label}: {failed} of {len(inputs)} contacts were not written: {reasons}."
+            check_failures(failed, len(inputs), tolerated, message, self.log)
+        return {
+            "events": dict(folded.counts),
+            "people": len(folded.people),
+            "without_address": folded.without_address,
+            "unmatched": unmatched,
+            "updated": len(inputs) - failed,
+            "unchanged": unchanged,
+            "failed": failed,
+            "uri": uri,
+            "dry_run": dry_run,
+        }
+
+    def _property_of(self) -> dict[str, str]:
+        from airflow_providers_leads.leads.engagement import FIELDS, PROPERTY_OF
+
+        wanted = given(self.properties)
+        if wanted is None:
+            return dict(PROPERTY_OF)
+        if not isinstance(wanted, Mapping) or not (chosen := given_entries(wanted)) or set(chosen) - set(FIELDS):
+            raise ValueError(f"properties must be a mapping of any of {', '.join(FIELDS)} to HubSpot's properties")
+        return {field: str(name) for field, name in chosen.items()}
+
+
+def _unless_there(conflict: type[Exception], make: Any, *args: Any, **kwargs: Any) -> None:
+    # Somebody else may be quicker; it is there then, which is all that is wanted.
+    with suppress(conflict):
+        make(*args, **kwargs)
+
+
+def _changes(
+    hook: HubSpotHook, folded: Folded, property_of: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], int, int]:
+    """Return the updates to send, how many contacts need none, and how many people HubSpot doesn't hold."""
+    import msgspec
+
+    from airflow_providers_leads.leads.engagement import Engagement, missing
+    from airflow_providers_leads.leads.identity import spellings
+    from airflow_providers_leads.leads.schema import ALIASES_PROPERTY
+
+    if not folded.people:
+        return [], 0, 0
+    found: set[str] = set()
+    inputs: list[dict[str, Any]] = []
+    unchanged = 0
+    asked = (one for key, address in folded.addresses.items() for one in spellings(key, address))
+    for contact in _each_once(hook.find_leads(asked, properties=[*property_of.values()])):
+        extra = msgspec.json.decode(contact.properties) if contact.properties else {}
+        keys = {contact.email_key, *extra.get(ALIASES_PROPERTY, ())} & folded.people.keys()
+        found |= keys
+        # A person with two addresses may have answered from both.
+        whole = Engagement()
+        for key in sorted(keys):
+            whole.add(folded.people[key])
+        held = {field: extra.get(name) for field, name in property_of.items()}
+        changes = {property_of[field]: value for field, value in missing(whole, held).items() if field in property_of}
+        if changes:
+            inputs.append({"id": contact.source_id, "properties": changes})
+        else:
+            unchanged += 1
+    return inputs, unchanged, len(folded.people) - len(found)
+
+
+def _each_once(leads: Any) -> Any:
+    seen: set[str] = set()
+    for lead in leads:
+        if lead.source_id not in seen:
+            seen.add(lead.source_id)
+            yield lead
+
+
+def _rows(inputs: list[dict[str, Any]], result: BatchResult | None) -> Any:
+    failed = {} if result is None else {failure.index: failure for failure in result.failed}
+    for index, item in enumerate(inputs):
+        failure = failed.get(index)
+        outcome = "planned" if result is None else "updated" if failure is None else "failed"
+        values = {name: str(value) for name, value in item["properties"].items()}
+        yield {
+            "contact_id": item["id"],
+            "outcome": outcome,
+            "reason": f"{failure.category}: {failure.reason}" if failure else None,
+            "properties": values,
+        }

@@ -1,0 +1,1 @@
+"""Sensors that wait for leads, in a worker's slot or deferred to the triggerer."""

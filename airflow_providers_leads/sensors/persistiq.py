@@ -1,0 +1,64 @@
+"""Waiting for PersistIQ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_providers_leads.sensors.base import LeadsSensor, text
+
+
+class PersistIQEventSensor(LeadsSensor):
+    """Wait until something befalls a lead: a reply, a bounce, an opt-out …
+
+    .. code-block:: python
+
+        PersistIQEventSensor(task_id="answered", events="reply", campaign_id="c_1", deferrable=True)
+
+    :param events: any of ``reply``, ``bounce``, ``opt_out``, ``sent``, ``open``, ``click``, or PersistIQ's own names of
+        the events of leads
+    :param persistiq_conn_id: connection of type ``persistiq``
+    :param lead_id: only of this lead
+    :param campaign_id: only in this campaign
+    :param since: events at or after this time count: aware datetime, or ISO 8601 text with an offset; default the start
+        of the DAG run
+    :return: ``count`` (of events), ``ids`` (leads, at most 100), ``oldest`` and ``newest`` (times of the events)
+    :raises ValueError: for an unknown event
+
+    https://apidocs.persistiq.com/#events
+    """
+
+    template_fields: Sequence[str] = ("persistiq_conn_id", "events", "lead_id", "campaign_id", "since")
+    poll_name = "persistiq_events"
+    conn_parameter = "persistiq_conn_id"
+
+    def __init__(
+        self,
+        *,
+        events: Iterable[str] | str,
+        persistiq_conn_id: str = "persistiq_default",
+        lead_id: str | None = None,
+        campaign_id: str | None = None,
+        since: datetime | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.events = events
+        self.persistiq_conn_id = persistiq_conn_id
+        self.lead_id = lead_id
+        self.campaign_id = campaign_id
+        self.since = since
+
+    def query(self, context: Context) -> dict[str, Any]:
+        """Return what to look for."""
+        from airflow_providers_leads.triggers.polls import event_kinds
+
+        return {
+            "kinds": event_kinds(self.events),
+            "lead_id": text(self.lead_id),
+            "campaign_id": text(self.campaign_id),
+            "since": self._since(self.since, context),
+        }

@@ -1,0 +1,1 @@
+"""Triggers: deferred sensors poll in them, and assets are watched by them."""
