@@ -1,0 +1,259 @@
+"""The sync report: what a run did, as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from markupsafe import Markup
+
+from airflow_providers_leads.leads.outcomes import OUTCOMES
+from airflow_providers_leads.report import charts
+from airflow_providers_leads.report.flow import Flow, flow_svg
+from airflow_providers_leads.report.history import Entry
+from airflow_providers_leads.report.masking import mask_address, mask_value, scrub
+from airflow_providers_leads.report.page import percent, render, words
+from airflow_providers_leads.report.run import Run
+from airflow_providers_leads.report.sync_facts import PENDING, Destination, SyncFacts
+
+_ORDER: Final = (*OUTCOMES, PENDING)
+_FLOW_WIDTHS: Final = {"narrow": 330, "middle": 640, "wide": 1000}
+_FIELDS: Final = {"new": "created", "filled": "updated", "replaced": "suppressed"}
+"""Kind of write → CSS variable of its colour."""
+_BOTH: Final = ("small", "large")
+_CONFLICTS: Final = {"spelling": "unchanged", "other": "suppressed"}
+
+
+def status(facts: SyncFacts, run: Run) -> Literal["ok", "problem", "planned"]:
+    """Return ``problem`` when something failed or is missing, ``planned`` when nothing was written, else ``ok``."""
+    if run.failed or facts.missing or any(destination.failed for destination in facts.destinations):
+        return "problem"
+    return "ok" if any(destination.applied for destination in facts.destinations) else "planned"
+
+
+def summary(facts: SyncFacts) -> str:
+    """Return the run in one sentence, without a person."""
+    sources, places = _some(len(facts.sources), "source"), _some(len(facts.destinations), "destination")
+    if not facts.merged:
+        return f"{facts.leads:,} leads were read from {sources}; they were not merged."
+    done = facts.outcomes
+    people = f"{facts.leads:,} leads from {sources} are {facts.people:,} people"
+    if not facts.destinations:
+        return f"{people}; nothing was planned for any destination."
+    would = "" if any(destination.applied for destination in facts.destinations) else "would be "
+    failed = sum(destination.failed for destination in facts.destinations)
+    wrote = f"in {places} {done['created']:,} {would}created and {done['updated']:,} {would}updated"
+    return f"{people}; {wrote}{f', {failed:,} not written' if failed else ''}."
+
+
+def entry(facts: SyncFacts, run: Run) -> Entry:
+    """Return what is kept of the run for later reports."""
+    return Entry(
+        kind="sync",
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        at=run.at,
+        status=status(facts, run),
+        summary=summary(facts),
+        leads=facts.leads,
+        people=facts.people,
+        rejects=facts.rejects,
+        conflicts=sum(map(sum, facts.conflicts.values())),
+        requests=sum(destination.requests for destination in facts.destinations),
+        outcomes=dict(facts.outcomes),
+    )
+
+
+def sync_page(facts: SyncFacts, run: Run, history: Sequence[Entry] = (), *, show_addresses: bool = False) -> str:
+    """Return the report as HTML.
+
+    :param facts: what the files tell
+    :param run: what is known of the run beside them
+    :param history: earlier runs, the oldest first, without this one
+    :param show_addresses: true shows addresses and values as they are; they are personal data
+    """
+    flow = _flow(facts)
+    return render(
+        "sync",
+        facts=facts,
+        run=run,
+        status=status(facts, run),
+        summary=summary(facts),
+        tiles=_tiles(facts),
+        flows=[(kind, flow_svg(flow, width)) for kind, width in _FLOW_WIDTHS.items()] if facts.sources else [],
+        overlap=_overlap(facts),
+        fields=[(destination, _fields(destination)) for destination in facts.destinations],
+        conflicts=_conflicts(facts),
+        over=_over(facts),
+        examples=_examples(facts, shown=show_addresses),
+        failures=_failures(facts, shown=show_addresses),
+        reasons=_reasons(facts, shown=show_addresses),
+        trend=_trend([*history, entry(facts, run)]),
+        took=(run.finished - run.started).total_seconds() if run.started else None,
+        order=_ORDER,
+        shown=show_addresses,
+        charts=charts.available(),
+    )
+
+
+def _some(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _tiles(facts: SyncFacts) -> list[tuple[str, str, str, str]]:
+    """Return number, label, what is to be known of it, and kind of each headline figure."""
+    done, merged = facts.outcomes, facts.merged
+    failed = sum(destination.failed for destination in facts.destinations)
+    duplicates = sum(source.merged for source in facts.sources)
+    return [
+        (f"{facts.leads:,}", "leads read", f"from {_some(len(facts.sources), 'source')}", "plain"),
+        (f"{facts.people:,}" if merged else "–", "people", f"{duplicates:,} leads merged into others", "people"),
+        (f"{facts.rejects:,}", "rejected", f"{percent(facts.rejects, facts.leads)} of the leads", "rejected"),
+        (f"{failed:,}", "not written", "failed, unclear or not reached" if failed else "nothing failed", "failed"),
+        *(
+            (f"{done[outcome]:,}", outcome, f"{percent(done[outcome], done.total())} of all outcomes", outcome)
+            for outcome in ("created", "updated", "unchanged", "suppressed")
+        ),
+    ]
+
+
+def _flow(facts: SyncFacts) -> Flow:
+    if not facts.merged:
+        return Flow([(s.name, [s.leads]) for s in facts.sources], [("leads, not merged", facts.leads, "source")])
+    middle = [("people", facts.people, "people")]
+    merged, rejected = sum(source.merged for source in facts.sources), facts.rejects
+    parts = [("merged", merged, "unchanged"), ("rejected", rejected, "rejected")]
+    middle += [part for part in parts if part[1]]
+    kept = [True, bool(merged), bool(rejected)]
+    sources = [
+        (
+            source.name,
+            [n for n, used in zip((source.people, source.merged, source.rejected.total()), kept, strict=True) if used],
+        )
+        for source in facts.sources
+    ]
+    ends = [
+        (
+            destination.conn_id if destination.applied else f"{destination.conn_id} (planned)",
+            [(words(o), destination.outcomes[o], o) for o in _ORDER if destination.outcomes[o]],
+        )
+        for destination in facts.destinations
+    ]
+    return Flow(sources, middle, ends)
+
+
+def _overlap(facts: SyncFacts) -> list[dict[str, Any]]:
+    most = max((people for _, people in facts.overlap), default=1)
+    names = [source.name for source in facts.sources]
+    return [
+        {
+            "dots": [name in found for name in names],
+            "names": " and ".join(found),
+            "people": people,
+            "width": round(100 * people / most, 1),
+            "share": percent(people, facts.people),
+        }
+        for found, people in facts.overlap
+    ]
+
+
+def _fields(destination: Destination) -> Markup | None:
+    rows = sorted(destination.fields.values(), key=lambda counts: (-counts.total, counts.field))[:15]
+    parts = [(words(c.field), {"new": c.new, "filled": c.filled, "replaced": c.replaced}) for c in rows]
+    return charts.bars(parts, _FIELDS, f"Fields written in {destination.conn_id}", widths=_BOTH)
+
+
+def _conflicts(facts: SyncFacts) -> Markup | None:
+    rows = [(words(name), {"spelling": a, "other": b}) for name, (a, b) in facts.conflicts.items()]
+    return charts.bars(rows, _CONFLICTS, "Conflicts by field", widths=_BOTH)
+
+
+def _over(facts: SyncFacts) -> dict[str, Any]:
+    """Return the table of whose value was kept over whose."""
+    most = max(facts.over.values(), default=1)
+    names = [source.name for source in facts.sources if any(source.name in pair for pair in facts.over)]
+    cells = [
+        (kept, [(facts.over[kept, lost], round(100 * facts.over[kept, lost] / most)) for lost in names])
+        for kept in names
+    ]
+    return {"names": names, "rows": cells}
+
+
+def _examples(facts: SyncFacts, *, shown: bool) -> list[dict[str, Any]]:
+    def told(value: str | None) -> str:
+        if value is None:
+            return "(empty)"
+        return value if shown else mask_value(value)
+
+    found = []
+    for conflict in facts.disagreements:
+        (winner, kept), *others = conflict.candidates
+        found.append(
+            {
+                "person": conflict.email_key if shown else mask_address(conflict.email_key),
+                "field": conflict.field,
+                "rule": conflict.rule,
+                "kept": (winner, told(kept)),
+                "others": [(source, told(value)) for source, value in others if value != kept],
+            }
+        )
+    return found
+
+
+def _failures(facts: SyncFacts, *, shown: bool) -> list[dict[str, Any]]:
+    return [
+        {
+            "conn_id": destination.conn_id,
+            "person": failure.email_key if shown else mask_address(failure.email_key),
+            "outcome": failure.outcome,
+            "target_id": failure.target_id or "–",
+            "reason": _reason(failure.reason, shown=shown),
+            "request_id": failure.request_id or "–",
+        }
+        for destination in facts.destinations
+        for failure in destination.failures
+    ]
+
+
+def _reason(reason: str | None, *, shown: bool) -> str:
+    told = words(reason or "no reason given")
+    return told if shown else scrub(told)
+
+
+def _reasons(facts: SyncFacts, *, shown: bool) -> list[tuple[str, str, str, int]]:
+    """Return where, outcome, reason and number: what was left out, and why."""
+    rejected = [
+        (source.name, "rejected", words(reason), number)
+        for source in facts.sources
+        for reason, number in source.rejected.most_common()
+    ]
+    left = [
+        (destination.conn_id, outcome, _reason(reason, shown=shown), number)
+        for destination in facts.destinations
+        for (outcome, reason), number in destination.reasons.most_common()
+    ]
+    unreached = [
+        (destination.conn_id, PENDING, "the write was stopped before it; a retry goes on from there", number)
+        for destination in facts.destinations
+        if (number := destination.outcomes[PENDING])
+    ]
+    rank = {"failed": 0, "ambiguous": 1, PENDING: 2, "rejected": 3, "suppressed": 4}
+    return sorted([*rejected, *left, *unreached], key=lambda row: (rank.get(row[1], 5), -row[3], row[0]))
+
+
+def _trend(entries: Sequence[Entry]) -> list[tuple[str, str, Markup | None]]:
+    """Return title, last number and chart of what changes from run to run; nothing for a first run."""
+    if len(entries) < 2:
+        return []
+    unwritten = ("failed", "ambiguous", PENDING)
+    series = [
+        ("people", "people", [float(e.people) for e in entries]),
+        ("created", "created", [float(e.counts["created"]) for e in entries]),
+        ("updated", "updated", [float(e.counts["updated"]) for e in entries]),
+        ("not written", "failed", [float(sum(e.counts[name] for name in unwritten)) for e in entries]),
+    ]
+    times = [e.at.isoformat() for e in entries]
+    return [
+        (title, f"{numbers[-1]:,.0f}", charts.line(list(zip(times, numbers, strict=True)), color, f"{title} by run"))
+        for title, color, numbers in series
+    ]

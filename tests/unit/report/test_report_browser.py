@@ -1,0 +1,147 @@
+"""The reports in a real browser: at three widths, light and dark, nothing sticks out, fails or is fetched."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from report_files import files_of, run_of, write_numbers, write_run
+from test_report_pages import ATTACK, HISTORY
+from websockets.sync.client import ClientConnection, connect
+
+from airflow_providers_leads.report.metrics import metrics_page
+from airflow_providers_leads.report.metrics_facts import read_metrics
+from airflow_providers_leads.report.sync import sync_page
+from airflow_providers_leads.report.sync_facts import read_sync
+
+pytestmark = pytest.mark.browser
+
+NEED = "Chromium is missing: run .ci/install-chromium, or install your system's Chromium"
+LONG = "a_name_that_is_much_longer_than_anybody_would_wish_for_" * 3
+
+
+class Browser:
+    """A Chromium that is spoken to by its DevTools protocol."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket, self._last = socket, 0
+        self.events: list[dict[str, Any]] = []
+        for domain in ("Page", "Network", "Log", "Runtime"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        self._last += 1
+        self._socket.send(json.dumps({"id": self._last, "method": method, "params": params}))
+        while True:
+            message = json.loads(self._socket.recv(timeout=30))
+            if message.get("id") == self._last:
+                assert "error" not in message, message
+                return message["result"]
+            self.events.append(message)
+
+    def value(self, expression: str) -> Any:
+        return self.call("Runtime.evaluate", expression=expression)["result"].get("value")
+
+    def open(self, file: Path, width: int, scheme: str) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
+        )
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.events.clear()
+        self.call("Page.navigate", url=file.as_uri())
+        deadline = time.monotonic() + 30
+        while self.value("document.readyState") != "complete" or self.value("location.href") != file.as_uri():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def met(self, method: str) -> list[dict[str, Any]]:
+        return [event["params"] for event in self.events if event["method"] == method]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NEED)
+    profile = tmp_path_factory.mktemp("profile")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+    process = subprocess.Popen([program, *options, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        told = profile / "DevToolsActivePort"
+        deadline = time.monotonic() + 60
+        while not (told.exists() and told.read_text().count("\n")):
+            assert time.monotonic() < deadline, "Chromium did not start"
+            time.sleep(0.1)
+        with urlopen(f"http://127.0.0.1:{told.read_text().splitlines()[0]}/json") as answer:
+            pages = [target for target in json.load(answer) if target["type"] == "page"]
+        with connect(pages[0]["webSocketDebuggerUrl"], max_size=None) as socket:
+            yield Browser(socket)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    write_run(folder / "run")
+    run = run_of(dag_id=LONG, run_id=LONG, failed=[(LONG, "failed")], files=[("plans", f"s3://{LONG}/{ATTACK}")])
+    points = {"start": 900, LONG: 30, ATTACK: 12}
+    numbers = {
+        "kpi_total_sessions": {"": 1_234_567},
+        "kpi_time_to_completion": {"": 5_400},
+        "chart_page_to_page_conversion_rate": points,
+        "chart_contacts_over_time": {f"2026-04-{day:02}": day for day in range(1, 31)},
+        "chart_visitor_devices": points,
+        "chart_activity_by_daytime": {f"day={d}; hour={h}": d * h for d in range(7) for h in range(24)},
+    }
+    write_numbers(str(folder / "f.parquet"), LONG, numbers)
+    write_numbers(
+        str(folder / "c.parquet"), LONG, {"total_prospects": {"": 9}, "prospects_contacted": {"": 3}}, campaign=True
+    )
+    made = {
+        "sync": sync_page(read_sync(files_of(folder / "run")), run, HISTORY, show_addresses=True),
+        "metrics": metrics_page(read_metrics([str(folder / "f.parquet"), str(folder / "c.parquet")]), run),
+    }
+    for name, html in made.items():
+        (folder / f"{name}.html").write_text(html)
+    return {name: folder / f"{name}.html" for name in made}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 768, 1280])
+@pytest.mark.parametrize("name", ["sync", "metrics"])
+def test_nothing_sticks_out_fails_or_is_fetched(
+    name: str, width: int, scheme: str, browser: Browser, pages: dict[str, Path]
+) -> None:
+    browser.open(pages[name], width, scheme)
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    asked = [event["request"]["url"] for event in browser.met("Network.requestWillBeSent")]
+    assert [url for url in asked if not url.startswith("data:")] == [pages[name].as_uri()]
+    assert browser.met("Log.entryAdded") == browser.met("Runtime.exceptionThrown") == []
+    assert browser.met("Runtime.consoleAPICalled") == browser.met("Page.javascriptDialogOpening") == []
+    # Text stands out from what is behind it, in both modes.
+    dark = (
+        sum(map(int, browser.value("getComputedStyle(document.body).backgroundColor").strip("rgb()").split(","))) < 384
+    )
+    assert dark is (scheme == "dark")
+    # Of each chart exactly one width is shown.
+    shown = "[...document.querySelectorAll('svg.flow')].filter(s => s.getBoundingClientRect().width > 0).length"
+    assert browser.value(shown) == (1 if name == "sync" else 0)
+
+
+def test_a_printed_page_is_white(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["sync"], 1280, "dark")
+    browser.call(
+        "Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "light"}]
+    )
+    assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    browser.call("Emulation.setEmulatedMedia", media="")

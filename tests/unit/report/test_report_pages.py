@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_files import ATTACK, NOW, files_of, run_of, write_numbers, write_run
+
+from airflow_providers_leads.report import charts
+from airflow_providers_leads.report.history import Entry
+from airflow_providers_leads.report.masking import mask_address, mask_value, scrub
+from airflow_providers_leads.report.metrics import entry as metrics_entry
+from airflow_providers_leads.report.metrics import metrics_page
+from airflow_providers_leads.report.metrics_facts import read_metrics
+from airflow_providers_leads.report.page import duration, is_page, number, percent
+from airflow_providers_leads.report.run import Run
+from airflow_providers_leads.report.sync import entry, status, sync_page
+from airflow_providers_leads.report.sync_facts import read_sync
+
+HISTORY = [
+    Entry(kind="sync", dag_id="d", run_id=str(n), at=NOW - timedelta(days=9 - n), status="ok", summary="", people=n)
+    for n in range(5)
+]
+PEOPLE = ("ann", "ben", "cem", "dan", "eve")
+
+
+class Tags(HTMLParser):
+    """What a browser would see: the tags, and every attribute that could fetch or run something."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.active: list[tuple[str, str]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            local = (value or "").startswith(("data:,", "#"))
+            if name.startswith("on") or (name in ("src", "href", "xlink:href", "action", "srcset") and not local):
+                self.active.append((tag, name))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    write_run(folder)
+    return folder
+
+
+def page(folder: Path, run: Run | None = None, *, shown: bool = False) -> str:
+    return sync_page(read_sync(files_of(folder)), run or run_of(), HISTORY, show_addresses=shown)
+
+
+def check_harmless(html: str) -> None:
+    tags = Tags(html)
+    assert not {"script", "img", "iframe", "object", "embed", "form", "base", "foreignobject"} & set(tags.tags)
+    assert tags.active == []
+    assert "@import" not in html
+    assert not re.search(r"url\((?!['\"]?#)", html)
+    assert "default-src 'none'" in html
+    assert is_page(html)
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_nothing_that_a_lead_or_a_vendor_says_runs_or_fetches(run: Path, shown: bool) -> None:
+    told = run_of(dag_id=ATTACK, run_id=ATTACK, failed=[(ATTACK, "failed")], files=[(ATTACK, ATTACK)])
+    html = page(run, told, shown=shown)
+    check_harmless(html)
+    # It is there, as text.
+    assert "&lt;script&gt;alert(1)" in html
+
+
+def test_people_and_values_are_masked_unless_asked_for(run: Path) -> None:
+    masked, shown = page(run), page(run, shown=True)
+    for name in PEOPLE[:2]:
+        assert f"{name}@example.org" not in masked
+    assert "@example.org" not in masked
+    for value in ("0228 99999", "0221 12345", "Koeln", "KÖLN"):
+        assert value not in masked
+    assert "ann@example.org" in shown
+    assert "0228 99999" in shown
+    assert "dan@example.org is taken" in shown
+
+
+def test_the_page_tells_the_run(run: Path) -> None:
+    told = run_of(failed=[("upsert_1", "failed")])
+    html = page(run, told)
+    for said in (
+        "7 leads from 3 sources are 3 people",
+        "needs a look",
+        "upsert_1",
+        "persistiq_default (planned)",
+        "not reached",
+    ):
+        assert said in html
+    # The flow in three widths, two charts in two, and four of the runs before.
+    assert html.count("<svg") == 3 + 2 * 2 + 4
+
+
+def test_without_the_library_for_charts_numbers_stand_in_tables(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "available", lambda: False)
+    html = page(run)
+    assert "airflow-providers-leads[report]" in html
+    assert re.search(r"<details open><summary>The numbers", html)
+    # The flow chart is our own.
+    assert html.count("<svg") == 3
+
+
+def test_what_is_kept_of_a_run_is_counts_and_no_person(run: Path) -> None:
+    kept = entry(read_sync(files_of(run)), run_of())
+    assert (kept.status, kept.people, kept.outcomes["failed"]) == ("problem", 3, 1)
+    assert "@" not in repr(kept)
+
+
+def test_a_run_without_any_file_is_a_problem_and_has_a_page() -> None:
+    from airflow_providers_leads.report.files import RunFiles
+
+    facts = read_sync(RunFiles())
+    assert status(facts, run_of()) == "problem"
+    check_harmless(sync_page(facts, run_of(started=None)))
+
+
+def test_status_is_a_problem_also_where_only_a_task_failed(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    (tmp_path / "upsert" / "hubspot_default.results.parquet").unlink()
+    facts = read_sync(files_of(tmp_path))
+    assert status(facts, run_of()) == "planned"
+    assert "would be created" in entry(facts, run_of()).summary
+    assert status(facts, run_of(failed=[("extract", "failed")])) == "problem"
+
+
+def test_metrics_are_shown_by_page_day_device_source_and_variant(tmp_path: Path) -> None:
+    pages = {"start": 90, "start.step": 0, "form": 30, "form.step": 2, ATTACK: 60, f"{ATTACK}.step": 1}
+    numbers = {
+        "kpi_total_sessions": {"": 90},
+        "kpi_conversion_rate": {"": 12.5},
+        "chart_page_to_page_conversion_rate": pages,
+        "chart_page_to_page_conversion_rate.original": {"start": 50, "form": 10},
+        "chart_page_to_page_conversion_rate.variant": {"start": 40, "form": 20},
+        "chart_contacts_over_time": {f"2026-04-{day:02}": day % 3 for day in range(1, 31)},
+        "chart_visitor_devices": {"mobile": 60, "desktop": 30},
+        "chart_top_utm_sources": {f"{ATTACK}{n}": n for n in range(20)},
+        "chart_activity_by_daytime": {"day=0; hour=7": 3, "day=1; hour=23": 1},
+        "insight.q1.answers": {"yes": 3, ATTACK: 4},
+    }
+    write_numbers(str(tmp_path / "f.parquet"), ATTACK, numbers)
+    write_numbers(str(tmp_path / "g.parquet"), ATTACK, {"kpi_total_sessions": {"": 70}}, end=NOW - timedelta(days=1))
+    counters = {"total_prospects": 20, "prospects_contacted": 10, "prospects_replied": 3}
+    write_numbers(str(tmp_path / "c.parquet"), "c_1", {k: {"": v} for k, v in counters.items()}, campaign=True)
+    uris = [str(path) for path in tmp_path.glob("*.parquet")]
+    facts = read_metrics(uris)
+    html = metrics_page(facts, run_of(files=[("metrics", uri) for uri in uris]))
+    check_harmless(html)
+    for said in (
+        "90 · 100 %",
+        "60 · 67 %",
+        "30 · 33 %",
+        "12.5 %",
+        "Contacts by day",
+        "others",
+        "3 · 30 %",
+        "sessions by window",
+    ):
+        assert said in html, said
+    # In the order of their steps, whatever the order in the file.
+    assert html.index("90 · 100 %") < html.index("60 · 67 %") < html.index("30 · 33 %")
+    assert metrics_entry(facts, run_of()).summary == (
+        "1 funnel had 90 sessions and 0 new contacts; 1 campaign contacted 10 people, of whom 3 replied."
+    )
+
+
+def test_no_metrics_are_told(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    facts = read_metrics([str(path) for path in tmp_path.rglob("*.parquet")])
+    assert (facts.funnels, facts.campaigns) == ({}, {})
+    assert "nothing found" in metrics_page(facts, run_of())
+    assert metrics_entry(facts, run_of()).status == "problem"
+
+
+@given(st.emails())
+def test_a_masked_address_does_not_tell_who(address: str) -> None:
+    masked = mask_address(address)
+    local, domain = address.rsplit("@", 1)
+    assert masked == f"{local[:1]}…@….{domain.rsplit('.', 1)[1]}"
+    assert scrub(f"no: {address}, sorry") != f"no: {address}, sorry"
+    assert f"@{domain}" not in scrub(f"<{address}>")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (mask_value("Müller"), "M… (6)"),
+        (mask_value(""), ""),
+        (duration(0), "0 s"),
+        (duration(0.004), "< 0.1 s"),
+        (duration(2.04), "2.0 s"),
+        (duration(61), "1 min 1 s"),
+        (duration(3600), "1 h"),
+        (duration(90_061), "25 h 1 min"),
+        (number(1234567), "1,234,567"),
+        (number(2.5), "2.5"),
+        (percent(0, 0), "0 %"),
+        (percent(1, 10_000), "< 0.1 %"),
+        (percent(1, 30), "3.3 %"),
+        (percent(1, 2), "50 %"),
+    ],
+)
+def test_numbers_are_told_as_people_tell_them(made: str, said: str) -> None:
+    assert made == said
