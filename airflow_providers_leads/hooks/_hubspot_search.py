@@ -37,6 +37,7 @@ def search_pages(
     rest: Mapping[str, Any],
     size: int,
     label: str,
+    beyond: int | None = None,
 ) -> Iterator[list[Row]]:
     """Yield the pages of a search, each row once.
 
@@ -49,12 +50,14 @@ def search_pages(
     :param rest: further parts of the request: properties, query
     :param size: rows per request
     :param label: how messages name the connection
+    :param beyond: record id after which a search by id starts, default the first
+    :raises LeadsServerError: when the search ends before the number of rows that it says it has
     :raises LeadsValidationError: after 10,000 rows of a sorted search that has more
     """
     by_id = sort is None or sort["propertyName"] == "hs_object_id"
     if by_id and _has_room(groups):
         descending = sort is not None and sort["direction"] == "DESCENDING"
-        return _pages_by_id(ask, groups, descending, {**rest, "limit": size}, label)
+        return _pages_by_id(ask, groups, descending, {**rest, "limit": size}, label, beyond)
     return _pages_by_offset(ask, groups, sort, dict(rest), size, label)
 
 
@@ -68,12 +71,24 @@ def _next(body: Mapping[str, Any]) -> str | None:
     return None if after is None else str(after)
 
 
+def _unread(body: Mapping[str, Any], read: int) -> int:
+    total = body.get("total")
+    return max(0, total - read) if type(total) is int else 0
+
+
+def _ended_early(label: str, missing: int) -> LeadsServerError:
+    return LeadsServerError(
+        f"{label}: the search ended {missing} rows before the number that it says it has. Run it again; nothing of "
+        "it may be taken for the whole.",
+        category="ENDED_EARLY",
+    )
+
+
 def _pages_by_id(
-    ask: Ask, groups: list[dict[str, Any]], descending: bool, rest: dict[str, Any], label: str
+    ask: Ask, groups: list[dict[str, Any]], descending: bool, rest: dict[str, Any], label: str, last: int | None
 ) -> Iterator[list[Row]]:
     operator, furthest = ("LT", min) if descending else ("GT", max)
     sorts = [{"propertyName": "hs_object_id", "direction": "DESCENDING" if descending else "ASCENDING"}]
-    last: int | None = None
     while True:
         asked = groups
         if last is not None:
@@ -84,7 +99,11 @@ def _pages_by_id(
         fresh = {i: row for i, row in page.items() if last is None or (i < last if descending else i > last)}
         if fresh:
             yield list(fresh.values())
-        if not page or _next(body) is None:
+        # The total counts what lies beyond the last id, at this very moment: no change in between can explain a gap.
+        more = _unread(body, len(body["results"]))
+        if not page and more:
+            raise _ended_early(label, more)
+        if not page or (_next(body) is None and not more):
             return
         if not fresh:
             raise LeadsServerError(f"{label}: the search repeated known rows; reading on would never end")
@@ -112,6 +131,8 @@ def _pages_by_offset(
         read += len(rows)
         previous, after = after, _next(body)
         if after is None:
+            if more := _unread(body, read):
+                raise _ended_early(label, more)
             return
         if read >= MAX_ROWS:
             raise LeadsValidationError(

@@ -20,7 +20,8 @@ from airflow_providers_leads.hooks._perspective_fields import (
 from airflow_providers_leads.hooks.arguments import boolean, offset_minutes, one_of, whole, window, wire_time
 from airflow_providers_leads.hooks.base import LeadsHook, require
 from airflow_providers_leads.hooks.batches import Chunk, run_batch
-from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError
+from airflow_providers_leads.hooks.reading import with_positions
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.http.pagination import ZeroBasedPages
 from airflow_providers_leads.leads.outcomes import BatchResult, Succeeded
 
@@ -81,8 +82,8 @@ class PerspectiveApi(LeadsHook):
             "sortOrder": SORT_ORDERS[one_of("sort_order", sort_order, SORT_ORDERS)],
             "limit": whole("page_size", page_size, 1, PAGE_SIZE),
         }
-        pages = self.contact_pages(funnel_id, query, whole("page", page, 0))
-        return (contact for found in pages for contact in found)
+        pages = self.contact_pages(funnel_id, query, {"page": whole("page", page, 0)})
+        return (contact for found, _ in pages for contact in found)
 
     def get_contact(self, funnel_id: str, contact_id: str) -> dict[str, Any]:
         """Return one contact, UTM parameters and custom properties included.
@@ -298,10 +299,30 @@ class PerspectiveApi(LeadsHook):
         return self._metric("insights", funnel_id, insight_id, start, end, offset, empty_on_not_found, {})
 
     def contact_pages(
-        self, funnel_id: str, query: Mapping[str, object], page: int = 0
-    ) -> Iterator[list[dict[str, Any]]]:
+        self, funnel_id: str, query: Mapping[str, Any], position: Mapping[str, Any] | None = None
+    ) -> Iterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
+        """Yield the pages of a funnel's contacts, each with its position.
+
+        :param funnel_id: the funnel
+        :param query: sort and size of the pages
+        :param position: of the page to start with
+        :raises LeadsNotFoundError: when there is no such funnel
+        :raises LeadsServerError: when the list ends before the number of contacts that it says it has
+        """
+        place = dict(position or {})
+        pages = ZeroBasedPages(**{name: place[name] for name in ("page", "total", "changes") if name in place})
+        read = place.get("read", pages.page * query["limit"])
         try:
-            yield from self.pages(ZeroBasedPages(page), _CONTACTS, path_params={"funnel_id": funnel_id}, params=query)
+            walk = self.pages(pages, _CONTACTS, path_params={"funnel_id": funnel_id}, params=query)
+            for found, at in with_positions(walk, pages):
+                yield found, {**at, "read": read}
+                read += len(found)
+            if missing := pages.missing(read):
+                raise LeadsServerError(
+                    f"{self.label}: funnel '{funnel_id}': the list of contacts ended {missing} short of the number "
+                    "that it says it has. Run it again; what was listed may not be taken for the whole.",
+                    category="ENDED_EARLY",
+                )
         except LeadsApiError as error:
             if not error.not_found:
                 raise

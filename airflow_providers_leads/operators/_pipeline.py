@@ -1,29 +1,44 @@
-"""The work of the pipeline's operators: a CRM into a file, a plan file into a CRM."""
+"""The work of the extract: a CRM's leads into a file, so that a try that was killed is taken up by the next."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import pendulum
 
+from airflow_providers_leads.hooks.telemetry import count_rows
 from airflow_providers_leads.operators.base import storage_path
-from airflow_providers_leads.operators.returns import check_failures
+from airflow_providers_leads.operators.progress import Progress, phase
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.leads.outcomes import WriteResult
+    from airflow_providers_leads.hooks.reading import LeadPage
+    from airflow_providers_leads.leads.incremental import Round
     from airflow_providers_leads.leads.schema import Lead
+    from airflow_providers_leads.operators.checkpoint import Checkpoint
 
-T = TypeVar("T")
-
-_PROGRESS_SECONDS = 10.0
+_PAGES_AHEAD: Final = 10
+# What is read is made durable this often: so much is read once more after a kill.
+_DURABLE_SECONDS: Final = 15.0
+_DURABLE_ROWS: Final = 10_000
+# What an older try has read may have changed a good deal since.
+_GOES_ON_WITHIN: Final = timedelta(days=1)
 
 
 def extract(
-    hook: LeadsHook, uri: str, *, scope: Mapping[str, Any], log: Any, updated_after: Any = None
+    hook: LeadsHook,
+    uri: str,
+    *,
+    scope: Mapping[str, Any],
+    log: Any,
+    reads: Round | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> dict[str, Any]:
     """Read a CRM's leads into a file and return what is worth knowing of it.
 
@@ -31,91 +46,153 @@ def extract(
     :param uri: the file
     :param scope: narrows the read
     :param log: the task's logger
-    :param updated_after: lower bound of the time of change
+    :param reads: what to read; default everything within the scope
+    :param checkpoint: of the task; with it a retry goes on from the last durable part
+    :raises LeadsServerError: when a list ends before the number of rows that the CRM says it has
     """
-    from airflow_providers_leads.leads.schema import Lead
-    from airflow_providers_leads.leads.staging import write_rows
+    from airflow_providers_leads.leads.incremental import plan_round
 
-    # Before the first request: what changes while the list is read belongs to the next run as well.
-    watermark = pendulum.now("UTC")
-    rejects = 0
-
-    def counted(leads: Iterable[Lead]) -> Iterator[Lead]:
-        nonlocal rejects
-        for lead in leads:
-            rejects += lead.email_key is None
-            yield lead
-
-    leads = hook.iter_leads(updated_after=updated_after, **scope)
-    rows = write_rows(storage_path(uri), Lead, _with_progress(counted(leads), f"{hook.conn_id}: read", log))
-    log.info("Read %d leads from %s, %d of them without a usable address", rows, hook.conn_id, rejects)
+    if reads is None:
+        nothing = timedelta()
+        reads = plan_round(None, pendulum.now("UTC"), scope=scope, settle=nothing, overlap=nothing)
+    work = _Reading(hook, uri, reads, checkpoint, log)
+    try:
+        with phase(log, f"Read the leads of {hook.conn_id}"):
+            work.run()
+    except Exception:
+        # A kill leaves it at the last part, but whoever can still write loses nothing.
+        with suppress(Exception):
+            work.make_durable()
+        raise
+    finally:
+        if checkpoint is None:
+            work.parts.discard()
+    log.info("Read %d leads from %s, %d of them without a usable address", work.rows, hook.conn_id, work.rejects)
+    # What an earlier try has read was counted by that one.
+    count_rows(hook.conn_type, {"read": work.rows - work.rows_before})
     return {
         "uri": uri,
-        "rows": rows,
-        "watermark": watermark.isoformat(),
+        "rows": work.rows,
+        "watermark": reads.watermark.at,
         "conn_id": hook.conn_id,
         "source": hook.conn_type,
-        "complete": updated_after is None and not scope,
-        "rejects": rejects,
+        # Further properties make a read richer, not smaller.
+        "complete": reads.full and not set(scope) - {"properties"},
+        "properties": list(scope.get("properties") or ()),
+        "rejects": work.rejects,
+        "since": next((read.since for read in reads.reads if read.since), None),
+        "parts": dict(work.by_part),
     }
 
 
-def apply_plan(
-    hook: LeadsHook, plan: str, results: str, options: Mapping[str, Any], tolerated: float | None, *, log: Any
-) -> dict[str, Any]:
-    """Write a plan file to its CRM and return the counts of outcomes.
+class _Reading:
+    """How far the reads of a run have come: pages in memory, and parts of the file that a retry finds again."""
 
-    :param hook: of the destination
-    :param plan: URI of the plan file
-    :param results: URI of the results file
-    :param options: write options
-    :param tolerated: failures that don't fail the task: a number, a share below 1, ``None`` for any number
-    :param log: the task's logger
+    def __init__(self, hook: LeadsHook, uri: str, reads: Round, checkpoint: Checkpoint | None, log: Any) -> None:
+        from airflow_providers_leads.leads.parts import Parts
+        from airflow_providers_leads.leads.schema import Lead
+
+        self._hook, self._reads, self._checkpoint, self._log = hook, reads.reads, checkpoint, log
+        owner = checkpoint.owner if checkpoint else uuid4().hex[:12]
+        self.parts: Parts[Lead] = Parts(storage_path(uri), Lead, owner)
+        self.rows = self.rejects = 0
+        self.by_part: Counter[str] = Counter()
+        self._waiting: list[Lead] = []
+        self._at: tuple[int, Mapping[str, Any]] | None = None
+        self._known: set[tuple[str, str]] = set()
+        self.rows_before = 0
+        """Of the rows, those that earlier tries have read."""
+        self._durable = time.monotonic()
+
+    def run(self) -> None:
+        """Read, and write the file."""
+        from airflow_providers_leads.leads.ahead import read_ahead
+
+        start, position = self._taken_up()
+        self._progress = Progress(self._log, f"{self._hook.conn_id}: read", done=self.rows)
+        for number, read in enumerate(self._reads[start:], start):
+            pages = self._hook.lead_pages(
+                updated_after=read.since, updated_before=read.until, position=position, **read.scope
+            )
+            position = None
+            for found in read_ahead(pages, _PAGES_AHEAD):
+                self._take(number, found)
+        self.parts.assemble(self._waiting)
+        if self._checkpoint is not None:
+            self._checkpoint.clear()
+            self.parts.discard()
+
+    def _taken_up(self) -> tuple[int, Mapping[str, Any] | None]:
+        """Return the read and the page to go on with; the first ones unless an earlier try has left parts."""
+        done = (self._checkpoint.state if self._checkpoint else {}).get("extracted")
+        if not done:
+            return 0, None
+        self.parts.count = int(done["parts"])
+        if not self.parts.complete():
+            self._log.warning("%s: parts of what was read are gone, reading from the start", self._hook.conn_id)
+            self.parts.count = 0
+            return 0, None
+        self.rows = self.rows_before = int(done["rows"])
+        self.rejects, self.by_part = int(done["rejects"]), Counter(done["by_part"])
+        # The page is asked for again, and by now others may have moved to it.
+        self._known = {(lead.source_scope, lead.source_id) for lead in self.parts}
+        self._log.info("%s: going on after %d leads that an earlier try has read", self._hook.conn_id, self.rows)
+        return int(done["read"]), done["position"]
+
+    def _take(self, number: int, pages: Sequence[LeadPage]) -> None:
+        for page in pages:
+            leads = page.leads
+            if self._known:
+                leads = [lead for lead in leads if (lead.source_scope, lead.source_id) not in self._known]
+            self._waiting += leads
+            self.rows += len(leads)
+            self.rejects += sum(lead.email_key is None for lead in leads)
+            self.by_part.update(lead.source_scope for lead in leads)
+            self._at = number, page.position
+        if len(self._waiting) >= _DURABLE_ROWS or time.monotonic() - self._durable >= _DURABLE_SECONDS:
+            self.make_durable()
+        self._progress.at(self.rows)
+
+    def make_durable(self) -> None:
+        """Write what waits into a part, and note the page that it ends with."""
+        self._durable = time.monotonic()
+        if not self._waiting or self._at is None:
+            return
+        self.parts.append(self._waiting)
+        self._waiting = []
+        if self._checkpoint is None:
+            return
+        read, position = self._at
+        self._checkpoint.note(
+            extracted={
+                "parts": self.parts.count,
+                "read": read,
+                "position": dict(position),
+                "rows": self.rows,
+                "rejects": self.rejects,
+                "by_part": dict(self.by_part),
+            }
+        )
+
+
+def frozen_round(checkpoint: Checkpoint | None, asked: str, plan: Any) -> Round:
+    """Return what an interrupted try was reading, unless it is long ago or asked for otherwise; else a new round.
+
+    :param checkpoint: of the task
+    :param asked: tells whether it is the same question
+    :param plan: makes a new round
     """
-    from airflow_providers_leads.http.errors import LeadsApiError
-    from airflow_providers_leads.leads.outcomes import OUTCOMES, PlanRow, WriteResult
-    from airflow_providers_leads.leads.staging import RowWriter, count_rows, read_rows
+    import msgspec
 
-    total = count_rows(storage_path(plan))
-    counts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    fatal: LeadsApiError | None = None
+    from airflow_providers_leads.leads.incremental import Round
 
-    def counted(rows: Iterable[WriteResult]) -> Iterator[WriteResult]:
-        for row in rows:
-            counts[row.outcome] += 1
-            if row.outcome in ("failed", "ambiguous"):
-                reasons[row.reason or "no reason given"] += 1
-            yield row
-
-    with RowWriter(storage_path(results), WriteResult) as writer:
-        try:
-            settled = hook.apply_plan(read_rows(storage_path(plan), PlanRow), **options)
-            for row in _with_progress(counted(settled), f"{hook.conn_id}: settled", log, total=total):
-                writer.write(row)
-        except LeadsApiError as error:
-            # What was settled before is written down first.
-            fatal = error
-    if fatal is not None:
-        log.error("%s: stopped after %d of %d leads; their outcomes: %s", hook.conn_id, counts.total(), total, results)
-        raise fatal
-    outcomes: dict[str, Any] = {outcome: counts[outcome] for outcome in OUTCOMES}
-    log.info("%s: %s", hook.conn_id, ", ".join(f"{outcome} {number}" for outcome, number in outcomes.items()))
-    failed = counts["failed"] + counts["ambiguous"]
-    if failed:
-        worst = "; ".join(f"{reason} ({number})" for reason, number in reasons.most_common(5))
-        message = f"{hook.label}: {failed} of {total} leads were not written: {worst}. Each stands in {results}."
-        check_failures(failed, total, tolerated, message, log)
-    return {"results": results, "conn_id": hook.conn_id} | outcomes
-
-
-def _with_progress(rows: Iterable[T], what: str, log: Any, *, total: int | None = None) -> Iterator[T]:
-    """Yield the rows and log every ten seconds how far it got."""
-    started = last = time.monotonic()
-    for done, row in enumerate(rows, start=1):
-        yield row
-        now = time.monotonic()
-        if now - last >= _PROGRESS_SECONDS:
-            last, rate = now, done / (now - started)
-            left = f", about {(total - done) / rate:.0f} s left" if total else ""
-            log.info("%s %d%s, %.0f per second%s", what, done, f" of {total}" if total else "", rate, left)
+    now = pendulum.now("UTC")
+    if checkpoint is None:
+        return plan()  # type: ignore[no-any-return]
+    begun = datetime.fromisoformat(checkpoint.state.get("round_at") or "1970-01-01T00:00:00Z")
+    if checkpoint.state.get("round_of") == asked and now - pendulum.instance(begun) <= _GOES_ON_WITHIN:
+        return msgspec.convert(checkpoint.state["round"], Round)
+    checkpoint.clear()
+    made: Round = plan()
+    checkpoint.note(round=msgspec.to_builtins(made), round_of=asked, round_at=now.isoformat())
+    return made

@@ -1,0 +1,82 @@
+"""What the CRMs hold for people who changed somewhere, where reading all of them would be much for few."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_providers_leads.operators._pipeline import extract
+from airflow_providers_leads.operators.base import LeadsOperator, as_count, file_name, resolve_folder, storage_path
+from airflow_providers_leads.operators.inputs import as_list, get_hook, uri_in
+
+
+class LeadsLookupOperator(LeadsOperator):
+    """Read what one CRM holds for the people of extracts, by their addresses.
+
+    With it an incremental run merges what changed with all that is known of those people, whom the CRM may have opted
+    out or hold newer values of.
+
+    .. code-block:: python
+
+        LeadsLookupOperator(task_id="look_up", conn_id="hubspot_default", inputs=extract.output)
+
+    :param conn_id: connection to ask. HubSpot takes a request per 100 people, PersistIQ one each. Perspective can't be
+        asked by address: nothing is read there
+    :param inputs: results of extracts, or URIs; records of this connection in them are not asked for once more
+    :param output: URI prefix (a folder) or the URI of a ``.parquet`` file; default below ``[leads] staging``
+    :param max_people: for more people the CRM is read as a whole; default 10,000 for HubSpot and 1,000 for PersistIQ
+    :return: as of an extract, and ``people``: how many were asked for
+    :raises LeadsApiError: when the CRM can't be asked
+    """
+
+    template_fields: Sequence[str] = ("conn_id", "inputs", "output_uri", "max_people")
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        inputs: Any,
+        output: str | None = None,
+        max_people: int | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+        self.inputs = inputs
+        self.output_uri = output
+        self.max_people = max_people
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Look up; see the class."""
+        from airflow_providers_leads.leads.identity import spellings
+        from airflow_providers_leads.leads.lookup import people_elsewhere
+        from airflow_providers_leads.leads.schema import Lead
+        from airflow_providers_leads.leads.staging import write_rows
+
+        hook = get_hook(self.conn_id)
+        most = max(hook.lookup_rows, 1_000) if self.max_people is None else as_count("max_people", self.max_people)
+        folder = resolve_folder(self.output_uri, context)
+        uri = folder if folder.endswith(".parquet") else f"{folder}/{file_name(self.conn_id, context)}.found.parquet"
+        inputs = as_list(self.inputs)
+        sources = [storage_path(uri_in(item, "uri")) for item in inputs]
+        people, held = people_elsewhere(sources, hook.conn_type, hook.conn_id)
+        # Whose records were all read has no others.
+        asks = hook.lookup_rows and not any(_holds_all(item, self.conn_id) for item in inputs)
+        if asks and len(people) > most:
+            self.log.info("%s: %d people are more than are asked for one by one", hook.conn_id, len(people))
+            return {**extract(hook, uri, scope={}, log=self.log), "people": len(people)}
+        asked = people if asks else []
+        addresses = [spelling for person in asked for spelling in spellings(person, person)]
+        found = hook.find_leads(addresses) if addresses else ()
+        rows = write_rows(storage_path(uri), Lead, (lead for lead in found if lead.source_id not in held))
+        self.log.info("%s: it holds %d records of %d people", hook.conn_id, rows, len(asked))
+        return {
+            "uri": uri, "rows": rows, "people": len(asked), "conn_id": hook.conn_id, "source": hook.conn_type,
+            "complete": False,
+        }  # fmt: skip
+
+
+def _holds_all(item: Any, conn_id: str) -> bool:
+    return isinstance(item, Mapping) and item.get("conn_id") == conn_id and bool(item.get("complete"))

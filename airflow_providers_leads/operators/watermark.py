@@ -1,0 +1,180 @@
+"""How far each connection has been read: kept in Airflow, where it can be seen and reset."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from airflow.providers.common.compat.sdk import Asset, Context
+
+from airflow_providers_leads.operators.base import LeadsOperator, as_bool, given
+from airflow_providers_leads.operators.inputs import as_list
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.leads.incremental import Watermark
+
+WATERMARKS: Final = Asset(name="leads_watermarks", uri="leads://watermarks")
+"""Holds the watermarks in its state, one entry per connection and scope, so that tasks that are mapped over connections
+never write over each other's. A mapped task that uses them takes it as an inlet: ``.partial(inlets=[WATERMARKS], …)``.
+
+Airflow shows them under Assets > leads_watermarks, and by REST under ``/api/v2/assets/{id}/state-store``; deleting an
+entry makes the next run read everything, writing ``{"at": "2026-01-01T00:00:00Z"}`` makes it go on from there.
+"""
+MODES: Final = ("auto", "reset")
+
+
+def with_watermarks(inlets: Any) -> list[Any]:
+    """Return a task's inlets, the watermarks among them."""
+    listed = [inlets] if isinstance(inlets, Asset) else list(inlets or ())
+    return listed if WATERMARKS in listed else [*listed, WATERMARKS]
+
+
+def watermark_key(conn_id: str, scope: Mapping[str, Any]) -> str:
+    """Return the entry under which a watermark is kept: the connection, and what its reads are narrowed by."""
+    if not scope:
+        return conn_id
+    told = msgspec.json.encode(scope, order="sorted", enc_hook=str)
+    return f"{conn_id}.{hashlib.sha256(told).hexdigest()[:12]}"
+
+
+class WatermarkStore:
+    """The watermarks in the asset's state.
+
+    :param context: the task's context
+    :raises ValueError: when Airflow keeps no state for assets, or the task was not given this one
+    """
+
+    def __init__(self, context: Context) -> None:
+        accessors: Any = context.get("asset_state_store")
+        if accessors is None and context.get("task_state_store") is None:
+            raise ValueError(
+                "watermark needs Airflow 3.3, which keeps state between runs. On this version give the time yourself, "
+                "such as updated_after='{{ data_interval_start }}' on a schedule with data intervals."
+            )
+        try:
+            self._state: Any = accessors[WATERMARKS]
+        except (KeyError, TypeError):
+            raise ValueError(
+                "watermark needs the asset that keeps it among the task's inlets: give "
+                "inlets=[airflow_providers_leads.operators.watermark.WATERMARKS], to partial() when it is mapped."
+            ) from None
+
+    def read(self, key: str) -> Watermark | None:
+        """Return a watermark.
+
+        :raises ValueError: when what is stored is none
+        """
+        from airflow_providers_leads.leads.incremental import read_watermark
+
+        try:
+            return read_watermark(self._state.get(key))
+        except ValueError as error:
+            raise ValueError(f"{WATERMARKS.name}, entry {key!r}: {error}. Correct or delete the entry.") from None
+
+    def move(self, key: str, to: Watermark, *, reset: bool = False) -> bool:
+        """Keep a watermark, unless a later one is kept already: a run that was cleared must not take it back.
+
+        :param reset: keep it in any case
+        :return: whether it was kept
+        """
+        held = None if reset else self.read(key)
+        if held is not None and _later(held, to):
+            return False
+        self._state.set(key, msgspec.to_builtins(to))
+        return True
+
+
+def _later(one: Watermark, other: Watermark) -> bool:
+    from datetime import datetime
+
+    return datetime.fromisoformat(one.at) > datetime.fromisoformat(other.at)
+
+
+def seconds(name: str, value: Any, default: float) -> timedelta:
+    """Return a possibly templated number of seconds.
+
+    :raises ValueError: naming the argument
+    """
+    if (wanted := given(value)) is None:
+        return timedelta(seconds=default)
+    if isinstance(wanted, timedelta) and wanted >= timedelta():
+        return wanted
+    try:
+        number = float(wanted)
+        if number >= 0:
+            return timedelta(seconds=number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"{name} must be a number of seconds")
+
+
+def full_every(value: Any, conn_type: str) -> timedelta | None:
+    """Return after how long everything is read anew, ``None``: never.
+
+    :param value: days, or a mapping of connection types to days
+    :param conn_type: of the connection
+    :raises ValueError: when it is neither
+    """
+    days = given(value.get(conn_type) if isinstance(value, Mapping) else value)
+    if days is None:
+        return None
+    try:
+        number = float(days)
+        if number > 0:
+            return timedelta(days=number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError("full_every must be a number of days above 0, or a mapping such as {'perspective': 7}")
+
+
+class LeadsMoveWatermarkOperator(LeadsOperator):
+    """Move the watermarks to where extracts have read to, at the end of a run in which everything succeeded.
+
+    Extracts that leave it to this task (``move_watermark=False``) are read again by the next run when this one fails
+    anywhere before: what a failed run left undone, the next one takes along.
+
+    .. code-block:: python
+
+        extract = LeadsExtractOperator(
+            task_id="extract", conn_id="hubspot_default", watermark="auto", move_watermark=False
+        )
+        upsert >> LeadsMoveWatermarkOperator(task_id="move_watermark", extracted=extract.output)
+
+    :param extracted: results of :class:`~airflow_providers_leads.operators.leads.LeadsExtractOperator`
+    :param dry_run: true moves nothing, as nothing was written; default false
+    :return: entry → the time to which it was moved
+    :raises ValueError: for a result that has no watermark to move
+    """
+
+    template_fields: Sequence[str] = ("extracted", "plan_only")
+
+    def __init__(self, *, extracted: Any, dry_run: bool | str = False, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "inlets": with_watermarks(kwargs.get("inlets"))})
+        self.extracted = extracted
+        # Not "dry_run": Airflow's operators have a method of that name.
+        self.plan_only = dry_run
+
+    def run(self, context: Context) -> dict[str, str]:
+        """Move; see the class."""
+        from airflow_providers_leads.leads.incremental import Watermark
+
+        if as_bool("dry_run", self.plan_only):
+            self.log.info("A dry run: no watermark is moved")
+            return {}
+        store, results = WatermarkStore(context), as_list(self.extracted)
+        if wrong := [item for item in results if not (isinstance(item, Mapping) and item.get("watermark_key"))]:
+            raise ValueError(
+                f"extracted: {len(wrong)} of {len(results)} results have no watermark to move: give the extracts "
+                "watermark='auto'"
+            )
+        moved = {}
+        for item in results:
+            to = msgspec.convert(item["watermark_state"], Watermark)
+            if store.move(item["watermark_key"], to, reset=bool(item.get("watermark_reset"))):
+                moved[item["watermark_key"]] = to.at
+        for key, at in moved.items():
+            self.log.info("Watermark of %s: %s", key, at)
+        return moved

@@ -1,0 +1,130 @@
+"""Leads that changed since the last run, in step across CRMs, at the cost of the change and not of the CRM.
+
+A run reads what changed in each source since the run before (everything the first time), asks the CRMs what else they
+hold of those people, makes one record per person of it, and writes what differs. 200 new leads among 100,000 contacts
+take some 20 requests.
+
+How far each source was read is kept in the state of the asset ``leads_watermarks`` (Airflow 3.3) and moves at the end
+of a run: what a failed run left undone, the next one takes along. Trigger it with ``watermark`` set to ``reset`` to
+read everything and start anew. ``dry_run`` moves and writes nothing.
+
+What a source doesn't tell, this can't see: Perspective knows when somebody converted, not when a contact was edited, so
+its funnels are read in full every ``full_every`` days. Deleted records stay where they are in the other CRMs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pendulum
+from airflow.providers.common.compat.sdk import Param, conf, dag, task
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_providers_leads.operators.leads import (
+    LeadsDeduplicateOperator,
+    LeadsExtractOperator,
+    LeadsLookupOperator,
+    LeadsMoveWatermarkOperator,
+    LeadsUpsertOperator,
+)
+from airflow_providers_leads.operators.watermark import WATERMARKS
+
+FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("*/15 * * * *", timezone="UTC"),
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    # The watermark knows what was missed, however many intervals ago.
+    catchup=False,
+    # Two runs at once would read the same changes and plan against a state that the other is changing.
+    max_active_runs=1,
+    default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=1)},
+    render_template_as_native_obj=True,
+    tags=["leads"],
+    doc_md=__doc__,
+    params={
+        "sources": Param(
+            ["perspective_default", "hubspot_default", "persistiq_default"],
+            type="array",
+            items={"type": "string"},
+            description="Connections to read changes from, and to ask for the people who changed elsewhere.",
+        ),
+        "destinations": Param(
+            ["hubspot_default", "persistiq_default"],
+            type="array",
+            items={"type": "string"},
+            description="Connections to write the golden records to.",
+        ),
+        "funnel_ids": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            description="Perspective funnels to read; empty reads every funnel of every workspace.",
+        ),
+        "watermark": Param(
+            "auto", type="string", enum=["auto", "reset"], description="reset reads everything and starts anew."
+        ),
+        "full_every": Param(
+            {"perspective": 7},
+            type="object",
+            description="Days after which a CRM is read in full once more, by connection type.",
+        ),
+        "staging": Param(
+            conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
+            type="string",
+            description="URI prefix of the files between the tasks; all workers must reach it.",
+        ),
+        "dry_run": Param(False, type="boolean", description="Plan only: no write is sent to any CRM."),
+    },
+)
+def leads_incremental() -> None:
+    @task
+    def sources(params: dict[str, Any] | None = None) -> list[str]:
+        return list((params or {})["sources"])
+
+    @task
+    def destinations(params: dict[str, Any] | None = None) -> list[str]:
+        return list((params or {})["destinations"])
+
+    read_from = sources()
+    extract = LeadsExtractOperator.partial(
+        task_id="extract",
+        output=f"{FILES}/extract",
+        scope={"funnel_ids": "{{ params.funnel_ids }}"},
+        watermark="{{ params.watermark }}",
+        move_watermark=False,
+        full_every="{{ params.full_every }}",
+        inlets=[WATERMARKS],
+        map_index_template="{{ task.conn_id }}",
+    ).expand(conn_id=read_from)
+
+    look_up = LeadsLookupOperator.partial(
+        task_id="look_up",
+        inputs=extract.output,
+        output=f"{FILES}/found",
+        map_index_template="{{ task.conn_id }}",
+    ).expand(conn_id=read_from)
+
+    deduplicate = LeadsDeduplicateOperator(
+        task_id="deduplicate",
+        inputs=extract.output.concat(look_up.output),
+        output=f"{FILES}/golden",
+    )
+
+    upsert = LeadsUpsertOperator.partial(
+        task_id="upsert",
+        golden=deduplicate.output,
+        # Where all of a CRM was read, that is what it holds; otherwise it is asked for these people.
+        existing=extract.output,
+        output=f"{FILES}/upsert",
+        dry_run="{{ params.dry_run }}",
+        map_index_template="{{ task.conn_id }}",
+    ).expand(conn_id=destinations())
+
+    upsert >> LeadsMoveWatermarkOperator(
+        task_id="move_watermark", extracted=extract.output, dry_run="{{ params.dry_run }}"
+    )
+
+
+leads_incremental()
