@@ -1,0 +1,146 @@
+"""What the commands are called and take; imports nothing heavy, because every ``airflow`` command loads it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import CLICommand
+
+PROG: Final = "python -m airflow_providers_leads"
+_GROUP_HELP: Final = "Look at lead CRMs: check a connection, pull its leads, see what a sync would change"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    :param name: the word for it
+    :param help: one line
+    :param arguments: flags, and their options of :meth:`argparse.ArgumentParser.add_argument`
+    """
+
+    name: str
+    help: str
+    arguments: tuple[tuple[tuple[str, ...], Mapping[str, Any]], ...]
+
+
+def _count(value: str) -> int:
+    if (number := int(value)) < 0:
+        raise ValueError
+    return number
+
+
+_CONN_ID: Final = (("conn_id",), {"help": "Airflow connection of type hubspot, perspective or persistiq"})
+_SCOPE: Final = (
+    ("--scope",),
+    {
+        "action": "append",
+        "default": None,
+        "metavar": "KEY=VALUE",
+        "help": "narrow the read, such as funnel_ids=ID, properties=NAME, status=NAME; may be given several times",
+    },
+)
+
+COMMANDS: Final = (
+    Command("check", "Say whether a connection works: key, permissions, and what is left of its limits", (_CONN_ID,)),
+    Command(
+        "pull",
+        "Read the leads of a connection into a Parquet file",
+        (
+            _CONN_ID,
+            (("output",), {"help": "path or URI of a .parquet file, or of a folder"}),
+            (
+                ("--updated-after",),
+                {"help": "only what changed since, an ISO 8601 time with an offset", "default": None},
+            ),
+            _SCOPE,
+        ),
+    ),
+    Command(
+        "diff",
+        "Show what a sync into a connection would change; writes nothing",
+        (
+            (("conn_id",), {"help": "Airflow connection of the destination"}),
+            (
+                ("sources",),
+                {
+                    "nargs": "+",
+                    "metavar": "SOURCE",
+                    "help": "connections to read, files of leads, or one file of golden records",
+                },
+            ),
+            (
+                ("--mode",),
+                {
+                    "choices": ("update", "fill", "create_only"),
+                    "default": "update",
+                    "help": "write what differs (default), fill what is empty, or touch no existing record",
+                },
+            ),
+            (("--policy",), {"default": None, "help": "merge policy, a .yaml file"}),
+            (("--funnel-id",), {"default": None, "help": "Perspective: the funnel that would be written to"}),
+            (
+                ("--action",),
+                {
+                    "choices": ("create", "update", "unchanged", "suppress"),
+                    "default": None,
+                    "help": "print rows of this action only",
+                },
+            ),
+            (("--limit",), {"type": _count, "default": 50, "help": "rows to print at most (default 50)"}),
+            (
+                ("--show-addresses",),
+                {"action": "store_true", "default": False, "help": "print addresses and values in the clear"},
+            ),
+        ),
+    ),
+)
+
+
+def get_leads_cli_commands() -> list[CLICommand]:
+    """Return the commands of ``airflow leads``."""
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+
+    subcommands = [
+        ActionCommand(
+            name=command.name,
+            help=command.help,
+            func=_runner(command.name),
+            args=[Arg(flags=flags, **options) for flags, options in command.arguments],  # type: ignore[no-untyped-call]
+        )
+        for command in COMMANDS
+    ]
+    return [GroupCommand(name="leads", help=_GROUP_HELP, subcommands=subcommands)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 the check or the work failed, 2 it was called wrongly."""
+    parser = argparse.ArgumentParser(prog=PROG, description=_GROUP_HELP)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for command in COMMANDS:
+        one = commands.add_parser(command.name, help=command.help, description=command.help)
+        for flags, options in command.arguments:
+            one.add_argument(*flags, **options)
+    given = parser.parse_args(arguments)
+    return _run(given.command, given)
+
+
+def _runner(name: str) -> Callable[[argparse.Namespace], None]:
+    def run(given: argparse.Namespace) -> None:
+        if code := _run(name, given):
+            sys.exit(code)
+
+    # What Airflow's audit log calls it.
+    run.__name__ = f"leads_{name}"
+    return run
+
+
+def _run(name: str, given: argparse.Namespace) -> int:
+    from airflow_providers_leads.cli.commands import run
+
+    return run(name, given)

@@ -1,0 +1,1 @@
+"""TaskFlow decorators; registered with Airflow as ``@task.leads_filter`` and ``@task.leads_map``."""

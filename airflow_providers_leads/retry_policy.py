@@ -1,0 +1,91 @@
+"""When Airflow should try a task again: what no retry can mend fails at once, quotas are waited for as long as told."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+try:
+    from airflow.providers.common.compat.sdk import RetryDecision, RetryPolicy
+except ImportError:
+    # Airflow below 3.3; whoever asks for a policy is told.
+    RetryDecision, RetryPolicy = None, object  # type: ignore[assignment,misc]
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+__all__ = ["LeadsRetryPolicy", "leads_retry_policy"]
+
+_SPREAD: Final = 0.2
+"""Tasks that are told the same second come back within this share of the wait after it."""
+
+
+class LeadsRetryPolicy(RetryPolicy):
+    """Decides by the error of a CRM; any other error is left to the task's own ``retries`` and ``retry_delay``.
+
+    :param spread: returns a number from 0 to 1, by which waits are drawn apart
+    """
+
+    def __init__(self, spread: Callable[[], float] = random.random) -> None:
+        self._spread = spread
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
+    ) -> RetryDecision:
+        """Return what to do after a failure; see :func:`leads_retry_policy`."""
+        from airflow_providers_leads.hooks.settings import LeadsSettingsError
+        from airflow_providers_leads.http.errors import (
+            LeadsApiError,
+            LeadsAuthError,
+            LeadsPermissionError,
+            LeadsValidationError,
+        )
+
+        hopeless: dict[type[BaseException], str] = {
+            LeadsAuthError: "the CRM refuses the key",
+            LeadsPermissionError: "the key lacks a permission",
+            LeadsSettingsError: "the connection can't be used as it is",
+            LeadsValidationError: "the CRM refuses what was sent",
+        }
+        for kind, reason in hopeless.items():
+            if isinstance(exception, kind):
+                return RetryDecision.fail(f"{reason}: trying again would not help")
+        wait = exception.retry_after if isinstance(exception, LeadsApiError) else None
+        if wait is None:
+            return RetryDecision.default()
+        seconds = max(1.0, wait) * (1 + _SPREAD * self._spread())
+        return RetryDecision.retry(timedelta(seconds=seconds), f"the CRM asks to wait {wait:.0f} s")
+
+    def serialize(self) -> dict[str, Any]:
+        """Return nothing: the policy has no settings."""
+        return {}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> LeadsRetryPolicy:
+        """Return a policy."""
+        return cls()
+
+
+def leads_retry_policy() -> LeadsRetryPolicy:
+    """Return a retry policy for tasks that talk to a CRM. Needs Airflow 3.3.
+
+    A wrong key, a missing permission, an unusable connection and a request that the CRM refuses fail at once. Where the
+    CRM says how long to wait, the task is retried after that time. Everything else goes by the task's own settings;
+    no policy adds a retry beyond ``retries``.
+
+    .. code-block:: python
+
+        @dag(default_args={"retries": 3, "retry_policy": leads_retry_policy()})
+
+    :raises AirflowOptionalProviderFeatureException: on Airflow below 3.3
+    """
+    if RetryDecision is None:
+        from airflow import __version__
+        from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
+
+        raise AirflowOptionalProviderFeatureException(
+            f"leads_retry_policy() needs Airflow 3.3 or newer, this is {__version__}: leave retry_policy out"
+        )
+    return LeadsRetryPolicy()
