@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test check bench-merge format clean
+.PHONY: help demo test test-faults test-integration soak check docs bench-merge bench-wire format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -17,21 +17,40 @@ demo: $(DEMO_READY)            ## sync three sandbox CRMs in real Airflow, twice
 test: $(READY)            ## run the whole suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: $(READY)           ## lint, formatting and types
+test-integration: $(READY)  ## run example DAGs under a real scheduler and triggerer, some minutes
+	$(BIN)/python -m pytest -m integration -q tests/cluster
+
+test-faults: $(READY)     ## meet a fault at every request of an upsert, in turn: an hour; fills in docs/reliability.md
+	@rm -rf .faults
+	FAULTS_OUTPUT=.faults $(BIN)/python -m pytest -m faults -q -n 2 --dist worksteal --show-capture=no
+	@$(BIN)/python tests/integration/survival_report.py .faults
+
+soak: $(READY)            ## sync for half an hour while two requests in a hundred go wrong; SOAK_SECONDS, SOAK_SEED
+	SOAK_SECONDS=$${SOAK_SECONDS:-1800} $(BIN)/python -m pytest -m soak -q --show-capture=no tests/soak
+
+check: $(READY)           ## lint, formatting, types and documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory docs
+
+docs: $(READY)            ## make the documentation; a warning is an error
+	$(BIN)/python -m sphinx -E -a -W -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 bench-merge: $(READY)     ## time the merge of 10 million leads against DuckDB, pandas and Polars; options in BENCH
 	@$(INSTALL) -e '.[bench]'
 	@$(BIN)/python tests/benchmarks/bench_merge.py $(BENCH)
+
+bench-wire: $(READY)      ## time reading and writing beside other clients, and see how quotas are kept; options in BENCH
+	@$(BIN)/python tests/benchmarks/bench_wire.py $(BENCH)
 
 format: $(READY)          ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:                    ## remove the virtual environment and what the demo left
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .demo .artifacts docs/_build
 
 $(DEMO_READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make with PYTHON=/path/to/python3"; exit 1; }
