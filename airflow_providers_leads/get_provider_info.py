@@ -16,17 +16,34 @@ def _number(label: str, description: str, kind: str = "integer", **schema: Any) 
     return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
 
 
-_COMMON_FIELDS: dict[str, Any] = {
-    "rate_limit": _number("Rate limit", "Requests per period; empty keeps the vendor's documented limit.", minimum=1),
-    "rate_limit_period": _number("Rate limit period (s)", "Seconds that the rate limit counts over.", "number"),
-    "timeout": _number("Timeout (s)", "Seconds to wait for an answer; default 60.", "number"),
-    "max_retries": _number("Retries", "Repeats of a failed request within a task; default 5.", minimum=0),
-    "allow_http": {
-        "label": "Allow http://",
-        "description": "Send the key unencrypted to a host that is not this machine. For test servers only.",
-        "schema": {"type": ["boolean", "null"], "default": False},
-    },
-}
+def _common_fields(quota: str) -> dict[str, Any]:
+    return {
+        "rate_limit": _number(
+            "Rate limit",
+            f"Requests per period. Empty keeps to the vendor's limit, {quota}, and to what its answers say is left. "
+            "Give each its share where several machines or other programs use the same key.",
+            minimum=1,
+        ),
+        "rate_limit_period": _number(
+            "Rate limit period (s)", "Seconds that the rate limit counts over; empty takes the vendor's.", "number"
+        ),
+        "timeout": _number(
+            "Timeout (s)", "Seconds to wait for an answer; empty takes [leads] timeout, 60 unless set.", "number"
+        ),
+        "max_retries": _number(
+            "Retries",
+            "Repeats of a failed request within a task, where repeating can do no harm; empty takes [leads] "
+            "max_retries, 5 unless set.",
+            minimum=0,
+        ),
+        "allow_http": {
+            "label": "Allow http://",
+            "description": "Lets Host begin with http:// on another machine, which sends the key unencrypted. For test "
+            "servers only.",
+            "schema": {"type": ["boolean", "null"], "default": False},
+        },
+    }
+
 
 CRMS: tuple[dict[str, Any], ...] = (
     {
@@ -36,16 +53,28 @@ CRMS: tuple[dict[str, Any], ...] = (
         "host": "https://api.hubapi.com",
         "docs": "https://developers.hubspot.com/docs/api-reference/overview",
         "key": "Private-app token or service key",
+        "key_hint": "pat-… with crm.objects.contacts.read, .write",
+        "quota": "100 in 10 seconds",
         "fields": {
             "api_version": _text(
                 "API version",
-                "A dated version such as 2026-03, or v3.",
+                "A dated version such as 2026-03, or v3. Whatever the version, the key needs the scope "
+                "crm.objects.contacts.read, to write crm.objects.contacts.write, to make properties "
+                "crm.schemas.contacts.write, and for owners crm.objects.owners.read.",
                 default="2026-03",
                 pattern="^(v3|\\d{4}-\\d{2})$",
             ),
-            "client_id": _text("OAuth client id", "Only for OAuth apps; leave the key empty then."),
-            "client_secret": _text("OAuth client secret", "Only for OAuth apps.", format="password"),
-            "refresh_token": _text("OAuth refresh token", "Only for OAuth apps.", format="password"),
+            "client_id": _text(
+                "OAuth client id", "Of an OAuth app with the scopes above, instead of a key: leave that empty then."
+            ),
+            "client_secret": _text("OAuth client secret", "Of the same OAuth app.", format="password"),
+            "refresh_token": _text(
+                "OAuth refresh token",
+                "What the app was given when somebody installed it into the HubSpot account; access tokens are asked "
+                "for by themselves.",
+                format="password",
+            ),
+            "portal_id": _text("Account id", "The portal id, for links into HubSpot; empty asks HubSpot for it."),
         },
     },
     {
@@ -55,8 +84,15 @@ CRMS: tuple[dict[str, Any], ...] = (
         "host": "https://api.perspective.co",
         "docs": "https://developers.perspective.co",
         "key": "API key",
+        "key_hint": "Account Settings > API Key (admins)",
+        "quota": "100 in 60 seconds",
         "fields": {
-            "funnel_ids": _text("Funnel ids", 'JSON list such as ["fnl_a", "fnl_b"]; empty reads every funnel.'),
+            "funnel_ids": _text(
+                "Funnel ids",
+                'JSON list such as ["65f0a0000000000000000001"]. Empty reads every funnel that the key may see, for '
+                "which it needs the permission to read workspaces. Reading and writing contacts needs the CRM "
+                "permissions, metrics theirs; the plan must be Scale, or the legacy Volume.",
+            ),
         },
     },
     {
@@ -66,6 +102,8 @@ CRMS: tuple[dict[str, Any], ...] = (
         "host": "https://api.persistiq.com",
         "docs": "https://apidocs.persistiq.com",
         "key": "API key",
+        "key_hint": "Settings > Integrations > API Key",
+        "quota": "100 in 60 seconds",
         "fields": {},
     },
 )
@@ -76,11 +114,17 @@ def _connection_type(crm: dict[str, Any]) -> dict[str, Any]:
         "connection-type": crm["conn_type"],
         "hook-class-name": crm["hook"],
         "hook-name": crm["name"],
-        "conn-fields": {**crm["fields"], **_COMMON_FIELDS},
+        "conn-fields": {**crm["fields"], **_common_fields(crm["quota"])},
         "ui-field-behaviour": {
-            "hidden-fields": ["login", "schema", "port"],
-            "relabeling": {"password": crm["key"], "host": "Host"},
-            "placeholders": {"host": crm["host"], "password": crm["key"]},
+            "hidden-fields": ["login", "schema"],
+            "relabeling": {"password": crm["key"], "host": "Host (optional)", "port": "Port (optional)"},
+            # A host has its port in itself. But the Test button of Airflow 3.3.1 and 3.3.2 answers "Bad Request" for
+            # every connection without one: https://github.com/apache/airflow/pull/73298
+            "placeholders": {
+                "host": crm["host"],
+                "password": crm["key_hint"],
+                "port": "443, for the Test button of Airflow 3.3.1 and 3.3.2",
+            },
         },
     }
 
@@ -108,8 +152,24 @@ def get_provider_info() -> dict[str, Any]:
         ]
         + [{"integration-name": "Leads", "external-doc-url": CRMS[0]["docs"], "tags": ["protocol"]}],
         "hooks": _modules("hooks", by_module),
-        "operators": _modules("operators", {**by_module, "leads": "Leads", "metrics": "Leads"}),
+        "operators": _modules(
+            "operators", {**by_module, **dict.fromkeys(("leads", "metrics", "engagement", "report"), "Leads")}
+        ),
+        "task-decorators": [
+            {"name": "leads_filter", "class-name": "airflow_providers_leads.decorators.leads.leads_filter_task"},
+            {"name": "leads_map", "class-name": "airflow_providers_leads.decorators.leads.leads_map_task"},
+        ],
+        "cli": ["airflow_providers_leads.cli.definition.get_leads_cli_commands"],
+        "extra-links": [f"airflow_providers_leads.operators.links.{name}" for name in ("CrmLink", "ReportLink")],
+        "sensors": _modules("sensors", by_module),
+        "triggers": _modules("triggers", {"base": "Leads", **by_module}),
         "connection-types": [_connection_type(crm) for crm in CRMS],
+        "asset-uris": [
+            {
+                "schemes": [*(crm["conn_type"] for crm in CRMS), "leads"],
+                "handler": "airflow_providers_leads.asset_uris.sanitize_uri",
+            }
+        ],
         "config": {
             "leads": {
                 "description": "Settings of the lead CRM provider.",
@@ -118,8 +178,17 @@ def get_provider_info() -> dict[str, Any]:
                         "URI prefix of the files that tasks hand to each other; used where no output is given.",
                         "string", None, "s3://aws_default@my-bucket/leads",
                     ),
+                    "reports": _option(
+                        "URI prefix of the reports that Airflow lists under Browse; default reports below staging.",
+                        "string", None, "s3://aws_default@my-bucket/leads/reports",
+                    ),
                     "timeout": _option("Seconds to wait for an answer.", "float", "60", None),
                     "max_retries": _option("Repeats of a failed request within a task.", "integer", "5", None),
+                    "rate_limit_folder": _option(
+                        "Folder through which processes of one machine keep to one quota per key; by default one in "
+                        "the system's temporary folder. Mount it into all containers of a machine.",
+                        "string", None, "/var/lib/airflow/leads-quota",
+                    ),
                     "user_agent_suffix": _option("Added to the User-Agent header.", "string", "", "acme-data-team"),
                 },
             }

@@ -16,6 +16,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsExtractOperator,
     LeadsUpsertOperator,
 )
+from airflow_providers_leads.operators.report import LeadsReportOperator
 
 # Colons are legal in a run id, but not in the paths of every store.
 FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
@@ -79,7 +80,7 @@ def leads_sync() -> None:
         output=f"{FILES}/golden",
     )
 
-    LeadsUpsertOperator.partial(
+    upsert = LeadsUpsertOperator.partial(
         task_id="upsert",
         golden=deduplicate.output,
         existing=extract.output,
@@ -87,6 +88,9 @@ def leads_sync() -> None:
         dry_run="{{ params.dry_run }}",
         map_index_template="{{ task.conn_id }}",
     ).expand(conn_id=destinations())
+
+    # A teardown runs whatever happened before, and has no say in whether the run succeeded.
+    upsert >> LeadsReportOperator(task_id="report", files=FILES, output="{{ params.staging }}/reports").as_teardown()
 
 
 leads_sync()

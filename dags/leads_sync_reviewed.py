@@ -8,6 +8,7 @@ record.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pendulum
@@ -23,7 +24,8 @@ from airflow_providers_leads.operators.leads import (
 
 # Colons are legal in a run id, but not in the paths of every store.
 FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
-WAIT = pendulum.duration(days=2)
+# Plainly a timedelta: a task that waits hands it to Airflow's supervisor, which takes none of pendulum's.
+WAIT = timedelta(days=2)
 STAGING = conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads"
 
 

@@ -65,7 +65,7 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.wait_for("document.readyState === 'complete' && location.href === " + json.dumps(url))
 
-    def wait_for(self, expression: str, seconds: float = 30.0) -> Any:
+    def wait_for(self, expression: str, seconds: float = 60.0) -> Any:
         """Return the value of a JavaScript expression as soon as it is true.
 
         :raises AssertionError: after some time, with what the page shows
@@ -85,21 +85,24 @@ class Browser:
         return str(self.value("document.body ? document.body.innerText : ''"))
 
     def press(self, element: str) -> None:
-        """Click an element once it is there.
+        """Focus and click an element once it is there and can be pressed.
 
         :param element: JavaScript expression
         """
         self.wait_for(f"(found => found && !found.disabled)({element})")
-        self.value(f"({element}).click()")
+        self.value(f"(found => {{ found.focus(); found.click(); }})({element})")
 
-    def write(self, element: str, text: str) -> None:
+    def write(self, element: str, text: str, *, shown: bool = True) -> None:
         """Replace what a field holds, as typing does.
 
         :param element: JavaScript expression
+        :param shown: wait until the field holds it; false for one that reacts to each letter
         """
         self.wait_for(f"!!({element})")
         self.value(f"(found => {{ found.focus(); found.select(); }})({element})")
         self.call("Input.insertText", text=text)
+        if shown:
+            self.wait_for(f"({element}).value === {json.dumps(text)}")
 
     def key(self, name: str, code: int, **more: Any) -> None:
         """Press a key and let it go."""

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.identity import email_key
@@ -72,6 +73,14 @@ def run(tmp_path: Path, option: str, before: Callable[[], None] = lambda: None) 
         reviewer.join()
     assert shown
     return result, shown[0]
+
+
+def test_the_time_to_answer_can_be_handed_to_the_supervisor() -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    (dag,) = DagBag(dag_folder=str(FILE)).dags.values()
+    # Airflow does so where a task has a process of its own, which it doesn't have in the runs below.
+    assert msgspec.msgpack.encode(dag.get_task("approve").response_timeout)
 
 
 def writes(sandbox: Sandbox) -> int:

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 import requests
 import requests_mock
 from hubspot_hooks import CONTACTS, batch_of, calls, make_hook, quick, record, url
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from requests_mock import ANY
 
-from airflow_providers_leads.hooks._hubspot_leads import LEAD_PROPERTIES, lead_from
+from airflow_providers_leads.hooks._hubspot_leads import LEAD_PROPERTIES, LeadReader, wanted
 from airflow_providers_leads.hooks.base import get_leads_hook
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
@@ -52,7 +55,7 @@ FULL = record(
 
 
 def test_every_field_of_a_lead() -> None:
-    lead = lead_from(FULL, "conn")
+    lead = LeadReader(wanted(["my_prop"]), "conn").lead(FULL)
     assert json.loads(lead.properties or "") == {
         "email_aliases": ["old@b.de", "ann@xn--bcher-kva.de"],
         "merged_ids": ["1", "2"],
@@ -71,12 +74,13 @@ def test_every_field_of_a_lead() -> None:
 
 
 def test_what_is_absent_is_none() -> None:
-    bare = lead_from({"id": 7, "properties": {"email": "", "hs_email_optout": "", "createdate": "1735689600000"}}, "c")
+    read = LeadReader(LEAD_PROPERTIES, "c").lead
+    bare = read({"id": 7, "properties": {"email": "", "hs_email_optout": "", "createdate": "1735689600000"}})
     held = {f: getattr(bare, f) for f in bare.__struct_fields__ if getattr(bare, f) is not None}
     created = datetime(2025, 1, 1, tzinfo=UTC)
     assert held == {"source": "hubspot", "source_scope": "c", "source_id": "7", "created_at": created}
-    assert lead_from({"id": 7, "properties": None, "archived": True}, "c").properties == '{"archived":true}'
-    assert lead_from(record(7, hs_email_optout="false"), "c").opted_out is False
+    assert read({"id": 7, "properties": None, "archived": True}).properties == '{"archived":true}'
+    assert read(record(7, hs_email_optout="false")).opted_out is False
 
 
 def test_a_full_read_lists(hook: HubSpotHook, requests_mock: requests_mock.Mocker) -> None:
@@ -91,17 +95,99 @@ def test_a_full_read_lists(hook: HubSpotHook, requests_mock: requests_mock.Mocke
 
 @pytest.mark.parametrize("since", ["2026-01-01T01:00:00+01:00", datetime(2026, 1, 1, tzinfo=UTC)])
 def test_changes_are_searched(hook: HubSpotHook, requests_mock: requests_mock.Mocker, since: Any) -> None:
-    requests_mock.post(url(CONTACTS + "/search"), json={"total": 1, "results": [FULL]})
-    assert [lead.source_id for lead in hook.iter_leads(updated_after=since)] == ["5"]
-    (request,) = requests_mock.request_history
+    requests_mock.post(url(CONTACTS + "/search"), json={"total": 1, "results": [record(5, city="Köln")]})
+    requests_mock.post(url(CONTACTS + "/batch/read"), json=batch_of(FULL))
+    # The index finds it, but what it was a moment ago is not what it is.
+    assert [(lead.source_id, lead.city) for lead in hook.iter_leads(updated_after=since)] == [("5", "Ulm")]
+    request, read = requests_mock.request_history
+    assert read.json() == {"properties": list(LEAD_PROPERTIES), "inputs": [{"id": "5"}]}
     assert request.json() == {
         "filterGroups": [
             {"filters": [{"propertyName": "lastmodifieddate", "operator": "GTE", "value": "1767225600000"}]}
         ],
         "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-        "properties": list(LEAD_PROPERTIES),
+        "properties": ["lastmodifieddate"],
         "limit": 200,
     }
+
+
+def changed(hook: HubSpotHook, **options: Any) -> list[str]:
+    return [lead.source_id for lead in hook.iter_leads(updated_after="2026-01-01T00:00:00Z", **options)]
+
+
+def test_a_window_has_an_end_and_goes_on_behind_a_page(hook: HubSpotHook, requests_mock: requests_mock.Mocker) -> None:
+    requests_mock.post(url(CONTACTS + "/search"), json={"total": 0, "results": []})
+    window = {"updated_after": "2026-01-01T00:00:00Z", "updated_before": "2026-01-02T00:00:00Z"}
+    assert list(hook.lead_pages(**window, position={"beyond": 7})) == []
+    (sent,) = requests_mock.request_history[0].json()["filterGroups"]
+    assert [(one["propertyName"], one["operator"], one["value"]) for one in sent["filters"]] == [
+        ("lastmodifieddate", "GTE", "1767225600000"), ("lastmodifieddate", "LT", "1767312000000"),
+        ("hs_object_id", "GT", "7"),
+    ]  # fmt: skip
+
+
+def test_a_change_that_is_gone_is_left_out_and_a_merged_one_is_followed(
+    hook: HubSpotHook, requests_mock: requests_mock.Mocker
+) -> None:
+    requests_mock.post(url(CONTACTS + "/search"), json={"total": 4, "results": [record(i) for i in (1, 2, 3, 4)]})
+    gone = {"category": "OBJECT_NOT_FOUND", "context": {"ids": ["2"]}}
+    requests_mock.post(
+        url(CONTACTS + "/batch/read"),
+        json=lambda request, _: batch_of(
+            *(record(i["id"]) for i in request.json()["inputs"] if i["id"] in "19"), errors=[gone]
+        ),
+    )
+    requests_mock.get(url(CONTACTS + "/3"), json=record(9))
+    requests_mock.get(url(CONTACTS + "/4"), status_code=404, json={"category": "OBJECT_NOT_FOUND"})
+    assert changed(hook) == ["1", "9"]
+
+
+@pytest.mark.parametrize("body", [{"total": 3, "results": [record(1)]}, {"total": 1, "results": []}])
+def test_a_search_that_ends_early_is_an_error(
+    hook: HubSpotHook, requests_mock: requests_mock.Mocker, body: dict[str, Any]
+) -> None:
+    requests_mock.post(url(CONTACTS + "/search"), [{"json": body}, {"json": {"total": 2, "results": []}}])
+    requests_mock.post(url(CONTACTS + "/batch/read"), json=batch_of(record(1)))
+    with pytest.raises(LeadsServerError, match="ended") as caught:
+        changed(hook)
+    assert caught.value.category == "ENDED_EARLY"
+
+
+def test_a_search_whose_next_page_is_missing_goes_on_by_its_total(
+    hook: HubSpotHook, requests_mock: requests_mock.Mocker
+) -> None:
+    answers = [{"total": 2, "results": [record(1)]}, {"total": 1, "results": [record(2)]}]
+    requests_mock.post(url(CONTACTS + "/search"), [{"json": answer} for answer in answers])
+    requests_mock.post(
+        url(CONTACTS + "/batch/read"),
+        json=lambda request, _: batch_of(*(record(one["id"]) for one in request.json()["inputs"])),
+    )
+    assert changed(hook) == ["1", "2"]
+
+
+@pytest.mark.parametrize("behind", [0, 3])
+def test_a_full_list_is_held_against_the_index(
+    hook: HubSpotHook, requests_mock: requests_mock.Mocker, behind: int
+) -> None:
+    requests_mock.get(url(CONTACTS), json={"results": [record(9), record(6)]})
+    requests_mock.post(url(CONTACTS + "/search"), json={"total": behind, "results": []})
+    if behind:
+        with pytest.raises(LeadsServerError, match="knows 3 more"):
+            list(hook.iter_leads())
+    else:
+        assert [lead.source_id for lead in hook.iter_leads()] == ["9", "6"]
+    filters = requests_mock.request_history[-1].json()["filterGroups"][0]["filters"]
+    assert [(one["propertyName"], one["operator"]) for one in filters] == [("hs_object_id", "GT"), ("createdate", "LT")]
+    assert filters[0]["value"] == "9"
+
+
+def test_an_unknown_property_is_told_before_the_read(hook: HubSpotHook, requests_mock: requests_mock.Mocker) -> None:
+    requests_mock.get(url("/crm/properties/2026-03/contacts"), json={"results": [{"name": "my_prop"}]})
+    hook.check_read()
+    assert not requests_mock.called
+    hook.check_read(properties=["my_prop"])
+    with pytest.raises(ValueError, match="'my_porp'"):
+        hook.check_read(properties="my_prop,my_porp")
 
 
 def test_archived_changes_are_picked_from_the_list(hook: HubSpotHook, requests_mock: requests_mock.Mocker) -> None:
@@ -389,7 +475,8 @@ def test_a_dead_refresh_token_fails_at_once(oauth: HubSpotHook, requests_mock: r
         oauth.get_contact(5)
     assert "refresh-me" not in str(caught.value)
     assert calls(requests_mock) == [("POST", "/oauth/2026-03/token")]
-    assert oauth.test_connection() == (False, str(caught.value))
+    told = str(caught.value).replace(oauth.label, "This connection")
+    assert oauth.test_connection() == (False, told)
 
 
 MISSING: dict[str, tuple[dict[str, str], str]] = {
@@ -412,3 +499,44 @@ def test_a_key_wins_over_oauth_extras(monkeypatch: pytest.MonkeyPatch, requests_
     requests_mock.get(url(CONTACTS + "/5"), json=record(5))
     hook.get_contact(5)
     assert bearer(requests_mock) == ["Bearer pat-eu1-secret-key"]
+
+
+values = (
+    st.none() | st.text(max_size=8) | st.sampled_from(["", " x ", "true", "Ann@B.de", "a;b", "2026-01-01T00:00:00Z"])
+)
+contacts = st.fixed_dictionaries(
+    {"id": st.integers(1, 10**12).map(str)},
+    optional={
+        "properties": st.none()
+        | st.dictionaries(st.sampled_from([*LEAD_PROPERTIES, "my prop", "createdate", "unasked"]), values, max_size=12),
+        "createdAt": st.none() | st.sampled_from(["2026-01-01T00:00:00.123Z", "1735689600000", "never"]),
+        "updatedAt": st.none() | st.sampled_from(["2026-01-01T02:00:00+02:00", ""]),
+        "archived": st.booleans(),
+        "url": st.just("https://app.example.com"),
+    },
+)
+
+
+@settings(deadline=None)
+@given(st.lists(contacts, max_size=3))
+def test_a_page_of_bytes_gives_the_leads_that_its_dicts_do(found: list[dict[str, Any]]) -> None:
+    reader = LeadReader(wanted(["my prop"]), "conn")
+    page = reader.decode_page(msgspec.json.encode({"results": found, "paging": {"next": {"after": "7"}}}))
+    assert [reader.lead(row) for row in page["results"]] == [reader.lead(row) for row in found]
+    assert page["paging"] == {"next": {"after": "7"}}
+
+
+@pytest.mark.parametrize("body", [{}, {"results": None}, {"results": [1]}, {"results": [{"properties": {}}]}, [], 7])
+def test_what_is_no_page_of_contacts_is_asked_for_again(
+    hook: HubSpotHook, requests_mock: requests_mock.Mocker, body: Any
+) -> None:
+    requests_mock.post(url(CONTACTS + "/search"), json={"total": 0, "results": []})
+    requests_mock.get(url(CONTACTS), [{"json": body}, {"json": {"results": [record(6)]}}])
+    assert [lead.source_id for lead in hook.iter_leads()] == ["6"]
+
+
+def test_values_that_are_no_text_are_read_as_text() -> None:
+    reader = LeadReader(wanted(["score"]), "c")
+    raw = msgspec.json.encode({"results": [{"id": 7, "properties": {"zip": 89073, "score": 4.5, "email": None}}]})
+    (lead,) = (reader.lead(row) for row in reader.decode_page(raw)["results"])
+    assert (lead.source_id, lead.postal_code, lead.properties) == ("7", "89073", '{"score":4.5}')

@@ -149,6 +149,15 @@ CASES: dict[str, Case] = {
          "groupName": "contactinformation", "options": [{"label": "A", "value": "a"}], "hasUniqueValue": False},
         {"name": "my_prop"}, {"name": "my_prop"},
     ),
+    "property groups": (
+        lambda h: list(h.list_property_groups()), "GET", PROPERTIES + "/groups", {}, None,
+        {"results": [{"name": "a"}, {"name": "b"}]}, [{"name": "a"}, {"name": "b"}],
+    ),
+    "create property group": (
+        lambda h: h.create_property_group("my_group", label="Mine", display_order=2),
+        "POST", PROPERTIES + "/groups", {}, {"name": "my_group", "label": "Mine", "displayOrder": 2},
+        {"name": "my_group"}, {"name": "my_group"},
+    ),
     "owners": (
         lambda h: list(h.list_owners(email="o@b.de", page_size=3)),
         "GET", OWNERS, {"limit": ["3"], "email": ["o@b.de"]}, None, {"results": [{"id": "1"}]}, [{"id": "1"}],
@@ -282,6 +291,8 @@ BAD: dict[str, tuple[Callable[[HubSpotHook], Any], str]] = {
     "upsert by": (lambda h: h.batch_upsert_contacts([], id_property=""), "id_property"),
     "sensitivity": (lambda h: h.list_properties(data_sensitivity="very"), "data_sensitivity"),
     "property name": (lambda h: h.create_property("My-Prop", label="x", type="string", field_type="text"), "name"),
+    "group name": (lambda h: h.create_property_group("My Group", label="x"), "name"),
+    "group label": (lambda h: h.create_property_group("a", label=""), "label"),
     "property type": (lambda h: h.create_property("a", label="x", type="text", field_type="text"), "type"),
     "field type": (lambda h: h.create_property("a", label="x", type="string", field_type="input"), "field_type"),
     "owner by": (lambda h: h.get_owner(5, id_property="email"), "id_property"),
@@ -346,6 +357,7 @@ NOT_REPEATED: dict[str, Callable[[HubSpotHook], Any]] = {
     CONTACTS + "/merge": lambda h: h.merge_contacts(5, 6),
     CONTACTS + "/gdpr-delete": lambda h: h.gdpr_delete_contact(5),
     PROPERTIES: lambda h: h.create_property("a", label="x", type="string", field_type="text"),
+    PROPERTIES + "/groups": lambda h: h.create_property_group("a", label="x"),
 }
 
 

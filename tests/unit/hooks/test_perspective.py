@@ -46,7 +46,7 @@ def api() -> Any:
 
 
 def page(rows: list[dict[str, Any]], more: bool = False) -> dict[str, Any]:
-    return {"data": rows, "meta": {"total": 3, "page": 0, "limit": 100, "hasNext": more}}
+    return {"data": rows, "meta": {"total": 3 if more else len(rows), "page": 0, "limit": 100, "hasNext": more}}
 
 
 # Requests ---------------------------------------------------------------------------------------------------------

@@ -187,6 +187,51 @@ def test_the_walk_ends_at_the_first_page_of_old_conversions(hook: Any, api: Any)
     assert len(list(hook.iter_leads(funnel_ids="f"))) == 10
 
 
+def listing(api: Any, pages: dict[int, tuple[list[dict[str, Any]], int, bool]]) -> None:
+    """Serve pages as (contacts, total, whether another follows)."""
+
+    def answer(request: Any, context: Any) -> dict[str, Any]:
+        number = int(request.qs["page"][0])
+        rows, total, more = pages[number]
+        return {"data": rows, "meta": {"total": total, "page": number, "limit": 100, "hasNext": more}}
+
+    api.get(f"{ROOT}/funnels/f/contacts", json=answer)
+
+
+@pytest.mark.parametrize(
+    ("pages", "ends_early"),
+    [
+        ({0: ([contact(1), contact(2)], 2, False)}, False),
+        ({0: ([contact(1), contact(2)], 3, False)}, True),
+        ({0: ([contact(1)], 3, True), 1: ([], 3, True)}, True),
+        # A page in the middle that is short.
+        ({0: ([contact(1)], 3, True), 1: ([contact(3)], 3, False)}, True),
+        # Two came at the front meanwhile, which pushed one to the next page.
+        ({0: ([contact(1), contact(2)], 3, True), 1: ([contact(2), contact(3)], 5, False)}, False),
+    ],
+)
+def test_a_list_that_ends_before_its_total_is_an_error(hook: Any, api: Any, pages: Any, ends_early: bool) -> None:
+    listing(api, pages)
+    if not ends_early:
+        assert len({lead.source_id for lead in hook.iter_leads(funnel_ids="f")}) >= 2
+        return
+    with pytest.raises(LeadsServerError, match=r"'f'.* short of the number") as caught:
+        list(hook.iter_leads(funnel_ids="f"))
+    assert caught.value.category == "ENDED_EARLY"
+
+
+def test_a_read_goes_on_from_any_page(hook: Any, api: Any) -> None:
+    for funnel in "ab":
+        serve(api, [[contact(1)], [contact(2)], [contact(3)]], funnel)
+    scope = {"funnel_ids": ["a", "b"]}
+    pages = list(hook.lead_pages(**scope))
+    told = [[(lead.source_scope, lead.source_id) for lead in page.leads] for page in pages]
+    for number, page in enumerate(pages):
+        position = json.loads(json.dumps(page.position))
+        rest = hook.lead_pages(position=position, **scope)
+        assert [[(lead.source_scope, lead.source_id) for lead in one.leads] for one in rest] == told[number:]
+
+
 def test_leads_are_found_by_any_spelling_of_their_address(hook: Any, api: Any) -> None:
     serve(api, [[contact(1), contact(2)], [{**contact(3), "email": "P1@X.DE"}]])
     assert [lead.source_id for lead in hook.find_leads(["P1@x.de", "none@x.de"], funnel_ids="f")] == ["c1", "c3"]

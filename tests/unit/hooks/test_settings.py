@@ -29,10 +29,17 @@ def connection(host: str | None = None, extra: dict[str, Any] | None = None, **f
         ({"host": "http://[::1]:8081"}, "http://[::1]:8081"),
         ({"host": "http://test.example", "extra": {"allow_http": True}}, "http://test.example"),
         ({"host": "http://test.example", "extra": {"allow_http": "true"}}, "http://test.example"),
+        # What the form asks for where Airflow's Test button needs a port.
+        ({"port": 443}, DEFAULT),
+        ({"host": "http://127.0.0.1:8081", "port": 443}, "http://127.0.0.1:8081"),
     ],
 )
 def test_origin(fields: dict[str, Any], origin: str) -> None:
-    assert read_settings(connection(**fields), default_host=DEFAULT).origin == origin
+    given = connection(**fields)
+    assert read_settings(given, default_host=DEFAULT).origin == origin
+    # The Test button hands it on as a URI.
+    handed_on = Connection(conn_id="crm", uri=given.get_uri())
+    assert read_settings(handed_on, default_host=DEFAULT).origin == origin
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.request import urlopen
 
 import pytest
+from chromium import Browser, chromium
 from report_files import files_of, run_of, write_numbers, write_run
 from test_report_pages import ATTACK, HISTORY
-from websockets.sync.client import ClientConnection, connect
 
 from airflow_providers_leads.report.metrics import metrics_page
 from airflow_providers_leads.report.metrics_facts import read_metrics
@@ -24,69 +17,19 @@ from airflow_providers_leads.report.sync_facts import read_sync
 
 pytestmark = pytest.mark.browser
 
-NEED = "Chromium is missing: run .ci/install-chromium, or install your system's Chromium"
 LONG = "a_name_that_is_much_longer_than_anybody_would_wish_for_" * 3
 
 
-class Browser:
-    """A Chromium that is spoken to by its DevTools protocol."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket, self._last = socket, 0
-        self.events: list[dict[str, Any]] = []
-        for domain in ("Page", "Network", "Log", "Runtime"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        self._last += 1
-        self._socket.send(json.dumps({"id": self._last, "method": method, "params": params}))
-        while True:
-            message = json.loads(self._socket.recv(timeout=30))
-            if message.get("id") == self._last:
-                assert "error" not in message, message
-                return message["result"]
-            self.events.append(message)
-
-    def value(self, expression: str) -> Any:
-        return self.call("Runtime.evaluate", expression=expression)["result"].get("value")
-
-    def open(self, file: Path, width: int, scheme: str) -> None:
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
-        )
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.events.clear()
-        self.call("Page.navigate", url=file.as_uri())
-        deadline = time.monotonic() + 30
-        while self.value("document.readyState") != "complete" or self.value("location.href") != file.as_uri():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-    def met(self, method: str) -> list[dict[str, Any]]:
-        return [event["params"] for event in self.events if event["method"] == method]
+def show(browser: Browser, file: Path, width: int, scheme: str) -> None:
+    browser.size(width)
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    browser.open(file.as_uri())
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NEED)
-    profile = tmp_path_factory.mktemp("profile")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
-    process = subprocess.Popen([program, *options, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        told = profile / "DevToolsActivePort"
-        deadline = time.monotonic() + 60
-        while not (told.exists() and told.read_text().count("\n")):
-            assert time.monotonic() < deadline, "Chromium did not start"
-            time.sleep(0.1)
-        with urlopen(f"http://127.0.0.1:{told.read_text().splitlines()[0]}/json") as answer:
-            pages = [target for target in json.load(answer) if target["type"] == "page"]
-        with connect(pages[0]["webSocketDebuggerUrl"], max_size=None) as socket:
-            yield Browser(socket)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    with chromium(tmp_path_factory.mktemp("profile")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +65,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_nothing_sticks_out_fails_or_is_fetched(
     name: str, width: int, scheme: str, browser: Browser, pages: dict[str, Path]
 ) -> None:
-    browser.open(pages[name], width, scheme)
+    show(browser, pages[name], width, scheme)
     assert browser.value("document.documentElement.scrollWidth") <= width
     asked = [event["request"]["url"] for event in browser.met("Network.requestWillBeSent")]
     assert [url for url in asked if not url.startswith("data:")] == [pages[name].as_uri()]
@@ -139,7 +82,7 @@ def test_nothing_sticks_out_fails_or_is_fetched(
 
 
 def test_a_printed_page_is_white(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.open(pages["sync"], 1280, "dark")
+    show(browser, pages["sync"], 1280, "dark")
     browser.call(
         "Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "light"}]
     )
