@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_providers_leads.operators.endpoint import BATCH, ROWS, EndpointOperator
+from airflow_providers_leads.operators.links import CrmLink
 
 Ids = Sequence[str | int]
 Names = Sequence[str] | str
@@ -16,6 +17,7 @@ class HubSpotOperator(EndpointOperator):
 
     hook: ClassVar[str] = "airflow_providers_leads.hooks.hubspot.HubSpotHook"
     conn_parameter: ClassVar[str] = "hubspot_conn_id"
+    operator_extra_links = (CrmLink(),)
     ui_color = "#ffe8df"
 
     hubspot_conn_id: str = "hubspot_default"
@@ -423,6 +425,39 @@ class HubSpotCreatePropertyOperator(HubSpotOperator):
     field_type: str
     group_name: str = "contactinformation"
     options: Sequence[Mapping[str, Any]] | None = None
+
+
+class HubSpotListPropertyGroupsOperator(HubSpotOperator):
+    """List the groups that contact properties are sorted into.
+
+    https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
+
+    :return: ``uri`` and ``rows`` with ``output``, else the groups
+    :raises LeadsPermissionError: when the key may not read contacts or their properties
+    """
+
+    method = "list_property_groups"
+    hands_over = ROWS
+
+
+class HubSpotCreatePropertyGroupOperator(HubSpotOperator):
+    """Create a group of contact properties.
+
+    https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
+
+    :param name: internal name: lower-case letters, digits, underscores; can't be changed later
+    :param label: what users see
+    :param display_order: position among the groups, lowest first; default after all others
+    :return: the group
+    :raises LeadsConflictError: when there is one of that name
+    :raises LeadsPermissionError: when the key lacks ``crm.schemas.contacts.write``
+    :raises ValueError: for an empty or malformed argument
+    """
+
+    method = "create_property_group"
+    name: str
+    label: str
+    display_order: int | None = None
 
 
 class HubSpotListOwnersOperator(HubSpotOperator):

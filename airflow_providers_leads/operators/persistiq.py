@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_providers_leads.operators.endpoint import BATCH, ROWS, EndpointOperator
+from airflow_providers_leads.operators.links import CrmLink
 
 
 class PersistIQOperator(EndpointOperator):
@@ -16,6 +17,7 @@ class PersistIQOperator(EndpointOperator):
 
     hook: ClassVar[str] = "airflow_providers_leads.hooks.persistiq.PersistIQHook"
     conn_parameter: ClassVar[str] = "persistiq_conn_id"
+    operator_extra_links = (CrmLink(),)
     ui_color = "#e2f5ff"
 
     persistiq_conn_id: str = "persistiq_default"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from airflow_providers_leads.operators.endpoint import BATCH, ROWS, EndpointOperator
+from airflow_providers_leads.operators.links import CrmLink
 
 
 class PerspectiveOperator(EndpointOperator):
@@ -13,6 +14,7 @@ class PerspectiveOperator(EndpointOperator):
 
     hook: ClassVar[str] = "airflow_providers_leads.hooks.perspective.PerspectiveHook"
     conn_parameter: ClassVar[str] = "perspective_conn_id"
+    operator_extra_links = (CrmLink(),)
     ui_color = "#e8e4ff"
 
     perspective_conn_id: str = "perspective_default"

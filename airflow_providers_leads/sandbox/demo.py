@@ -51,6 +51,10 @@ def main(argv: list[str] | None = None) -> int:
         )
         first = _run(console, sandbox, dag_file, home, "first run")
         second = _run(console, sandbox, dag_file, home, "second run, nothing changed in between")
+    for title, (result, _) in (("first", first), ("second", second)):
+        for made in result.returned("report"):
+            path = os.path.relpath(made["report"].removeprefix("file://"))
+            console.print(f"Report of the {title} run: [bold]{path}[/bold]", soft_wrap=True)
     writes = second[1]
     if first[0].state != "success" or second[0].state != "success":
         console.print("[red]A run failed; the lines above say why.[/red]")

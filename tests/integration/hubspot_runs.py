@@ -218,6 +218,20 @@ def a_property_is_created(at: World) -> Run:
     assert [option["value"] for option in held["options"]] == ["roof", "field"]
 
 
+@case(op.HubSpotListPropertyGroupsOperator)
+def property_groups_are_listed(at: World) -> Run:
+    rows = yield {}
+    assert [row["name"] for row in rows] == list(at.hubspot.groups)
+
+
+@case(op.HubSpotCreatePropertyGroupOperator)
+def a_property_group_is_created(at: World) -> Run:
+    name = f"group_{at.number()}"
+    made = yield {"name": name, "label": "Mine", "display_order": "3"}
+    assert made == at.hubspot.groups[name]
+    assert (made["label"], made["displayOrder"]) == ("Mine", 3)
+
+
 @case(op.HubSpotListOwnersOperator)
 def owners_are_listed(at: World) -> Run:
     for archived in (False, True):

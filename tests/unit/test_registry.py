@@ -11,10 +11,11 @@ import yaml
 from airflow_providers_leads.get_provider_info import get_provider_info
 
 LISTED = yaml.safe_load((Path(__file__).resolve().parents[2] / ".airflow-registry.yaml").read_text())
-MODULES = [entry["python-modules"][0] for kind in ("hooks", "operators") for entry in get_provider_info()[kind]]
+KINDS = ("hooks", "operators", "sensors", "triggers")
+MODULES = [entry["python-modules"][0] for kind in KINDS for entry in get_provider_info()[kind]]
 
 
-@pytest.mark.parametrize("name", [entry["module"] for kind in ("hooks", "operators") for entry in LISTED[kind]])
+@pytest.mark.parametrize("name", [entry["module"] for kind in KINDS for entry in LISTED[kind]])
 def test_every_listed_class_exists_and_says_what_it_is_for(name: str) -> None:
     assert resolve_name(name).__doc__
 
