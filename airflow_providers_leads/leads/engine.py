@@ -80,6 +80,18 @@ def _duckdb(target: str, settings: dict[str, str]) -> Iterator[Any]:
             connection.disconnect()
 
 
+def collect(connection: Any, table: ibis.Table) -> list[dict[str, Any]]:
+    """Return the rows of a small result.
+
+    Not by the connection's ``to_pyarrow`` or ``execute``: they import pandas, which takes a task 40 MB.
+
+    :param connection: from :func:`connect`
+    :param table: what to read
+    """
+    rows: list[dict[str, Any]] = connection.to_pyarrow_batches(table).read_all().to_pylist()
+    return rows
+
+
 def _refused(settings: dict[str, str]) -> list[str]:
     """Return the names of the settings that DuckDB refuses; their values may be secrets."""
     import duckdb
@@ -176,18 +188,33 @@ def write(connection: Any, table: ibis.Table, uri: Any) -> int:
     :param uri: URI or path object
     """
     path = as_path(uri)
-    part = part_of(path)
-    try:
+    with appearing(path) as part:
         if is_local(path) and is_duckdb(connection):
-            connection.to_parquet(table, local_name(part), compression="zstd", kv_metadata=VERSION_METADATA)
+            write_local(connection, table, local_name(part))
         else:
             _stream(connection, table, part)
+    return count_rows(path)
+
+
+def write_local(connection: Any, table: ibis.Table, name: str) -> None:
+    """Write a table to a local Parquet file by DuckDB."""
+    connection.to_parquet(table, name, compression="zstd", kv_metadata=VERSION_METADATA)
+
+
+@contextmanager
+def appearing(path: Any) -> Iterator[Any]:
+    """Yield the path under which to write a file that gets its name only when it is complete.
+
+    :param path: path object
+    """
+    part = part_of(path)
+    try:
+        yield part
     except BaseException:
         if part.exists():
             part.unlink()
         raise
     move_into_place(part, path)
-    return count_rows(path)
 
 
 def _stream(connection: Any, table: ibis.Table, part: Any) -> None:

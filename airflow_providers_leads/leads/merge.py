@@ -39,11 +39,11 @@ def members(placed: ibis.Table) -> ibis.Table:
     import ibis
 
     records = placed.select(
-        *RECORD, "rank", "updated_at", "person", "member_count",
+        *RECORD, "rank", "updated_at", "member_count",
         email_key=placed.golden_key, address=placed.email_key,
     )  # fmt: skip
     several = records.filter(records.member_count > 1)
-    same = ibis.window(group_by=[several.person, several.source, several.source_scope], order_by=several["rank"])
+    same = ibis.window(group_by=[several.email_key, several.source, several.source_scope], order_by=several["rank"])
     # Only who has several records can have two of one source: the others are not sorted for it.
     marked = several.mutate(duplicate=ibis.row_number().over(same) > 0)
     alone = records.filter(records.member_count == 1).mutate(duplicate=False)
@@ -88,11 +88,12 @@ def merge_files(
         with Pieces(connection) as pieces:
             tables = _of_people(connection, people, chosen, counts["inputs"], leads, targets, pieces, lineage=lineage)
             for name, target in targets.items():
-                table = rejects(people) if name == "rejects" else tables[name]
-                if name in outputs:
-                    counts[name] = write(connection, table, target)
+                if name not in outputs:
+                    counts[name] = write_partitioned(connection, tables[name], target, "email_key")
+                elif name in pieces:
+                    counts[name] = pieces.write(name, target)
                 else:
-                    counts[name] = write_partitioned(connection, table, target, "email_key")
+                    counts[name] = write(connection, rejects(people) if name == "rejects" else tables[name], target)
         if people.shared_phones:
             counts["shared_phones"] = len(people.shared_phones)
         return counts

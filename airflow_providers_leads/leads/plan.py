@@ -34,7 +34,7 @@ OPT_OUT_PUSHED: Final = "opt_out_pushed"
 _EXISTING: Final = "existing_"
 _CHUNK_ROWS: Final = 2_000
 # People that are sorted and joined at once; more of them where the passes over the files would be too many.
-_SLICE_ROWS: Final = 25_000
+_SLICE_ROWS: Final = 10_000
 _MOST_SLICES: Final = 32
 # What doesn't fit goes to disk; two threads, because each needs a share of it for itself.
 _ENGINE: Final = "duckdb://?memory_limit=256MB&threads=2"

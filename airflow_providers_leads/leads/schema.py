@@ -146,7 +146,10 @@ def _iso_time(words: str) -> datetime | None:
     return datetime(parsed.year, parsed.month, parsed.day) if isinstance(parsed, date) else None
 
 
+_SORTED: Final = msgspec.json.Encoder(order="sorted")
+
+
 def leftover(values: Mapping[str, Any]) -> str | None:
     """Return what no field of :class:`Lead` holds as a JSON object with sorted keys, ``None`` when nothing is left."""
     kept = {k: v for k, v in values.items() if v is not None and v != "" and v != {} and v != []}
-    return msgspec.json.encode(kept, order="sorted").decode() if kept else None
+    return _SORTED.encode(kept).decode() if kept else None

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_providers_leads.leads.engine import bucket, is_duckdb
+from airflow_providers_leads.leads.engine import appearing, bucket, is_duckdb, write_local
+from airflow_providers_leads.leads.row_groups import concatenate
+from airflow_providers_leads.leads.staging import as_path, count_rows
 
 if TYPE_CHECKING:
     import ibis
@@ -34,9 +36,13 @@ def slices(connection: Any, table: ibis.Table, key: str, rows: int) -> Iterator[
         return
     with tempfile.TemporaryDirectory(prefix="slices-", dir=_spill_folder(connection)) as folder:
         marked = table.mutate(**{_SLICE: bucket(table[key], count)})
-        connection.to_parquet(marked, folder, partition_by=_SLICE, compression="snappy")
-        for part in sorted(Path(folder).glob(f"{_SLICE}=*")):
+        # Read once and soon: compressing takes longer than it saves.
+        connection.to_parquet(marked, folder, partition_by=_SLICE, compression="uncompressed")
+        parts = sorted(Path(folder).glob(f"{_SLICE}=*"))
+        for part in parts:
             yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False).select(*table.columns)
+        if not parts:
+            yield table.limit(0)
 
 
 class Pieces:
@@ -63,12 +69,26 @@ class Pieces:
         """Compute a slice's result now, because its slice is about to go."""
         files = self._files.setdefault(name, [])
         files.append(str(Path(self._folder.name) / f"{name}.{len(files)}.parquet"))
-        self._connection.to_parquet(table, files[-1], compression="snappy")
+        write_local(self._connection, table, files[-1])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
 
     def whole(self, name: str) -> ibis.Table:
         """Return the results of all slices as one table."""
         table: ibis.Table = self._connection.read_parquet(self._files[name])
         return table
+
+    def write(self, name: str, uri: Any) -> int:
+        """Write the results of all slices to one Parquet file, which appears only when it is complete.
+
+        :param uri: URI or path object
+        :return: the number of rows
+        """
+        path = as_path(uri)
+        with appearing(path) as part, part.open("wb") as file:
+            concatenate([Path(piece) for piece in self._files[name]], file)
+        return count_rows(path)
 
 
 def _spill_folder(connection: Any) -> str:

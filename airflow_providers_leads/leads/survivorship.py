@@ -1,7 +1,7 @@
 """Which value survives: golden records, their lineage and the conflicts, as portable relational expressions.
 
-A *ranked* table has, besides the columns of a lead: ``person`` (who it belongs to), ``golden_key`` (the person's
-address), ``rank`` (0 is best by the policy's order), ``member_count``, and where a rule needs it another order.
+A *ranked* table has, besides the columns of a lead: ``golden_key`` (the address of the person it belongs to), ``rank``
+(0 is best by the policy's order), ``member_count``, and where a rule needs it another order.
 """
 
 from __future__ import annotations
@@ -37,17 +37,18 @@ def ranked(leads: ibis.Table, policy: MergePolicy, *, by_address: bool, repeated
     for field in PROFILE_FIELDS:
         if policy.rule(field) == "most_common":
             extra[f"{field}_votes"] = leads[field].count().over(group_by=[leads.person, leads[field]])
+    order = [_priority(leads, policy), _newest(leads), *ties]
+    if not by_address:
+        # Only phones find records that have no address; else the order stays that of the rank, and one sort does both.
+        by_phone = "phone" in policy.identity.match_on
+        first = _by_person(leads, *([leads.email_key.isnull()] if by_phone else []), *order)
+        extra["golden_key"] = leads.email_key.first(include_null=True).over(first)
     placed = leads.mutate(
-        rank=_row_number(leads, _priority(leads, policy), _newest(leads), *ties),
+        rank=_row_number(leads, *order),
         member_count=leads.count().over(group_by=leads.person),
         **extra,
     )
-    if by_address:
-        return placed.mutate(golden_key=placed.person)
-    best = placed.group_by("person").aggregate(
-        golden_key=placed.email_key.argmin(placed["rank"], where=placed.email_key.notnull())
-    )
-    return placed.inner_join(best, "person")
+    return placed.rename(golden_key="person") if by_address else placed.drop("person")
 
 
 def _priority(leads: ibis.Table, policy: MergePolicy) -> Any:
@@ -64,7 +65,13 @@ def _newest(leads: ibis.Table) -> Any:
 def _row_number(leads: ibis.Table, *order: Any) -> Any:
     import ibis
 
-    return ibis.row_number().over(ibis.window(group_by=leads.person, order_by=list(order)))
+    return ibis.row_number().over(_by_person(leads, *order))
+
+
+def _by_person(leads: ibis.Table, *order: Any) -> Any:
+    import ibis
+
+    return ibis.window(group_by=leads.person, order_by=list(order))
 
 
 def _content(leads: ibis.Table) -> Any:
@@ -147,7 +154,6 @@ def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: boo
     if policy.properties == "merge":
         told = ibis.struct({"rank": table["rank"], "properties": table.properties})
         columns["told"] = told.collect(where=table.properties.notnull())
-        columns["differ"] = table.properties.min() != table.properties.max()
     if lineage:
         columns |= {f"{field}_from": _winner(table, field, *wins[field], policy) for field in PROFILE_FIELDS}
     merged = table.group_by("golden_key").aggregate(**columns)
@@ -159,8 +165,11 @@ def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: boo
     }
     if policy.properties == "merge":
         texts = merged.told.sort().map(lambda told: told["properties"])
-        # Most people have one set of properties at most: nothing is decoded for them.
-        fixed["properties"] = merged.differ.ifelse(properties_udf()(texts), merged.properties)
+        # Most people have one set of properties at most: only the choice of a case is computed, not what it decides
+        # between, so few lists are looked into and fewer decoded.
+        differ = texts.unique().length() > 1
+        merged_texts = differ.ifelse(properties_udf()(texts), merged.properties)
+        fixed["properties"] = (merged.told.length() > 1).ifelse(merged_texts, merged.properties)
     names = [*LEAD_COLUMNS, "member_count"]
     if lineage:
         fixed["lineage"] = ibis.struct({field: merged[f"{field}_from"] for field in PROFILE_FIELDS})
@@ -185,13 +194,13 @@ def disputed(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
     """
     several = table.filter(table.member_count > 1)
     said = {field: (may_win(several, field, policy), several[field]) for field in PROFILE_FIELDS}
-    differs = several.group_by("person").aggregate(
+    differs = several.group_by("golden_key").aggregate(
         **{f"{f}_differs": value.min(where=may) != value.max(where=may) for f, (may, value) in said.items()}
     )
     some = differs[f"{PROFILE_FIELDS[0]}_differs"]
     for field in PROFILE_FIELDS[1:]:
         some = some | differs[f"{field}_differs"]
-    joined = several.inner_join(differs.filter(some), "person")
+    joined = several.inner_join(differs.filter(some), "golden_key")
     return joined.mutate(
         **{
             field: (joined[f"{field}_differs"] & may_win(joined, field, policy)).ifelse(joined[field], None)
@@ -209,7 +218,7 @@ def _grouped(policy: MergePolicy) -> list[str]:
 def _absent_winner(joined: ibis.Table, field: str, policy: MergePolicy) -> Any:
     """Return whether a record gives the group of a disputed field its values, but has none for the field itself."""
     place = may_win(joined, field, policy).ifelse(order_of(joined, field, policy), None)
-    best = place.min().over(group_by=joined.person)
+    best = place.min().over(group_by=joined.golden_key)
     return joined[f"{field}_differs"] & joined[field].isnull() & (place == best)
 
 

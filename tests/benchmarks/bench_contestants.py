@@ -60,9 +60,6 @@ def run_pandas(inputs: Inputs, folder: Path, memory: str, threads: int) -> int:
     order = ["updated_at", *RECORD]
     leads = leads.loc[~unusable].sort_values(order, ascending=[False, True, True, True], na_position="last")
     grouped = leads.groupby("email_key", sort=False)
-    members = leads[["email_key", *RECORD]].assign(rank=grouped.cumcount())
-    members.to_parquet(folder / "members.parquet", compression="zstd")
-    del members
     golden = grouped[_FIRST].first()  # the first present one, that is
     golden[list(STICKY_FIELDS)] = grouped[list(STICKY_FIELDS)].max()
     golden["created_at"] = grouped["created_at"].min()
@@ -78,18 +75,15 @@ def run_polars(inputs: Inputs, folder: Path, memory: str, threads: int) -> int:
     """The result of the merge without lineage, in Polars."""
     import polars as pl
 
-    leads = pl.scan_parquet(inputs).collect()
+    # Lazy from the file on: columns and filters are pushed into the scan, and what is sorted is never held twice. On
+    # these data the streaming engine takes as much memory and half as long again.
+    leads = pl.scan_parquet(inputs)
     reason = pl.when(pl.col("email").is_null()).then(pl.lit("no_email")).otherwise(pl.lit("invalid_email"))
-    rejects = leads.lazy().filter(pl.col("email_key").is_null()).select(*RECORD, "email", "phone", reason=reason)
+    rejects = leads.filter(pl.col("email_key").is_null()).select(*RECORD, "email", "phone", reason=reason)
     rejects.collect().write_parquet(folder / "rejects.parquet")
-    leads = leads.filter(pl.col("email_key").is_not_null()).sort(
-        ["updated_at", *RECORD], descending=[True, False, False, False], nulls_last=True
-    )
-    members = leads.lazy().select("email_key", *RECORD, rank=pl.int_range(pl.len()).over("email_key"))
-    members.collect().write_parquet(folder / "members.parquet")
-    del members
     golden = (
-        leads.lazy()
+        leads.filter(pl.col("email_key").is_not_null())
+        .sort(["updated_at", *RECORD], descending=[True, False, False, False], nulls_last=True)
         .group_by("email_key")
         .agg(
             *(pl.col(name).first(ignore_nulls=True) for name in _FIRST),

@@ -194,10 +194,10 @@ def machine(options: argparse.Namespace) -> str:
     )
 
 
-def write_section(path: Path, section: str) -> None:
+def write_section(path: Path, section: str, marks: tuple[str, str] = _MARKS) -> None:
     """Put a section between the marks of a Markdown file; a file or marks that are missing are made."""
     text = path.read_text(encoding="utf-8") if path.exists() else "# Benchmarks\n"
-    begin, end = _MARKS
+    begin, end = marks
     if begin not in text or end not in text:
         text = f"{text.rstrip()}\n\n{begin}\n{end}\n"
     before, _, rest = text.partition(begin)

@@ -6,11 +6,16 @@ import random
 import tempfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
-from leads_rows import JANUARY, JUNE, lead, merged
+from leads_rows import JANUARY, JUNE, lead, merged, table
 
 from airflow_providers_leads.leads import slices
+from airflow_providers_leads.leads.lineage import explain
+from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
 from airflow_providers_leads.leads.policy import MergePolicy
+from airflow_providers_leads.leads.schema import Lead
+from airflow_providers_leads.leads.staging import as_path, write_rows
 
 
 def test_slices_change_nothing_and_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,3 +39,36 @@ def test_slices_change_nothing_and_leave_nothing_behind(tmp_path: Path, monkeypa
     for name, found in whole.items():
         assert sorted(map(str, sliced[name])) == sorted(map(str, found)), name
     assert not list(tmp_path.glob("leads-spill-*"))
+
+
+@pytest.mark.parametrize("uri", ["{folder}/", "memory://slices/"])
+def test_the_row_groups_of_slices_make_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.setattr(slices, "ROWS_PER_SLICE", 10)
+    target = uri.format(folder=tmp_path)
+    write_rows(f"{tmp_path}/in.parquet", Lead, [lead(str(n), f"p{n}@example.org", city="Köln") for n in range(100)])
+    outputs = {name: f"{target}{name}.parquet" for name in OUTPUTS}
+    assert merge_files([f"{tmp_path}/in.parquet"], outputs)["golden"] == 100
+    assert sorted(row["email_key"] for row in table(outputs["golden"])) == sorted(
+        f"p{n}@example.org" for n in range(100)
+    )
+    with as_path(outputs["golden"]).open("rb") as file:
+        assert pq.ParquetFile(file).num_row_groups > 1
+    assert explain(outputs["golden"], outputs["members"], "p7@example.org")[0].value == "Köln"
+
+
+def test_slices_of_leads_that_are_all_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "ROWS_PER_SLICE", 2)
+    found, counts = merged(tmp_path, [lead(str(number), None) for number in range(5)], lineage=True)
+    assert counts == {"inputs": 5, "golden": 0, "members": 0, "conflicts": 0, "rejects": 5}
+    assert found["golden"] == found["members"] == found["conflicts"] == []
+
+
+def test_a_failed_slice_leaves_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(slices, "ROWS_PER_SLICE", 2)
+    monkeypatch.setattr(slices, "concatenate", fail)
+    with pytest.raises(OSError, match="disk full"):
+        merged(tmp_path, [lead(str(number), f"p{number}@example.org") for number in range(5)])
+    assert [path.name for path in tmp_path.iterdir()] == ["input0.parquet"]

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import io
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pendulum
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -321,3 +324,29 @@ def test_is_local_and_local_name(uri: str, local: bool) -> None:
     if local:
         assert local_name(path) == "/data/rows.parquet"
         assert local_name(Path("/data/rows.parquet")) == "/data/rows.parquet"
+
+
+def test_pendulum_times_are_written_as_times(tmp_path: Path) -> None:
+    time = pendulum.datetime(2026, 5, 1, 12, 30, 0, 123_456, tz="Europe/Berlin")
+    write_rows(str(tmp_path / "rows.parquet"), Lead, [lead(updated_at=time)])
+    (read,) = read_rows(str(tmp_path / "rows.parquet"), Lead)
+    assert read.updated_at == time
+
+
+@pytest.mark.parametrize("count", [999, 1_000, 1_001, 10_000, 10_001, 12_345])
+def test_rows_keep_their_order_however_many(tmp_path: Path, count: int) -> None:
+    path = str(tmp_path / "rows.parquet")
+    assert write_rows(path, Lead, (lead(str(number)) for number in range(count))) == count
+    assert [row.source_id for row in read_rows(path, Lead)] == [str(number) for number in range(count)]
+
+
+def test_writing_loads_no_pandas(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from airflow_providers_leads.leads.schema import Lead\n"
+        "from airflow_providers_leads.leads.staging import write_rows\n"
+        f"write_rows({str(tmp_path / 'rows.parquet')!r}, Lead, [Lead('hubspot', 'c', '1')])\n"
+        "assert 'pyarrow' in sys.modules and 'pandas' not in sys.modules\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -23,12 +23,11 @@ SELECT
   "t2"."created_at",
   "t2"."updated_at",
   "t2"."properties",
-  "t2"."person",
+  "t2"."person" AS "golden_key",
   "t2"."rank",
   "t2"."member_count",
   "t2"."rank_newest",
-  "t2"."industry_votes",
-  "t2"."person" AS "golden_key"
+  "t2"."industry_votes"
 FROM (
   SELECT
     "t1"."source",
@@ -291,13 +290,12 @@ FROM (
       "t2"."source_id",
       "t2"."rank",
       "t2"."updated_at",
-      "t2"."person",
       "t2"."member_count",
       "t2"."email_key",
       "t2"."address",
       (
         ROW_NUMBER() OVER (
-          PARTITION BY "t2"."person", "t2"."source", "t2"."source_scope"
+          PARTITION BY "t2"."email_key", "t2"."source", "t2"."source_scope"
           ORDER BY "t2"."rank" ASC
         ) - 1
       ) > 0 AS "duplicate"
@@ -308,7 +306,6 @@ FROM (
         "t0"."source_id",
         "t0"."rank",
         "t0"."updated_at",
-        "t0"."person",
         "t0"."member_count",
         "t0"."golden_key" AS "email_key",
         "t0"."email_key" AS "address"
@@ -327,7 +324,6 @@ FROM (
       "t0"."source_id",
       "t0"."rank",
       "t0"."updated_at",
-      "t0"."person",
       "t0"."member_count",
       "t0"."golden_key" AS "email_key",
       "t0"."email_key" AS "address",
@@ -823,12 +819,11 @@ SELECT
   "t7"."created_at",
   "t7"."updated_at",
   "t7"."properties",
-  "t7"."person",
+  "t7"."golden_key",
   "t7"."rank",
   "t7"."member_count",
   "t7"."rank_newest",
   "t7"."industry_votes",
-  "t7"."golden_key",
   "t7"."first_name_differs",
   "t7"."last_name_differs",
   "t7"."phone_differs",
@@ -904,7 +899,7 @@ SELECT
         NULL
       )
     ) OVER (
-      PARTITION BY "t7"."person"
+      PARTITION BY "t7"."golden_key"
       ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
     )
   ) AS "address_absent",
@@ -954,7 +949,7 @@ SELECT
         NULL
       )
     ) OVER (
-      PARTITION BY "t7"."person"
+      PARTITION BY "t7"."golden_key"
       ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
     )
   ) AS "city_absent",
@@ -1004,7 +999,7 @@ SELECT
         NULL
       )
     ) OVER (
-      PARTITION BY "t7"."person"
+      PARTITION BY "t7"."golden_key"
       ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
     )
   ) AS "postal_code_absent"
@@ -1033,12 +1028,11 @@ FROM (
     "t3"."created_at",
     "t3"."updated_at",
     "t3"."properties",
-    "t3"."person",
+    "t3"."golden_key",
     "t3"."rank",
     "t3"."member_count",
     "t3"."rank_newest",
     "t3"."industry_votes",
-    "t3"."golden_key",
     "t6"."first_name_differs",
     "t6"."last_name_differs",
     "t6"."phone_differs",
@@ -1058,7 +1052,7 @@ FROM (
       *
     FROM (
       SELECT
-        "t2"."person",
+        "t2"."golden_key",
         MIN("t2"."first_name") FILTER(WHERE
           "t2"."first_name" IS NOT NULL) <> MAX("t2"."first_name") FILTER(WHERE
           "t2"."first_name" IS NOT NULL) AS "first_name_differs",
@@ -1251,7 +1245,7 @@ FROM (
       OR "t4"."industry_differs"
       OR "t4"."status_differs"
   ) AS "t6"
-    ON "t3"."person" = "t6"."person"
+    ON "t3"."golden_key" = "t6"."golden_key"
 ) AS "t7";
 
 -- conflicts
@@ -1326,12 +1320,11 @@ FROM (
       "t1"."created_at",
       "t1"."updated_at",
       "t1"."properties",
-      "t1"."person",
+      "t1"."golden_key",
       "t1"."rank",
       "t1"."member_count",
       "t1"."rank_newest",
       "t1"."industry_votes",
-      "t1"."golden_key",
       "t1"."first_name_differs",
       "t1"."last_name_differs",
       "t1"."phone_differs",
@@ -1383,12 +1376,11 @@ FROM (
         "t0"."created_at",
         "t0"."updated_at",
         "t0"."properties",
-        "t0"."person",
+        "t0"."golden_key",
         "t0"."rank",
         "t0"."member_count",
         "t0"."rank_newest",
         "t0"."industry_votes",
-        "t0"."golden_key",
         "t0"."first_name_differs",
         "t0"."last_name_differs",
         "t0"."phone_differs",
