@@ -34,6 +34,7 @@ from airflow_providers_leads.hooks._hubspot_values import (
 )
 from airflow_providers_leads.hooks.base import require
 from airflow_providers_leads.hooks.batches import unless_the_key_is_at_fault
+from airflow_providers_leads.hooks.reading import with_positions
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.http.pagination import CursorPages
@@ -80,6 +81,28 @@ class HubSpotContacts(HubSpotCrm):
         query, complete = self._read_query(properties, properties_with_history, associations, archived)
         pages = self.pages(CursorPages(after), self.path("objects", "/contacts"), params={"limit": size, **query})
         return (row for page in pages for row in complete(page))
+
+    def typed_pages(
+        self,
+        decode: Callable[[bytes], Any],
+        *,
+        properties: list[str],
+        archived: bool,
+        position: Mapping[str, Any] | None = None,
+    ) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+        """Yield what :meth:`list_contacts` does in pages, as ``decode`` makes them of their bytes where it can.
+
+        :param decode: returns a page with the records under ``results``
+        :param properties: names to read; records whose properties no URL can name are yielded as dicts
+        :param archived: yield archived contacts instead
+        :param position: of the page to start with
+        :return: pages, each with its position
+        """
+        query, complete = self._read_query(properties, None, None, archived)
+        options: dict[str, Any] = {"decode": decode} if query.get("properties") else {}
+        params, place = {"limit": batch.SIZE, **query}, CursorPages(**(position or {}))
+        pages = self.pages(place, self.path("objects", "/contacts"), params=params, **options)
+        return ((complete(page), at) for page, at in with_positions(pages, place))
 
     def get_contact(
         self,
@@ -172,6 +195,23 @@ class HubSpotContacts(HubSpotCrm):
         :raises LeadsValidationError: after 10,000 rows of a sorted search that has more
         :raises ValueError: for a filter, sort or page size that HubSpot doesn't know
         """
+        pages = self.found_pages(filter_groups, sorts, properties, query=query, page_size=page_size)
+        return (row for page in pages for row in page)
+
+    def found_pages(
+        self,
+        filter_groups: Iterable[Mapping[str, Any]] | None,
+        sorts: Iterable[Mapping[str, Any] | str] | None = None,
+        properties: Names = None,
+        *,
+        query: str | None = None,
+        page_size: int | None = None,
+        beyond: int | None = None,
+    ) -> Iterator[list[Record]]:
+        """Yield what :meth:`search_contacts` does in pages.
+
+        :param beyond: record id after which a search without a sort starts
+        """
         groups, order = filter_inputs(filter_groups), sort_input(sorts)
         size = rows_per_page(page_size, search.PAGE_SIZE)
         asked = names("properties", properties)
@@ -184,10 +224,23 @@ class HubSpotContacts(HubSpotCrm):
             path = self.path("objects", "/contacts/search")
             return self.one("POST", path, json=body, idempotent=True, bucket="search", expect=search.is_page)
 
-        pages = search.search_pages(ask, groups=groups, sort=order, rest=rest, size=size, label=self.label)
+        pages = search.search_pages(
+            ask, groups=groups, sort=order, rest=rest, size=size, label=self.label, beyond=beyond
+        )
         if wide and asked:
             pages = (self._completed(page, asked, None, archived=False) for page in pages)
-        return (row for page in pages for row in page)
+        return pages
+
+    def count_contacts(self, filters: Iterable[Mapping[str, Any]]) -> int:
+        """Return how many contacts match all filters, by the search index.
+
+        :param filters: as within a group of :meth:`search_contacts`
+        """
+        groups = filter_inputs([{"filters": list(filters)}])
+        path, body = self.path("objects", "/contacts/search"), {"filterGroups": groups, "limit": 1}
+        answer = self.one("POST", path, json=body, idempotent=True, bucket="search", expect=search.is_page)
+        total = answer.get("total")
+        return total if type(total) is int else 0
 
     def batch_read_contacts(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_providers_leads.hooks._hubspot_connection import api_path, read_oauth, read_version, request_token
 from airflow_providers_leads.hooks._hubspot_values import archived_param, association_types, record_id, rows_per_page
-from airflow_providers_leads.hooks.arguments import one_of
+from airflow_providers_leads.hooks.arguments import one_of, whole
 from airflow_providers_leads.hooks.base import LeadsHook, require
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import HttpClient
@@ -39,6 +39,7 @@ def is_record(body: Any) -> bool:
 class HubSpotCrm(LeadsHook):
     """The calls of :class:`~airflow_providers_leads.hooks.hubspot.HubSpotHook` that are not about contact records."""
 
+    app = "https://app.hubspot.com"
     key_header = "Authorization"
 
     @cached_property
@@ -222,8 +223,7 @@ class HubSpotCrm(LeadsHook):
         :raises LeadsConflictError: when the name is taken
         :raises ValueError: for an empty or malformed argument
         """
-        if not name or not name.isascii() or not name.replace("_", "a").isalnum() or name != name.lower():
-            raise ValueError("name must consist of lower-case letters, digits and underscores")
+        _check_name(name)
         require("label", label)
         require("group_name", group_name)
         sent: Record = {
@@ -237,6 +237,34 @@ class HubSpotCrm(LeadsHook):
         if options is not None:
             sent["options"] = [dict(option) for option in options]
         return self.one("POST", self.path("properties", "/contacts"), json=sent, expect=_is_definition)
+
+    def list_property_groups(self) -> Iterator[Record]:
+        """Yield the groups that contact properties are sorted into.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
+
+        :return: mappings with ``name`` and ``label``
+        """
+        return self.rows(CursorPages(), self.path("properties", "/contacts/groups"))
+
+    def create_property_group(self, name: str, *, label: str, display_order: int | None = None) -> Record:
+        """Create a group of contact properties.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
+
+        :param name: internal name, lower-case letters, digits and underscores; can't be changed later
+        :param label: what users see
+        :param display_order: position among the groups, lowest first; default after all others
+        :return: the group
+        :raises LeadsConflictError: when the name is taken
+        :raises ValueError: for an empty or malformed argument
+        """
+        _check_name(name)
+        require("label", label)
+        sent: Record = {"name": name, "label": label}
+        if display_order is not None:
+            sent["displayOrder"] = whole("display_order", display_order, -1)
+        return self.one("POST", self.path("properties", "/contacts/groups"), json=sent, expect=_is_definition)
 
     # Owners -----------------------------------------------------------------------------------------------------------
 
@@ -271,6 +299,11 @@ class HubSpotCrm(LeadsHook):
         params = {"idProperty": id_property, "archived": archived_param(archived)}
         path = self.path("owners", "/{owner_id}")
         return self.one("GET", path, path_params=values, params=params)
+
+
+def _check_name(name: str) -> None:
+    if not name or not name.isascii() or not name.replace("_", "a").isalnum() or name != name.lower():
+        raise ValueError("name must consist of lower-case letters, digits and underscores")
 
 
 def _is_definition(body: Any) -> bool:

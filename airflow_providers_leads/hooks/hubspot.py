@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -24,7 +25,7 @@ from airflow_providers_leads.hooks.batches import UNACCOUNTED
 from airflow_providers_leads.hooks.erasing import Trail
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.http.client import Answer
-from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.leads.erasure import Erasure
 from airflow_providers_leads.leads.outcomes import Failed, Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.schema import Lead, moment
@@ -128,9 +129,33 @@ class HubSpotHook(HubSpotContacts):
         if until is not None:
             window.append({"propertyName": _CHANGED, "operator": "LT", "value": milliseconds("updated_before", until)})
         beyond = (position or {}).get("beyond")
-        for page in self.search_pages([{"filters": window}], properties=asked, beyond=beyond):
-            yield LeadPage([reader.lead(row) for row in page], {"beyond": beyond})
-            beyond = max((int(row["id"]) for row in page), default=beyond)
+        # The index finds records by time, but what it tells of them may be older than what changed since: merged with
+        # other sources, it would win over its own successor.
+        for page in self.found_pages([{"filters": window}], properties=[_CHANGED], beyond=beyond):
+            found = [str(row["id"]) for row in page]
+            yield LeadPage([reader.lead(record) for record in self._current(found, asked)], {"beyond": beyond})
+            beyond = max(map(int, found))
+
+    def _current(self, ids: list[str], asked: list[str]) -> Iterable[Record]:
+        """Return contacts as they are now, without those that are gone since."""
+        items = [Item(i, each, each, {"id": each}) for i, each in enumerate(ids)]
+        result, stopped = batch.run(items, self._read_action(None, asked, None))
+        if stopped:
+            raise stopped
+        records = {str(done.id): done.record or {} for done in result.succeeded}
+        for failure in result.failed:
+            if failure.category == UNACCOUNTED:
+                # A batch leaves merged-away ids out; a single read gives the surviving record.
+                with suppress(LeadsNotFoundError):
+                    survivor = self.get_contact(failure.input, properties=asked)
+                    records[str(survivor["id"])] = survivor
+            elif failure.category != batch.NOT_FOUND:
+                raise LeadsServerError(
+                    f"{self.label}: a contact that changed could not be read ({failure.category})",
+                    category=failure.category,
+                    request_id=failure.request_id,
+                )
+        return records.values()
 
     def _listed_pages(
         self, reader: LeadReader, asked: list[str], since: datetime | None, position: Position | None, *, archived: bool

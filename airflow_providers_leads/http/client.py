@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, urlencode, urljoin
 
@@ -23,12 +24,13 @@ from airflow_providers_leads.http.errors import LeadsServerError, error_class
 from airflow_providers_leads.http.hints import DAILY, read_quota, wait_hint
 from airflow_providers_leads.http.problems import Problem, read_problem
 from airflow_providers_leads.http.rate_limit import RateLimiter
-from airflow_providers_leads.http.retry import IDEMPOTENT_METHODS, Decision, Failure, RetryPolicy, decide
+from airflow_providers_leads.http.retry import IDEMPOTENT_METHODS, Decision, Failure, RetryPolicy, decide, within_task
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 _MAX_REDIRECTS: Final = 3
+_UNDOCUMENTED: Final = "without the content this API documents"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _ADVICE: Final[dict[int | None, str]] = {
     None: "Check the connection's host and that this machine may reach it.",
@@ -92,6 +94,7 @@ class HttpClient:
     :param timeout: (connect, read) seconds
     :param user_agent: sent with each request
     :param advice: what to do, by HTTP status; ``None`` is "no answer"; completes the built-in table
+    :param count: called with the HTTP status of each answer, ``None`` when none arrived
     :param renew: called with a refused request's headers after a 401; true when another try may succeed (OAuth)
     """
 
@@ -104,18 +107,23 @@ class HttpClient:
     timeout: tuple[float, float] = (10.0, 60.0)
     user_agent: str = "airflow-providers-leads"
     advice: Mapping[int | None, str] = field(default_factory=dict)
+    count: Callable[[int | None], None] | None = None
     renew: Callable[[Mapping[str, str]], bool] | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     rng: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
+        self.policy = within_task(self.policy)
         self._session = _Session()
         self._session.headers["User-Agent"] = self.user_agent
         self._session.headers["Accept"] = "application/json"
         adapter = HTTPAdapter(pool_maxsize=32, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+        self._headers = {name: str(value) for name, value in self._session.headers.items()}
+        # Proxies and certificates that the environment names: to look for them takes as long as to send a request.
+        self._transport = self._session.merge_environment_settings(self.origin, {}, True, None, None)
 
     def close(self) -> None:
         """Close pooled connections."""
@@ -133,6 +141,7 @@ class HttpClient:
         idempotent: bool | None = None,
         bucket: str = "default",
         expect: Callable[[Any], bool] | None = None,
+        decode: Callable[[bytes], Any] = msgspec.json.decode,
     ) -> Answer:
         """Send a request until it succeeds or must be given up.
 
@@ -145,6 +154,7 @@ class HttpClient:
         :param idempotent: may it be repeated after an unclear failure; default: by method (POST may not)
         :param bucket: the quota it counts against
         :param expect: tells whether a success body is of the API's form; if not it counts as a bad answer
+        :param decode: reads a success body, such as a typed decoder's method; default any JSON
         :raises LeadsApiError: the subclass tells what failed
         """
         call = _Call(method, path, MAX_BODY_BYTES)
@@ -158,7 +168,7 @@ class HttpClient:
         tries = {"rate": 0, "fault": 0}
         renewed = False
         while True:
-            outcome = self._send(call, url, query, headers, body, bucket, expect)
+            outcome = self._send(call, url, query, headers, body, bucket, partial(_judge, expect=expect, decode=decode))
             if isinstance(outcome, Answer):
                 return outcome
             if outcome.failure == 401 and self.renew and not renewed and self.renew(outcome.request_headers):
@@ -176,6 +186,7 @@ class HttpClient:
                 attempt=tries[kind],
                 policy=self.policy,
                 rng=self.rng,
+                left=None if self.policy.deadline is None else self.policy.deadline - self.clock(),
             )
             if decision.wait is None:
                 self._fail(call, outcome, decision, hint)
@@ -196,21 +207,20 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes | None,
         bucket: str,
-        expect: Callable[[Any], bool] | None,
+        judge: Callable[[requests.Response, bytes], Answer | _Miss],
     ) -> Answer | _Miss:
         limiter = self.limiters.get(bucket)
         for _ in range(_MAX_REDIRECTS + 1):
             if limiter:
                 limiter.acquire()
             try:
-                response = self._session.request(
-                    call.method, url, params=dict(query),  # type: ignore[arg-type]  # values are texts and numbers
-                    data=body, headers=headers, auth=self.auth,
-                    timeout=self.timeout, allow_redirects=False, stream=True,
-                )  # fmt: skip
+                request = self._signed(call.method, url, query, headers, body)
+                response = self._session.send(request, timeout=self.timeout, allow_redirects=False, **self._transport)
                 raw = _read_bounded(response, call.max_bytes)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                self._counted(None)
                 return _missed(error)
+            self._counted(response.status_code)
             if limiter:
                 self._observe(limiter, response.headers)
             if response.status_code not in (301, 302, 303, 307, 308):
@@ -221,7 +231,28 @@ class HttpClient:
                 return _Miss(response.status_code, what, response.headers)
             # The Location already carries the query.
             url, query = target, {}
-        return _judge(response, raw, expect)
+        return judge(response, raw)
+
+    def _signed(
+        self, method: str, url: str, query: Mapping[str, object], headers: Mapping[str, str], body: bytes | None
+    ) -> requests.PreparedRequest:
+        """Return a request as requests would prepare it.
+
+        Its own way there takes a URL and parameters of any kind apart; ours are plain, and what redirects give is taken
+        apart where it arrives, so that a page costs a tenth less. No cookie is sent.
+        """
+        request = requests.PreparedRequest()
+        request.method, request.body = method, body
+        request.url = f"{url}?{urlencode(query, doseq=True)}" if query else url
+        request.headers = requests.structures.CaseInsensitiveDict({**self._headers, **headers})
+        request.prepare_content_length(body)
+        request.hooks = requests.hooks.default_hooks()
+        signed: requests.PreparedRequest = self.auth(request)
+        return signed
+
+    def _counted(self, status: int | None) -> None:
+        if self.count:
+            self.count(status)
 
     def _observe(self, limiter: RateLimiter, headers: Mapping[str, str]) -> None:
         quota = read_quota(headers, self.clock())
@@ -229,9 +260,8 @@ class HttpClient:
             return
         if quota.limit and not self.fixed_limits:
             limiter.resize(quota.limit, quota.period)
-        if quota.remaining == 0:
-            # Someone else spends this quota too: with a reset time wait for it, else let the window move a little.
-            limiter.block(min(quota.reset_in, limiter.period) if quota.reset_in is not None else limiter.period / 10)
+        if quota.remaining is not None:
+            limiter.hear(quota.remaining, quota.reset_in)
 
     def _fail(self, call: _Call, miss: _Miss, decision: Decision, hint: float | None) -> NoReturn:
         status = miss.failure if isinstance(miss.failure, int) else None
@@ -242,6 +272,8 @@ class HttpClient:
             advice = "The account's daily quota is spent; it resets at midnight in the account's time zone."
         elif status == 429 and hint is not None:
             advice = f"The API asks to wait {hint:.0f} s. {advice}"
+        if decision.late:
+            advice = f"The task's execution_timeout ends before another try could be made: give it more time. {advice}"
         if decision.ambiguous and call.method != "GET":
             advice = f"It may have taken effect: look the record up before repeating it. {advice}"
         message = f"{self.label}: {call.method} {call.path} {miss.what}"
@@ -305,10 +337,13 @@ def fill_path(template: str, values: Mapping[str, object]) -> str:
 def _redirect_target(url: str, headers: Mapping[str, str]) -> str:
     """Return where a redirect leads; empty when it names no place, since asking the same again would lead back here."""
     location = headers.get("Location")
+    request = requests.PreparedRequest()
     try:
-        return urljoin(url, location) if location else ""
+        # As urllib3 reads it when it connects, so that what is compared with the origin is where the key would go.
+        request.prepare_url(urljoin(url, location) if location else "", None)
     except ValueError:
         return ""
+    return request.url or ""
 
 
 def _read_bounded(response: requests.Response, limit: int) -> bytes:
@@ -347,18 +382,24 @@ def _missed(error: requests.RequestException | urllib3.exceptions.HTTPError) -> 
     return _Miss("no_answer", "got no complete answer: the connection was cut")
 
 
-def _judge(response: requests.Response, raw: bytes, expect: Callable[[Any], bool] | None) -> Answer | _Miss:
+def _judge(
+    response: requests.Response, raw: bytes, expect: Callable[[Any], bool] | None, decode: Callable[[bytes], Any]
+) -> Answer | _Miss:
     status, headers = response.status_code, response.headers
+    success = 200 <= status < 300
+    body, fault = None, None
     try:
-        body = msgspec.json.decode(raw) if raw.strip() else None
-        readable = True
-    except (msgspec.DecodeError, RecursionError):
-        body, readable = None, False
-    if not 200 <= status < 300:
+        if raw.strip():
+            body = decode(raw) if success else msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        # Without a type to be of, a value is invalid only where no JSON should have it: numbers beyond numbers.
+        mistyped = isinstance(error, msgspec.ValidationError) and decode is not msgspec.json.decode
+        fault = _UNDOCUMENTED if mistyped else "with something that is not JSON"
+    if not success:
         # The signed request is kept only as far as an OAuth refresh needs it.
         return _Miss(status, f"failed with {status}", headers, body, response.request.headers)
-    if not readable:
-        return _Miss("bad_answer", f"answered {status} with something that is not JSON", headers)
-    if expect and not expect(body):
-        return _Miss("bad_answer", f"answered {status} without the content this API documents", headers)
+    if fault is None and expect and not expect(body):
+        fault = _UNDOCUMENTED
+    if fault is not None:
+        return _Miss("bad_answer", f"answered {status} {fault}", headers)
     return Answer(status, headers, body)

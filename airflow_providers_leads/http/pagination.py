@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsServerError
 
-Row = dict[str, Any]
+Row = Any
+"""An object of a list: a dict, or a struct with an ``id`` where pages are decoded into types."""
 # Rows that arrive while a list is walked push others to the next page, so a page of known rows can be honest.
 _STALE_PAGES: Final = 3
+_REMEMBERED_PAGES: Final = 20
 # Pages may be empty in between, but not for ever.
 _BARREN_PAGES: Final = 50
 
@@ -74,10 +78,18 @@ class CursorPages:
 class ZeroBasedPages:
     """Perspective: ``page`` counts from 0, ``meta.hasNext`` tells whether another follows.
 
+    When ``meta.total`` falls while the list is read, later rows have moved to pages that were read already, so the walk
+    steps back.
+
     :param page: page to start at, default 0
+    :param total: what ``meta.total`` said when the walk was left; default unknown
+    :param changes: by how much it had moved, up and down together, until then
     """
 
     page: int = 0
+    total: int | None = None
+    changes: int = 0
+    _furthest: int = field(default=-1, init=False, repr=False, compare=False)
 
     def params(self) -> dict[str, object]:
         return {"page": self.page}
@@ -86,11 +98,29 @@ class ZeroBasedPages:
         return _list_at(body, "data")
 
     def advance(self, body: Any) -> bool:
+        meta = _dict_at(body, "meta")
+        # Only where the walk gets further: it would not end if pages that are read again sent it back as well.
+        if self.page > self._furthest and (total := _count_at(meta, "total")) is not None:
+            moved = max(0, (self.total or 0) - total)
+            self.changes += 0 if self.total is None else abs(total - self.total)
+            self.total, self._furthest = total, self.page
+            if moved and self.page and (size := _count_at(meta, "limit")):
+                self.page = max(0, self.page - -(-moved // size))
+                return True
         self.page += 1
-        return bool(_dict_at(body, "meta").get("hasNext")) and bool(body["data"])
+        return bool(meta.get("hasNext")) and bool(body["data"])
+
+    def missing(self, read: int) -> int:
+        """Return how many rows a walk to the end has not met although the list holds them.
+
+        Rows that came or went while it was read may be among the unmet ones, so as many are allowed for.
+
+        :param read: rows met, each once
+        """
+        return max(0, (self.total or 0) - self.changes - read)
 
     def state(self) -> dict[str, Any]:
-        return {"page": self.page}
+        return {"page": self.page, **({} if self.total is None else {"total": self.total, "changes": self.changes})}
 
 
 @dataclass
@@ -123,7 +153,12 @@ class NumberedPages:
 
 def _list_at(body: Any, key: str) -> list[Row] | None:
     rows = body.get(key) if isinstance(body, dict) else None
-    return rows if isinstance(rows, list) and all(isinstance(row, dict) for row in rows) else None
+    objects = isinstance(rows, list) and all(issubclass(kind, (dict, msgspec.Struct)) for kind in set(map(type, rows)))
+    return rows if objects else None
+
+
+def _id_of(row: Row) -> object:
+    return row.get("id") if type(row) is dict else row.id
 
 
 def _dict_at(body: dict[str, Any], key: str) -> dict[str, Any]:
@@ -131,34 +166,53 @@ def _dict_at(body: dict[str, Any], key: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-@dataclass
+def _count_at(body: dict[str, Any], key: str) -> int | None:
+    found = body.get(key)
+    return found if type(found) is int else None
+
+
 class _SeenIds:
     """Ids met on the last pages; enough to recognise rows that moved to the next page while the list was read."""
 
-    pages: deque[frozenset[str]] = field(default_factory=lambda: deque(maxlen=20))
+    def __init__(self) -> None:
+        self._pages: deque[set[str]] = deque()
+        self._last_page: dict[str, int] = {}
+        self._page = 0
 
     def fresh(self, rows: list[Row]) -> list[Row]:
-        met: set[str] = set()
-        kept = []
+        met = {str(identity) for identity in map(_id_of, rows) if identity is not None}
+        if len(met) == len(rows) and self._last_page.keys().isdisjoint(met):
+            # Nearly every page is like this.
+            self._remember(met)
+            return rows
+        met, kept = set(), []
         for row in rows:
-            identity = row.get("id")
+            identity = _id_of(row)
             if identity is None:
                 kept.append(row)
                 continue
-            if not self._known(str(identity)) and str(identity) not in met:
+            if str(identity) not in self._last_page and str(identity) not in met:
                 kept.append(row)
             met.add(str(identity))
-        if any(row.get("id") is None for row in kept):
+        if any(_id_of(row) is None for row in kept):
             # Rows without an id can't be told apart, but a whole page that comes again can.
             whole = f"page {hash(repr(rows))}"
-            kept = [] if self._known(whole) else kept
+            kept = [] if whole in self._last_page else kept
             met.add(whole)
-        if met:
-            self.pages.append(frozenset(met))
+        self._remember(met)
         return kept
 
-    def _known(self, identity: str) -> bool:
-        return any(identity in page for page in self.pages)
+    def _remember(self, met: set[str]) -> None:
+        if not met:
+            return
+        self._page += 1
+        self._pages.append(met)
+        self._last_page.update(dict.fromkeys(met, self._page))
+        if len(self._pages) > _REMEMBERED_PAGES:
+            forgotten = self._page - _REMEMBERED_PAGES
+            for identity in self._pages.popleft():
+                if self._last_page[identity] == forgotten:
+                    del self._last_page[identity]
 
 
 def iter_pages(

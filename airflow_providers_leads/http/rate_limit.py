@@ -1,18 +1,27 @@
-"""Quotas kept rather than hit: a rolling window per key, shared by all threads of a process."""
+"""Quotas kept rather than hit: a rolling window per key, shared by all threads and processes of a machine."""
 
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 from airflow_providers_leads.http.auth import origin_of
+from airflow_providers_leads.http.departures import CAPACITY, Departures, shared_departures
 
-# The vendor counts arrivals, we count departures: the window is kept a little longer so that jitter on the way does not
-# squeeze one request too many into it.
-_MARGIN = 1.01
+# The vendor counts arrivals, we know departures. When its answer is there a request has arrived, so it counts from then
+# on; but after this part of a window at the latest, because of a slow vendor's quota much would be left unused.
+_MOST_ON_THE_WAY: Final = 0.03
+# Whatever else may differ between the vendor's clock and ours.
+_MARGIN: Final = 1.01
+# Where others spend the quota too, this part of it is left for what they send before we hear of it.
+_RESERVE: Final = 0.05
+# Where the vendor doesn't say when there is room again, up to this part of a window is waited before asking.
+_LOOK_AGAIN: Final = 0.1
 
 
 class RateLimiter:
@@ -20,8 +29,10 @@ class RateLimiter:
 
     :param limit: requests per window
     :param period: window length in seconds
-    :param clock: monotonic seconds
+    :param clock: monotonic seconds, the same for all processes that share the departures
     :param sleep: blocks for seconds
+    :param departures: the requests that count; default those of this limiter
+    :param rng: source of jitter
     """
 
     def __init__(
@@ -31,52 +42,87 @@ class RateLimiter:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        departures: Departures | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         if limit < 1 or period <= 0:
             raise ValueError("rate_limit must be at least 1 request and rate_limit_period more than 0 seconds")
         self.limit, self.period = limit, period
         self._clock, self._sleep = clock, sleep
-        self._sent: deque[float] = deque()
-        self._blocked_until = 0.0
-        self._lock = threading.Lock()
+        self._rng = rng or random.Random()
+        self._last = threading.local()
+        self._departures = departures or Departures(max(limit, CAPACITY))
 
     def acquire(self) -> float:
         """Wait for a place in the window, take it, and return the seconds waited."""
         waited = 0.0
         while True:
-            with self._lock:
+            with self._departures as departures:
                 now = self._clock()
-                window = self.period * _MARGIN
-                while self._sent and now - self._sent[0] >= window:
-                    self._sent.popleft()
-                wait = self._blocked_until - now
-                if wait <= 0 and len(self._sent) < self.limit:
-                    self._sent.append(now)
+                if departures.nth_last(1) > now:
+                    # Times from before the machine's last start.
+                    departures.forget()
+                free = departures.nth_last(self.limit) + self.period * _MARGIN
+                wait = max(free, departures.blocked_until) - now
+                if wait <= 0:
+                    self._last.place, self._last.left_at = departures.add(now), now
                     return waited
-                if len(self._sent) >= self.limit:
-                    wait = max(wait, self._sent[-self.limit] + window - now)
             self._sleep(wait)
             waited += wait
 
+    def arrived(self) -> None:
+        """Take note that the answer to the last request of this thread is there."""
+        with self._departures as departures:
+            latest = self._last.left_at + self.period * _MOST_ON_THE_WAY
+            departures.correct(self._last.place, min(self._clock(), latest))
+
+    def left(self) -> int:
+        """Return how many requests may leave now, as far as the requests of this machine tell."""
+        with self._departures as departures:
+            now = self._clock()
+            if departures.blocked_until > now:
+                return 0
+            window = self.period * _MARGIN
+            gone = (n for n in range(self.limit) if departures.nth_last(n + 1) + window - now <= 0)
+            return self.limit - next(gone, self.limit)
+
     def block(self, seconds: float) -> None:
         """Hold every request back for ``seconds``: the vendor said so."""
-        with self._lock:
-            self._blocked_until = max(self._blocked_until, self._clock() + seconds)
+        with self._departures as departures:
+            departures.blocked_until = max(departures.blocked_until, self._clock() + seconds)
 
     def resize(self, limit: int, period: float | None = None) -> None:
         """Take over the quota that the vendor's headers state."""
-        with self._lock:
-            self.limit = max(1, limit)
-            if period is not None and period > 0:
-                self.period = period
+        self.limit = min(max(1, limit), self._departures.capacity)
+        if period is not None and period > 0:
+            self.period = period
+
+    def hear(self, remaining: int, reset_in: float | None) -> None:
+        """Hold back when the vendor says that little remains and our own requests don't explain it: others spend too.
+
+        :param remaining: requests left in the window, as an answer's headers state it
+        :param reset_in: seconds until there is room again, if they say so
+        """
+        reserve = int(self.limit * _RESERVE)
+        if remaining > reserve:
+            return
+        with self._departures as departures:
+            # Where the window begins, the vendor's count and ours may differ a little.
+            explained = departures.nth_last(max(1, self.limit - remaining - reserve)) > self._clock() - self.period
+        if not explained:
+            # At different times, so that not all who hold back come again at once.
+            again = self.period * self._rng.uniform(_LOOK_AGAIN / 2, _LOOK_AGAIN)
+            self.block(again if reset_in is None else min(reset_in, self.period))
 
 
 _SHARED: dict[tuple[tuple[str, str, int], str, str, int, float], RateLimiter] = {}
 _SHARED_LOCK = threading.Lock()
 
 
-def shared_limiter(origin: str, key: str, bucket: str, limit: int, period: float) -> RateLimiter:
-    """Return the one limiter of this process for a key at an origin.
+def shared_limiter(
+    origin: str, key: str, bucket: str, limit: int, period: float, *, folder: Path | None = None
+) -> RateLimiter:
+    """Return the one limiter of this process for a key at an origin; other processes here count into the same window.
 
     The key itself is not kept, only its hash; connection ids are no identity, because two may share one account.
 
@@ -85,7 +131,11 @@ def shared_limiter(origin: str, key: str, bucket: str, limit: int, period: float
     :param bucket: name of the vendor's quota, such as ``search``
     :param limit: requests per window
     :param period: window length in seconds
+    :param folder: see :func:`~airflow_providers_leads.http.departures.shared_departures`
     """
     identity = (origin_of(origin), hashlib.sha256(key.encode()).hexdigest(), bucket, limit, period)
     with _SHARED_LOCK:
-        return _SHARED.setdefault(identity, RateLimiter(limit, period))
+        if identity not in _SHARED:
+            counted = shared_departures(folder, origin, key, bucket) if limit <= CAPACITY else None
+            _SHARED[identity] = RateLimiter(limit, period, departures=counted)
+        return _SHARED[identity]

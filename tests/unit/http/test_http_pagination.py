@@ -277,3 +277,32 @@ def test_a_page_of_another_form_is_asked_for_again(requests_mock: Mocker) -> Non
     walk = iter_pages(lambda query, expect: client.request("GET", "/list", params=query, expect=expect), CursorPages())
     assert ids(walk) == [[1]]
     assert requests_mock.call_count == 2
+
+
+@pytest.mark.parametrize(
+    ("gone", "expected"),
+    [
+        pytest.param({1: [0]}, [*range(30)], id="one row of a page that was read"),
+        pytest.param({1: [25]}, [i for i in range(30) if i != 25], id="one row of a page to come"),
+        pytest.param({2: [0, 1, 2, 12, 13]}, [*range(30)], id="several rows"),
+        pytest.param({1: [*range(10)]}, [*range(30)], id="a whole page"),
+        pytest.param({1: [0], 2: [1], 3: [2], 4: [3]}, [*range(30)], id="one row each time"),
+        pytest.param({3: [29]}, [*range(30)], id="at the end"),
+    ],
+)
+def test_rows_that_move_up_when_others_are_deleted_are_kept(gone: dict[int, list[int]], expected: list[int]) -> None:
+    rows, asked = [{"id": n} for n in range(30)], 0
+
+    def fetch(position: dict[str, object], is_page: Any) -> Answer:
+        nonlocal asked
+        start, size = int(str(position["page"])) * 10, 10
+        meta = {"total": len(rows), "limit": size, "hasNext": start + size < len(rows)}
+        body = {"data": rows[start : start + size], "meta": meta}
+        asked += 1
+        for number in gone.get(asked, ()):
+            rows.remove({"id": number})
+        return Answer(200, {}, body)
+
+    found = [row["id"] for page in iter_pages(fetch, ZeroBasedPages()) for row in page]
+    assert sorted(found) == expected
+    assert asked < 12

@@ -9,6 +9,7 @@ from http_fakes import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_providers_leads.http.departures import CAPACITY
 from airflow_providers_leads.http.rate_limit import RateLimiter, shared_limiter
 
 
@@ -130,3 +131,50 @@ def test_one_key_at_one_origin_has_one_limiter() -> None:
 def test_spellings_of_an_origin_share_a_limiter() -> None:
     spellings = ["https://api.example.com", "https://API.example.com", "https://api.example.com:443/"]
     assert len({id(shared_limiter(s, "key-of-spellings", "default", 100, 10.0)) for s in spellings}) == 1
+
+
+@pytest.mark.parametrize(
+    ("ours", "remaining", "reset_in", "least", "most"),
+    [
+        pytest.param(0, 50, None, 0, 0, id="plenty left"),
+        pytest.param(0, 6, None, 0, 0, id="more than the reserve"),
+        pytest.param(0, 5, None, 0.5, 1.0, id="others came close"),
+        pytest.param(0, 0, None, 0.5, 1.0, id="others spent it all"),
+        pytest.param(0, 0, 4.0, 4.0, 4.0, id="the vendor says when"),
+        pytest.param(0, 0, 400.0, 10.0, 10.0, id="no longer than a window"),
+        pytest.param(99, 0, None, 0, 0, id="we spent it all but the last"),
+        pytest.param(95, 2, None, 0, 0, id="nearly all of it is ours"),
+        pytest.param(50, 0, None, 0.5, 1.0, id="half of it is ours"),
+    ],
+)
+def test_only_what_others_spend_holds_us_back(
+    clock: FakeClock, ours: int, remaining: int, reset_in: float | None, least: float, most: float
+) -> None:
+    limiter = limiter_on(clock, 100, 10.0)
+    for _ in range(ours):
+        limiter.acquire()
+    limiter.hear(remaining, reset_in)
+    assert least - 0.01 <= limiter.acquire() <= most + 0.01
+
+
+def test_a_quota_that_grows_beyond_what_is_remembered_is_capped(clock: FakeClock) -> None:
+    limiter = limiter_on(clock, 100, 10.0)
+    limiter.resize(1_000_000)
+    assert limiter.limit == CAPACITY
+    assert sum(limiter.acquire() for _ in range(2 * CAPACITY)) == pytest.approx(10.1, abs=0.1)
+
+
+@given(limit=st.integers(1, 5), gaps=st.lists(st.floats(0, 12), max_size=12))
+def test_what_is_left_is_what_can_leave_without_waiting(limit: int, gaps: list[float]) -> None:
+    clock = FakeClock(1000.0)
+    limiter = limiter_on(clock, limit, 10.0)
+    for gap in gaps:
+        clock.now += gap
+        limiter.acquire()
+    left = limiter.left()
+    assert [limiter.acquire() for _ in range(left)] == [0.0] * left
+    assert limiter.left() == 0
+    assert limiter.acquire() > 0
+    limiter.block(100)
+    clock.now += 50
+    assert limiter.left() == 0
