@@ -220,6 +220,9 @@ class HttpClient:
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 self._counted(None)
                 return _missed(error)
+            finally:
+                if limiter:
+                    limiter.arrived()
             self._counted(response.status_code)
             if limiter:
                 self._observe(limiter, response.headers)

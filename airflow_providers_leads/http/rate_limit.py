@@ -18,8 +18,8 @@ from airflow_providers_leads.http.departures import CAPACITY, Departures, shared
 _MOST_ON_THE_WAY: Final = 0.03
 # Whatever else may differ between the vendor's clock and ours.
 _MARGIN: Final = 1.01
-# Where others spend the quota too, this part of it is left for what they send before we hear of it.
-_RESERVE: Final = 0.05
+# By this part of the quota the vendor's count and ours may differ, at the window's edges, without anyone else spending.
+_UNSURE: Final = 0.05
 # Where the vendor doesn't say when there is room again, up to this part of a window is waited before asking.
 _LOOK_AGAIN: Final = 0.1
 
@@ -98,17 +98,16 @@ class RateLimiter:
             self.period = period
 
     def hear(self, remaining: int, reset_in: float | None) -> None:
-        """Hold back when the vendor says that little remains and our own requests don't explain it: others spend too.
+        """Hold back when the vendor says that nothing remains and our own requests don't explain it: others spend too.
 
         :param remaining: requests left in the window, as an answer's headers state it
         :param reset_in: seconds until there is room again, if they say so
         """
-        reserve = int(self.limit * _RESERVE)
-        if remaining > reserve:
+        if remaining > 0:
             return
         with self._departures as departures:
-            # Where the window begins, the vendor's count and ours may differ a little.
-            explained = departures.nth_last(max(1, self.limit - remaining - reserve)) > self._clock() - self.period
+            ours = max(1, self.limit - int(self.limit * _UNSURE))
+            explained = departures.nth_last(ours) > self._clock() - self.period
         if not explained:
             # At different times, so that not all who hold back come again at once.
             again = self.period * self._rng.uniform(_LOOK_AGAIN / 2, _LOOK_AGAIN)

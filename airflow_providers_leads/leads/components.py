@@ -57,10 +57,11 @@ def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules) -> 
     """
     import ibis
 
-    named = leads.mutate(person=person_key_expr(leads.email_key, rules))
+    named = alone = leads.mutate(person=person_key_expr(leads.email_key, rules))
+    by_phone = "phone" in rules.match_on
     shared: list[dict[str, Any]] = []
     edges: list[Any] = []
-    if "phone" in rules.match_on:
+    if by_phone:
         # Before what records say of others: those that only a phone names have a say too.
         named, phone_edges, shared = _join_phones(connection, named, rules)
         edges.append(phone_edges)
@@ -69,33 +70,39 @@ def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules) -> 
         together = _components(connection, ibis.union(*edges) if len(edges) > 1 else edges[0])
         linked = named.left_join(together, named.person == together.node)
         named = linked.mutate(person=ibis.coalesce(linked.label, linked.person)).drop("node", "label")
-    if "phone" in rules.match_on:
+    if by_phone:
         # Records that only a phone and somebody's secondary address name have no address for a golden row.
         addressed = named.email_key.max().over(group_by=named.person).notnull()
         named = named.mutate(person=addressed.ifelse(named.person, None))
-    named = named.mutate(reason=_reason(named))
-    if strangers := _strangers(connection, named.filter(named.reason.isnull()), rules):
+    known = named.filter(~_is_nobody(named, rules))
+    # Only a phone gives a name to who has none: else the joins above are nothing to those who are nobody.
+    unnamed = named if by_phone else alone
+    unnamed = unnamed.filter(_is_nobody(unnamed, rules))
+    rejected = unnamed.mutate(reason=_reason(unnamed))
+    if strangers := _strangers(connection, known, rules):
         found = ibis.memtable({"stranger": strangers})
-        marked = named.left_join(found, named.person == found.stranger)
-        named = marked.mutate(
-            reason=ibis.coalesce(marked.reason, marked.stranger.notnull().ifelse("shared_mailbox", None))
-        ).drop("stranger")
+        marked = known.left_join(found, known.person == found.stranger)
+        known = marked.filter(marked.stranger.isnull()).drop("stranger")
+        glued = marked.filter(marked.stranger.notnull()).mutate(reason=ibis.literal("shared_mailbox"))
+        rejected = ibis.union(rejected, glued.select(*rejected.columns))
     changed = edges or rules.plus_tags or rules.gmail_dots or rules.domain_aliases
     return People(
-        known=named.filter(named.reason.isnull()).drop("reason"),
-        rejected=named.filter(named.reason.notnull()),
+        known=known,
+        rejected=rejected,
         shared_phones=shared,
         by_address=not changed,
     )
 
 
-def _reason(named: ibis.Table) -> Any:
-    import ibis
+def _is_nobody(named: ibis.Table, rules: IdentityRules) -> Any:
+    nobody = named.person.isnull()
+    return nobody | named.person.startswith(_PHONE) if "phone" in rules.match_on else nobody
 
-    nobody = named.person.isnull() | named.person.startswith(_PHONE)
-    blank = named.email.isnull() | (named.email.strip() == "")
+
+def _reason(unnamed: ibis.Table) -> Any:
+    blank = unnamed.email.isnull() | (unnamed.email.strip() == "")
     # An address that gave no key was refused by the syntax check; no address at all is the other case.
-    return ibis.cases((nobody & blank, "no_email"), (nobody, "invalid_email"), else_=ibis.null(str))
+    return blank.ifelse("no_email", "invalid_email")
 
 
 def _record_edges(connection: Any, named: ibis.Table, rules: IdentityRules) -> list[Any]:

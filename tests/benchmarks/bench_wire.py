@@ -31,6 +31,7 @@ from bench_merge import write_section
 ROOT: Final = Path(__file__).resolve().parents[2]
 BASE: Final = "bare"
 _DAG_ROUNDS: Final = 9
+_LIMIT: Final = f"{bench_pace.LIMIT[0]} requests in {bench_pace.LIMIT[1]:g} s"
 _MARKS: Final = ("<!-- bench-wire: begin -->", "<!-- bench-wire: end -->")
 
 
@@ -208,9 +209,11 @@ def benchmark(options: argparse.Namespace) -> str:
         parts.append(f"### Reading {options.leads:,} HubSpot contacts, no latency\n")
         parts[-1] += f"\n{reading_table(runs, options.leads)}"
     if "pace" in options.parts:
-        parts.append(f"### Keeping to the quota, {bench_pace.LATENCY * 1000:.0f} ms per answer\n\n{bench_pace.pace()}")
+        parts.append(f"### Keeping to a quota of {_LIMIT}\n\n{bench_pace.pace()}")
     if "write" in options.parts:
-        parts.append(f"### Writing\n\n{bench_pace.writing(options.work / 'out' / 'write', options.upserts)}")
+        parts.append(
+            f"### Writing at a quota of {_LIMIT}\n\n{bench_pace.writing(options.work / 'out' / 'write', options.upserts)}"
+        )
     if "parse" in options.parts:
         parts.append(f"### Parsing the example DAGs\n\n{parse_table(_DAG_ROUNDS)}")
     return "\n\n".join(parts)

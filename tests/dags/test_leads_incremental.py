@@ -37,6 +37,8 @@ def events() -> list[tuple[str, dict[str, Any]]]:
         found = session.execute(
             select(AssetModel.uri, AssetEvent.extra)
             .join(AssetEvent, AssetEvent.asset_id == AssetModel.id)
+            # The database is shared with the tests of other DAGs.
+            .where(AssetEvent.source_dag_id == FILE.stem)
             .order_by(AssetEvent.id)
         )
         return [(uri, extra) for uri, extra in found]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from http_fakes import FakeClock
+from http_fakes import NOW, FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_providers_leads.http.departures import CAPACITY
+from airflow_providers_leads.http.departures import CAPACITY, Departures
 from airflow_providers_leads.http.rate_limit import RateLimiter, shared_limiter
 
 
@@ -137,8 +137,7 @@ def test_spellings_of_an_origin_share_a_limiter() -> None:
     ("ours", "remaining", "reset_in", "least", "most"),
     [
         pytest.param(0, 50, None, 0, 0, id="plenty left"),
-        pytest.param(0, 6, None, 0, 0, id="more than the reserve"),
-        pytest.param(0, 5, None, 0.5, 1.0, id="others came close"),
+        pytest.param(0, 1, None, 0, 0, id="one left"),
         pytest.param(0, 0, None, 0.5, 1.0, id="others spent it all"),
         pytest.param(0, 0, 4.0, 4.0, 4.0, id="the vendor says when"),
         pytest.param(0, 0, 400.0, 10.0, 10.0, id="no longer than a window"),
@@ -178,3 +177,38 @@ def test_what_is_left_is_what_can_leave_without_waiting(limit: int, gaps: list[f
     limiter.block(100)
     clock.now += 50
     assert limiter.left() == 0
+
+
+@given(limit=st.integers(1, 6), delays=st.lists(st.tuples(st.floats(0, 0.3), st.floats(0, 3)), min_size=1, max_size=40))
+def test_no_window_of_the_vendor_holds_more_than_the_limit_however_late_requests_arrive(
+    limit: int, delays: list[tuple[float, float]]
+) -> None:
+    clock = FakeClock(1000.0)
+    limiter = limiter_on(clock, limit, 10.0)
+    arrivals = []
+    for on_the_way, gap in delays:
+        limiter.acquire()
+        clock.now += on_the_way
+        arrivals.append(clock.now)
+        limiter.arrived()
+        clock.now += gap
+    assert fullest_window(arrivals, 10.0) <= limit
+
+
+def test_a_slow_vendors_quota_is_used_all_the_same(clock: FakeClock) -> None:
+    limiter = limiter_on(clock, 1, 10.0)
+    for _ in range(10):
+        limiter.acquire()
+        clock.now += 5
+        limiter.arrived()
+    # Not fifteen seconds each: an answer may take a part of the window only.
+    assert clock.now - NOW == pytest.approx(9 * 10.4 + 5, abs=0.1)
+
+
+def test_an_answer_after_more_departures_than_are_remembered_changes_none(clock: FakeClock) -> None:
+    window = Departures(2)
+    first = window.add(1.0)
+    window.add(2.0)
+    window.add(3.0)
+    window.correct(first, 9.0)
+    assert [window.nth_last(1), window.nth_last(2)] == [3.0, 2.0]
