@@ -38,13 +38,15 @@ def _connected(crm: str, origin: str) -> Iterator[Any]:
     yield get_leads_hook("bench")
 
 
-def _least_seconds(requests: int) -> float:
-    # A window may be spent at once, so the last request leaves after all full windows before its own.
-    return (requests - 1) // LIMIT[0] * LIMIT[1]
+def _least_seconds(requests: int, each: float = 0.0) -> float:
+    # A window may be spent at once, so the last request leaves after all full windows before its own; and where one
+    # answer leads to the next request, after the answers of its own window.
+    windows, rest = divmod(requests - 1, LIMIT[0])
+    return windows * LIMIT[1] + rest * each
 
 
-def _row(what: str, requests: int, least: int, seconds: float, refused: int) -> str:
-    ideal = _least_seconds(requests)
+def _row(what: str, requests: int, least: int, seconds: float, refused: int, *, each: float = 0.0) -> str:
+    ideal = _least_seconds(requests, each)
     return (
         f"| {what} | {requests:,} | {requests / least:.2f} | {refused} | {seconds:.1f} "
         f"| {ideal:.1f} | {ideal / seconds:.0%} |"
@@ -52,7 +54,7 @@ def _row(what: str, requests: int, least: int, seconds: float, refused: int) -> 
 
 
 _HEAD: Final = (
-    "| | requests | × least possible | refused (429) | seconds | the limit dictates | used of the limit |\n"
+    "| | requests | × least possible | refused (429) | seconds | limit and latency dictate | used of the limit |\n"
     "|---|---:|---:|---:|---:|---:|---:|"
 )
 
@@ -67,7 +69,8 @@ def pace() -> str:
             told = stats(origin)
         assert count == settings.rows
         what = f"{crm} alone, {count:,} leads, {latency * 1000:.0f} ms per answer"
-        lines.append(_row(what, told["answered"], _PAGES, told["seconds"], sum(told["refused"].values())))
+        refused = sum(told["refused"].values())
+        lines.append(_row(what, told["answered"], _PAGES, told["seconds"], refused, each=latency))
         sys.stderr.write(lines[-1] + "\n")
     shared = [
         "| | requests | refused (429) | share of the limit used | least and most busy process |",

@@ -211,9 +211,8 @@ def benchmark(options: argparse.Namespace) -> str:
     if "pace" in options.parts:
         parts.append(f"### Keeping to a quota of {_LIMIT}\n\n{bench_pace.pace()}")
     if "write" in options.parts:
-        parts.append(
-            f"### Writing at a quota of {_LIMIT}\n\n{bench_pace.writing(options.work / 'out' / 'write', options.upserts)}"
-        )
+        written = bench_pace.writing(options.work / "out" / "write", options.upserts)
+        parts.append(f"### Writing at a quota of {_LIMIT}\n\n{written}")
     if "parse" in options.parts:
         parts.append(f"### Parsing the example DAGs\n\n{parse_table(_DAG_ROUNDS)}")
     return "\n\n".join(parts)

@@ -194,7 +194,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
         person="x", row_hash="x", reason="x", tries="many",  # type: ignore[arg-type]
         first_failed_at=START, last_failed_at=START, status="retrying",
     )  # fmt: skip
-    with pytest.raises(Exception, match="tries|many"):
+    with pytest.raises(Exception, match=r"tries|many"):
         broken.save()
     assert list(Ledger.load(uri)) == list(ledger)
 
