@@ -36,6 +36,8 @@ from airflow_providers_leads.leads.schema import Lead
 
 __all__ = ["AB_TESTS", "CHART_SUBTYPES", "KPI_SUBTYPES", "PerspectiveHook"]
 
+# So long after an answer that did not come a create is looked for once more.
+_LATE_SECONDS: Final = 30.0
 _NEWEST_FIRST: Final = {"sortField": "ps_converted_at", "sortOrder": -1, "limit": PAGE_SIZE}
 
 
@@ -322,11 +324,16 @@ class PerspectiveHook(PerspectiveApi):
         """Return the id of a contact whose create got no clear answer, ``None`` when it is not there (yet)."""
         if not error.ambiguous:
             raise error
-        try:
-            leads = self._read([funnel_id], None)
-            found = next((lead.source_id for lead in leads if lead.email_key == row.email_key), None)
-        except LeadsApiError:
-            raise error from None
+        found: str | None = None
+        # What took too long to be answered may take effect yet, and whoever tries again would make a second contact.
+        for wait in (0.0, min(self.settings.timeout, _LATE_SECONDS)):
+            if found is None:
+                self.client.sleep(wait)
+                try:
+                    leads = self._read([funnel_id], None)
+                    found = next((lead.source_id for lead in leads if lead.email_key == row.email_key), None)
+                except LeadsApiError:
+                    raise error from None
         if found is None and isinstance(error, LeadsServerError):
             # Raised, so that a vendor that keeps failing ends the work.
             raise error

@@ -39,11 +39,13 @@ FUNNEL: Final = "65f0a0000000000000000001"
 TARGET: Final = "65f0a0000000000000000002"
 TRIES: Final = 8
 ANSWERS_IN: Final = 1.0
+# A slow answer, and what it answers, comes when the client has given up.
+LATE: Final = 0.25
 
 # Deleting rows changes what there is to sync, and a refused key has to be mended by somebody; an OAuth token need not.
 LEFT_OUT: Final = frozenset({"rows_deleted", "token_expired"})
 OPTIONS: Final[dict[str, dict[str, Any]]] = {
-    "slow": {"milliseconds": int(ANSWERS_IN * 1200)},
+    "slow": {"milliseconds": int((ANSWERS_IN + LATE / 2) * 1000)},
     # More than a task sleeps: it fails, and Airflow tries again.
     "limit_seconds": {"seconds": 600},
     "migrating": {"seconds": 600},
@@ -61,15 +63,15 @@ def faults(share: float, seed: int) -> FaultPlan:
 
 
 @contextmanager
-def never_waiting() -> Iterator[None]:
-    """Let clients back off without delay: the stand-ins need no rest."""
+def hardly_waiting() -> Iterator[None]:
+    """Let clients wait so long at most as a slow answer is late: the stand-ins need no rest."""
     made = HttpClient.__post_init__
 
-    def without_sleep(self: HttpClient) -> None:
+    def napping(self: HttpClient) -> None:
         made(self)
-        self.sleep = lambda seconds: None
+        self.sleep = lambda seconds: time.sleep(min(seconds, LATE))
 
-    with patch.object(HttpClient, "__post_init__", without_sleep), patch.object(RateLimiter, "block"):
+    with patch.object(HttpClient, "__post_init__", napping), patch.object(RateLimiter, "block"):
         yield
 
 
@@ -222,7 +224,7 @@ def soak(seconds: float, folder: Path, *, people: int = 150, share: float = 0.02
     report, began = Report(), time.monotonic()
     settings: dict[str, Any] = {"people": people, "seed": seed, "limits": False}
     with (
-        never_waiting(),
+        hardly_waiting(),
         Sandbox(**settings) as calm,
         Sandbox(**settings, faults=faults(share, seed)) as rough,
     ):

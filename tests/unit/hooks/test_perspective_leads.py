@@ -282,21 +282,29 @@ def test_contacts_are_created_once_however_often_the_plan_is_applied(hook: Any, 
     assert [sent.method for sent in api.request_history] == ["GET", "POST", "GET"]
 
 
-@pytest.mark.parametrize("arrived", [True, False])
-def test_an_unclear_create_is_looked_up_and_never_repeated(hook: Any, api: Any, arrived: bool) -> None:
+@pytest.mark.parametrize(("arrived", "looks"), [("at once", 1), ("late", 2), ("never", 2)])
+def test_an_unclear_create_is_looked_up_and_never_repeated(hook: Any, api: Any, arrived: str, looks: int) -> None:
     held: list[Any] = []
     serve(api, [held])
+    created = {"id": "n1", "email": "new@x.de"}
 
     def cut(request: Any, context: Any) -> Any:
-        if arrived:
-            held.append({"id": "n1", "email": request.json()["email"]})
+        if arrived == "at once":
+            held.append(created)
         raise requests.exceptions.ConnectionError("cut")
 
+    def pause(seconds: float) -> None:
+        if seconds and arrived == "late":
+            assert seconds == 30
+            held.append(created)
+
+    hook.client.sleep = pause
     api.post(f"{ROOT}/funnels/f/contacts", json=cut)
     [(key, outcome, target, reason, _)] = results(hook, [create("new@x.de")])
-    wanted = ("created", "n1", "found after an unclear answer") if arrived else ("ambiguous", None, "LeadsNetworkError")
+    unclear = ("ambiguous", None, "LeadsNetworkError")
+    wanted = unclear if arrived == "never" else ("created", "n1", "found after an unclear answer")
     assert (key, outcome, target, reason) == ("new@x.de", *wanted)
-    assert [sent.method for sent in api.request_history] == ["GET", "POST", "GET"]
+    assert [sent.method for sent in api.request_history] == ["GET", "POST", *["GET"] * looks]
 
 
 def test_an_unclear_create_stays_ambiguous_when_it_cant_be_looked_up(hook: Any, api: Any) -> None:
