@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +17,9 @@ from airflow_providers_leads.leads.schema import (
     Lead,
     flag,
     leftover,
-    moment,
+    moments,
     text,
+    texts,
 )
 
 PROPERTY_OF: Final[Mapping[str, str]] = {
@@ -63,7 +65,9 @@ def _parts(listed: object) -> list[str]:
 
 
 class LeadReader:
-    """Turns contacts into leads; a page goes from bytes to leads without a dict in between.
+    """Turns contacts into leads, a page at a time: from bytes to leads without a dict, and column by column.
+
+    A loop within the interpreter's own functions takes a third of the time of one that handles contact after contact.
 
     :param asked: the contact properties that are read, see :func:`wanted`
     :param scope: the connection id
@@ -71,8 +75,8 @@ class LeadReader:
 
     def __init__(self, asked: Iterable[str], scope: str) -> None:
         self._scope = scope
-        self._others = tuple(name for name in asked if name not in _HELD)
-        names = (*_TEXTS, *_APART, *self._others)
+        others = sorted({name for name in asked if name not in _HELD})
+        names = (*_TEXTS, *_APART, *others)
         # Not every property's name is one that Python takes.
         places = [f"p{number}" for number in range(len(names))]
         optional = [(place, Any, None) for place in places]
@@ -86,47 +90,89 @@ class LeadReader:
         self._contact = contact
         self._none = held()
         self._page = msgspec.json.Decoder(page)
+        self._leftovers = Leftovers(others)
 
     def decode_page(self, raw: bytes) -> dict[str, Any]:
-        """Return a page with its contacts as :meth:`lead` takes them.
+        """Return a page with its contacts as :meth:`leads` takes them.
 
         :raises msgspec.ValidationError: when it is no page of contacts
         """
         page = self._page.decode(raw)
         return {"results": page.results, "paging": page.paging}
 
-    def lead(self, contact: Any) -> Lead:
-        """Return a contact as a lead.
+    def leads(self, contacts: Iterable[Any]) -> list[Lead]:
+        """Return contacts as leads.
 
-        :param contact: of :meth:`decode_page`, or a dict as HubSpot gives it
+        :param contacts: of :meth:`decode_page`, or dicts as HubSpot gives them
         """
-        if isinstance(contact, dict):
-            contact = msgspec.convert(contact, self._contact)
-        values = astuple(contact.properties or self._none)
-        email, *profile = map(text, values[: len(_TEXTS)])
-        opted_out, bounced, aliases, merged, created, updated, *others = values[len(_TEXTS) :]
-        rest = dict(zip(self._others, others, strict=True))
-        if aliases:
-            rest[ALIASES_PROPERTY] = [key for key in map(email_key, _parts(aliases)) if key]
-        if merged:
-            rest[MERGED_IDS_PROPERTY] = _parts(merged)
-        if contact.archived:
-            rest["archived"] = True
-        fields: list[Any] = [
-            "hubspot",
-            self._scope,
-            str(contact.id),
-            email,
-            email_key(email),
-            *profile,
-            flag(text(opted_out)),
-            True if text(bounced) else None,
-            moment(contact.createdAt or created),
-            moment(contact.updatedAt or updated),
-            leftover(rest),
-        ]
+        found = [msgspec.convert(each, self._contact) if isinstance(each, dict) else each for each in contacts]
+        if not found:
+            return []
+        ids, held, created_at, updated_at, archived = zip(*map(astuple, found), strict=True)
+        columns = list(zip(*[astuple(properties or self._none) for properties in held], strict=True))
+        email, *profile = map(texts, columns[: len(_TEXTS)])
+        opted_out, bounced, aliases, merged, created, updated, *others = columns[len(_TEXTS) :]
         # By position: naming two dozen arguments takes longer than all the rest.
-        return Lead(*fields)
+        return list(
+            map(
+                Lead,
+                repeat("hubspot"),
+                repeat(self._scope),
+                map(str, ids),
+                email,
+                map(email_key, email),
+                *profile,
+                [None if value is None else flag(text(value)) for value in opted_out],
+                [True if value else None for value in texts(bounced)],
+                moments([one or other for one, other in zip(created_at, created, strict=True)]),
+                moments([one or other for one, other in zip(updated_at, updated, strict=True)]),
+                self._leftovers.of(others, zip(aliases, merged, archived, strict=True)),
+            )
+        )
+
+
+class Leftovers:
+    """Makes JSON of the properties that no field of a lead holds, as :func:`~.schema.leftover` does of one mapping.
+
+    :param names: of the properties, in order
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        places = [f"p{number}" for number in range(len(names))]
+        absent = [(place, Any, None) for place in places]
+        rename = dict(zip(places, names, strict=True))
+        self._row: Any = msgspec.defstruct("Leftover", absent, rename=rename, omit_defaults=True, gc=False)
+        self._encoder = msgspec.json.Encoder(order="deterministic")
+
+    def of(self, columns: Sequence[Sequence[Any]], apart: Iterable[tuple[Any, Any, Any]]) -> list[str | None]:
+        """Return the JSON of each contact, ``None`` where nothing is left.
+
+        :param columns: values of the named properties
+        :param apart: of each contact: secondary addresses, merged ids, and whether it is archived
+        """
+        told = list(apart)
+        if columns:
+            rows = map(self._row, *[[value or _unless_empty(value) for value in column] for column in columns])
+            lines = self._encoder.encode_lines(rows).decode().split("\n")
+            found: list[str | None] = [None if line == "{}" else line for line in lines[: len(told)]]
+        else:
+            found = [None] * len(told)
+        for place, (aliases, merged, archived) in enumerate(told):
+            if aliases or merged or archived:
+                rest = dict(zip(self._names, (column[place] for column in columns), strict=True))
+                if aliases:
+                    rest[ALIASES_PROPERTY] = [key for key in map(email_key, _parts(aliases)) if key]
+                if merged:
+                    rest[MERGED_IDS_PROPERTY] = _parts(merged)
+                if archived:
+                    rest["archived"] = True
+                found[place] = leftover(rest)
+        return found
+
+
+def _unless_empty(value: Any) -> Any:
+    return None if value in ("", {}, []) else value
 
 
 def properties_for(row: PlanRow) -> dict[str, str]:

@@ -133,7 +133,7 @@ class HubSpotHook(HubSpotContacts):
         # other sources, it would win over its own successor.
         for page in self.found_pages([{"filters": window}], properties=[_CHANGED], beyond=beyond):
             found = [str(row["id"]) for row in page]
-            yield LeadPage([reader.lead(record) for record in self._current(found, asked)], {"beyond": beyond})
+            yield LeadPage(reader.leads(self._current(found, asked)), {"beyond": beyond})
             beyond = max(map(int, found))
 
     def _current(self, ids: list[str], asked: list[str]) -> Iterable[Record]:
@@ -165,10 +165,10 @@ class HubSpotHook(HubSpotContacts):
             # Search sees no archived contacts, so they are all read and the older ones left out here.
             listed = self.typed_pages(msgspec.json.decode, properties=asked, archived=True, position=position)
             for page, at in listed:
-                yield LeadPage([reader.lead(row) for row in page if _changed_since(row, since)], at)
+                yield LeadPage(reader.leads(row for row in page if _changed_since(row, since)), at)
             return
         for page, at in self.typed_pages(reader.decode_page, properties=asked, archived=archived, position=position):
-            leads = [reader.lead(row) for row in page]
+            leads = reader.leads(page)
             last = max((int(lead.source_id) for lead in leads), default=last)
             yield LeadPage(leads, at)
         if not archived:
@@ -245,7 +245,7 @@ class HubSpotHook(HubSpotContacts):
                     request_id=unread[0].request_id,
                 )
             # Two addresses of one contact give one record.
-            yield from (reader.lead(record) for i, record in found.items() if i not in yielded)
+            yield from reader.leads(record for i, record in found.items() if i not in yielded)
             yielded.update(found)
             found.clear()
 

@@ -13,14 +13,13 @@ from uuid import uuid4
 from airflow_providers_leads.leads import spark
 from airflow_providers_leads.leads.staging import (
     VERSION_METADATA,
+    appearing,
     as_path,
     check_readable,
     count_rows,
     is_local,
     local_name,
-    move_into_place,
     open_parquet,
-    part_of,
 )
 
 if TYPE_CHECKING:
@@ -199,22 +198,6 @@ def write(connection: Any, table: ibis.Table, uri: Any) -> int:
 def write_local(connection: Any, table: ibis.Table, name: str) -> None:
     """Write a table to a local Parquet file by DuckDB."""
     connection.to_parquet(table, name, compression="zstd", kv_metadata=VERSION_METADATA)
-
-
-@contextmanager
-def appearing(path: Any) -> Iterator[Any]:
-    """Yield the path under which to write a file that gets its name only when it is complete.
-
-    :param path: path object
-    """
-    part = part_of(path)
-    try:
-        yield part
-    except BaseException:
-        if part.exists():
-            part.unlink()
-        raise
-    move_into_place(part, path)
 
 
 def _stream(connection: Any, table: ibis.Table, part: Any) -> None:

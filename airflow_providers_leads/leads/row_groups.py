@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import IO, Any, Final
 
 _MAGIC: Final = b"PAR1"
@@ -29,12 +28,12 @@ _PAGE_INDEX: Final = (4, 5, 6, 7)  # ColumnChunk: where the optional page indexe
 _PAGE_OFFSETS: Final = (9, 10, 11, 14)  # ColumnMetaData: data, index and dictionary pages, Bloom filter
 
 
-def concatenate(files: Sequence[Path], target: IO[bytes]) -> None:
+def concatenate(files: Sequence[Any], target: IO[bytes]) -> None:
     """Write Parquet files of one schema as one file that has the row groups of all.
 
     The schema and the metadata are the first file's.
 
-    :param files: one or more local, unencrypted files
+    :param files: path objects of one or more unencrypted files
     :param target: open for writing; need not be able to seek
     """
     target.write(_MAGIC)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, cast, get_type_hints
 
 import msgspec
 import pendulum
@@ -68,6 +68,12 @@ PROFILE_FIELDS: Final[tuple[str, ...]] = (
 STICKY_FIELDS: Final = ("opted_out", "bounced")
 """True in any record of a person is true for the person."""
 
+MOSTLY_UNIQUE: Final = frozenset(
+    ("source_id", "target_id", "email", "email_key", "phone", "website", "address", "created_at", "updated_at",
+     "properties")
+)  # fmt: skip
+"""Columns in which values hardly come twice: a dictionary of them would cost time and room."""
+
 MERGED_IDS_PROPERTY: Final = "merged_ids"
 """Key within ``properties``: list of the ids of records that the CRM has merged into this one."""
 
@@ -103,6 +109,11 @@ def text(value: object) -> str | None:
     return (value if isinstance(value, str) else str(value)).strip() or None
 
 
+def texts(values: Iterable[object]) -> list[str | None]:
+    """Return what :func:`text` does of many values; nearly all of them are text or nothing."""
+    return [None if v is None else v.strip() or None if type(v) is str else text(v) for v in values]
+
+
 def flag(value: object) -> bool | None:
     """Return a CRM's idea of true and false as a boolean: both JSON booleans and their spellings are met."""
     if isinstance(value, bool) or value is None:
@@ -133,6 +144,15 @@ def moment(value: object) -> datetime | None:
     except (ValueError, OverflowError, TypeError):
         # TypeError: Pendulum trips over texts such as "0:".
         return None
+
+
+def moments(values: Sequence[object]) -> list[datetime | None]:
+    """Return what :func:`moment` does of many values, the faster when all of them are ISO 8601 in UTC."""
+    try:
+        found: list[datetime | None] = list(map(datetime.fromisoformat, cast("Sequence[str]", values)))
+    except (TypeError, ValueError):
+        return list(map(moment, values))
+    return found if {each.tzinfo for each in found if each} <= {UTC} else list(map(moment, values))
 
 
 def _iso_time(words: str) -> datetime | None:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_providers_leads.leads.engine import appearing, bucket, is_duckdb, write_local
+from airflow_providers_leads.leads.engine import bucket, is_duckdb, write_local
 from airflow_providers_leads.leads.row_groups import concatenate
-from airflow_providers_leads.leads.staging import as_path, count_rows
+from airflow_providers_leads.leads.staging import appearing, as_path, count_rows
 
 if TYPE_CHECKING:
     import ibis

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin, get_type_hints
 
 import msgspec
 from upath import UPath
 
-from airflow_providers_leads.leads.schema import SCHEMA_VERSION, arrow_schema, struct_schema
+from airflow_providers_leads.leads.schema import MOSTLY_UNIQUE, SCHEMA_VERSION, arrow_schema, struct_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,36 +90,23 @@ class RowWriter:
         pa.set_memory_pool(pa.system_memory_pool())
         self._part = part_of(self.path)
         self._file = self._part.open("wb")
-        self._parquet = pq.ParquetWriter(self._file, self._schema, compression="zstd")
+        repeating = [name for name in self._schema.names if name not in MOSTLY_UNIQUE]
+        self._parquet = pq.ParquetWriter(self._file, self._schema, compression="zstd", use_dictionary=repeating)
         return self
 
     def write(self, row: msgspec.Struct) -> None:
         """Add a row."""
-        self._waiting.append(row)
-        if len(self._waiting) >= self._turned_rows:
-            self._turn()
-            if self._held >= self._batch_rows:
-                self._flush()
+        self.write_all((row,))
 
     def write_all(self, rows: Iterable[msgspec.Struct]) -> None:
         """Add rows as they come."""
-        for row in rows:
-            self.write(row)
-
-    def copy(self, uri: Any) -> None:
-        """Add the rows of a file of this row type, without making structs of them.
-
-        :param uri: the file
-        :raises StagingError: see :func:`open_parquet`
-        """
-        self._flush()
-        file = open_parquet(uri, self._schema.names)
-        try:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=self._schema.names):
-                self._parquet.write_batch(batch if batch.schema.equals(self._schema) else batch.cast(self._schema))
-                self.rows += batch.num_rows
-        finally:
-            file.close(force=True)
+        iterator = iter(rows)
+        while some := list(islice(iterator, self._turned_rows - len(self._waiting))):
+            self._waiting += some
+            if len(self._waiting) >= self._turned_rows:
+                self._turn()
+                if self._held >= self._batch_rows:
+                    self._flush()
 
     def _turn(self) -> None:
         """Turn the rows that wait into columns, which take a fraction of their memory.
@@ -186,6 +175,22 @@ def move_into_place(part: Any, path: Any) -> None:
         part.rename(path)
     else:
         path.fs.mv(str(part.path), str(path.path))
+
+
+@contextmanager
+def appearing(path: Any) -> Iterator[Any]:
+    """Yield the path under which to write a file that gets its name only when it is complete.
+
+    :param path: path object
+    """
+    part = part_of(path)
+    try:
+        yield part
+    except BaseException:
+        if part.exists():
+            part.unlink()
+        raise
+    move_into_place(part, path)
 
 
 def write_rows(uri: Any, kind: type[msgspec.Struct], rows: Iterable[msgspec.Struct]) -> int:

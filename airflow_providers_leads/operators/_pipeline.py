@@ -97,7 +97,7 @@ class _Reading:
         self.parts: Parts[Lead] = Parts(storage_path(uri), Lead, owner)
         self.rows = self.rejects = 0
         self.by_part: Counter[str] = Counter()
-        self._waiting: list[Lead] = []
+        self._waiting = 0
         self._at: tuple[int, Mapping[str, Any]] | None = None
         self._known: set[tuple[str, str]] = set()
         self.rows_before = 0
@@ -117,7 +117,9 @@ class _Reading:
             position = None
             for found in read_ahead(pages, _PAGES_AHEAD):
                 self._take(number, found)
-        self.parts.assemble(self._waiting)
+        if self._waiting:
+            self.parts.append()
+        self.parts.assemble()
         if self._checkpoint is not None:
             self._checkpoint.clear()
             self.parts.discard()
@@ -144,12 +146,15 @@ class _Reading:
             leads = page.leads
             if self._known:
                 leads = [lead for lead in leads if (lead.source_scope, lead.source_id) not in self._known]
-            self._waiting += leads
+            # What can't be written is no place to go on from, nor what was added before it.
+            self._at = None
+            self.parts.add(leads)
+            self._waiting += len(leads)
             self.rows += len(leads)
             self.rejects += sum(lead.email_key is None for lead in leads)
             self.by_part.update(lead.source_scope for lead in leads)
             self._at = number, page.position
-        if len(self._waiting) >= _DURABLE_ROWS or time.monotonic() - self._durable >= _DURABLE_SECONDS:
+        if self._waiting >= _DURABLE_ROWS or time.monotonic() - self._durable >= _DURABLE_SECONDS:
             self.make_durable()
         self._progress.at(self.rows)
 
@@ -158,11 +163,11 @@ class _Reading:
         self._durable = time.monotonic()
         if not self._waiting or self._at is None:
             return
-        self.parts.append(self._waiting)
-        self._waiting = []
+        (read, position), self._at = self._at, None
+        self.parts.append()
+        self._waiting = 0
         if self._checkpoint is None:
             return
-        read, position = self._at
         self._checkpoint.note(
             extracted={
                 "parts": self.parts.count,

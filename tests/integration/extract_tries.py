@@ -29,8 +29,8 @@ class Extract:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def run_extract(task: Extract) -> dict[str, Any]:
-    """Run the operator as a fresh try of the task would, with a part for every look."""
+def run_extract(task: Extract, **settings: int) -> dict[str, Any]:
+    """Run the operator as a fresh try of the task would, with a part for every look unless the settings differ."""
     ti = SimpleNamespace(dag_id="survives", run_id="run", task_id="extract", map_index=-1)
     context: dict[str, Any] = {"ti": ti}
     if task.state_store is not None:
@@ -40,8 +40,7 @@ def run_extract(task: Extract) -> dict[str, Any]:
     )
     with (
         patch.dict(os.environ, {f"AIRFLOW_CONN_{task.conn_id.upper()}": task.connection}),
-        patch.object(_pipeline, "_DURABLE_ROWS", 1),
-        patch.object(_pipeline, "_PAGES_AHEAD", 2),
+        patch.multiple(_pipeline, **{"_DURABLE_ROWS": 1, "_PAGES_AHEAD": 2, **settings}),
     ):
         return operator.execute(context)  # type: ignore[arg-type,no-any-return]
 

@@ -17,6 +17,7 @@ from extract_tries import Extract, run_extract, start_worker
 from upsert_tries import hurried
 
 from airflow_providers_leads.http.errors import LeadsApiError
+from airflow_providers_leads.leads import staging
 from airflow_providers_leads.leads.schema import Lead
 from airflow_providers_leads.leads.staging import read_rows
 from airflow_providers_leads.sandbox import Fault, Sandbox
@@ -148,6 +149,30 @@ def test_a_kill_at_any_page(sandbox: Sandbox, tmp_path: Path, crm: str, index: i
     api.faults = retried = Strike(0, error)
     check(run_extract(task), held(sandbox, crm), tmp_path)
     assert index == 2 or retried.seen < PAGES[crm]
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 8, 21, 23])
+def test_a_disk_that_is_full_for_a_moment(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """What could not be written is read again, and with it what was in the same part."""
+    task, left = task_for(sandbox, "hubspot", tmp_path), turns
+    turn = staging.RowWriter._turn
+
+    def full_once(self: staging.RowWriter) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError("No space left on device")
+        turn(self)
+
+    # Half a page at a time, and a part for every four pages.
+    monkeypatch.setattr(staging, "_TURNED_ROWS", 50)
+    monkeypatch.setattr(staging.RowWriter, "_turn", full_once)
+    options: dict[str, Any] = {"_DURABLE_ROWS": 400, "_PAGES_AHEAD": 1}
+    with pytest.raises(OSError, match="No space left"):
+        run_extract(task, **options)
+    check(run_extract(task, **options), held(sandbox, "hubspot"), tmp_path)
 
 
 def test_rows_that_move_while_nobody_reads(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from airflow_providers_leads.http.errors import (
     LeadsServerError,
 )
 from airflow_providers_leads.leads.outcomes import PlanRow, WriteResult
+from airflow_providers_leads.leads.schema import Lead, flag, leftover, moment, text
 
 BATCH = url(CONTACTS + "/batch/")
 CUT = requests.exceptions.ConnectionError("cut")
@@ -55,7 +56,7 @@ FULL = record(
 
 
 def test_every_field_of_a_lead() -> None:
-    lead = LeadReader(wanted(["my_prop"]), "conn").lead(FULL)
+    lead = LeadReader(wanted(["my_prop"]), "conn").leads([FULL])[0]
     assert json.loads(lead.properties or "") == {
         "email_aliases": ["old@b.de", "ann@xn--bcher-kva.de"],
         "merged_ids": ["1", "2"],
@@ -74,7 +75,10 @@ def test_every_field_of_a_lead() -> None:
 
 
 def test_what_is_absent_is_none() -> None:
-    read = LeadReader(LEAD_PROPERTIES, "c").lead
+    def read(contact: dict[str, Any]) -> Lead:
+        (lead,) = LeadReader(LEAD_PROPERTIES, "c").leads([contact])
+        return lead
+
     bare = read({"id": 7, "properties": {"email": "", "hs_email_optout": "", "createdate": "1735689600000"}})
     held = {f: getattr(bare, f) for f in bare.__struct_fields__ if getattr(bare, f) is not None}
     created = datetime(2025, 1, 1, tzinfo=UTC)
@@ -522,7 +526,20 @@ contacts = st.fixed_dictionaries(
 def test_a_page_of_bytes_gives_the_leads_that_its_dicts_do(found: list[dict[str, Any]]) -> None:
     reader = LeadReader(wanted(["my prop"]), "conn")
     page = reader.decode_page(msgspec.json.encode({"results": found, "paging": {"next": {"after": "7"}}}))
-    assert [reader.lead(row) for row in page["results"]] == [reader.lead(row) for row in found]
+    leads = reader.leads(page["results"])
+    assert leads == [lead for row in found for lead in reader.leads([row])]
+    for lead, row in zip(leads, found, strict=True):
+        held = row.get("properties") or {}
+        rest = {name: held.get(name) for name in ("lifecyclestage", "hubspot_owner_id", "my prop")}
+        rest["archived"] = row.get("archived") or None
+        told = json.loads(lead.properties or "{}")
+        assert (lead.email, lead.city) == (text(held.get("email")), text(held.get("city")))
+        assert lead.created_at == moment(row.get("createdAt") or held.get("createdate"))
+        assert lead.opted_out == flag(text(held.get("hs_email_optout")))
+        assert {k: v for k, v in told.items() if k not in ("email_aliases", "merged_ids")} == json.loads(
+            leftover(rest) or "{}"
+        )
+        assert list(told) == sorted(told)
     assert page["paging"] == {"next": {"after": "7"}}
 
 
@@ -538,5 +555,5 @@ def test_what_is_no_page_of_contacts_is_asked_for_again(
 def test_values_that_are_no_text_are_read_as_text() -> None:
     reader = LeadReader(wanted(["score"]), "c")
     raw = msgspec.json.encode({"results": [{"id": 7, "properties": {"zip": 89073, "score": 4.5, "email": None}}]})
-    (lead,) = (reader.lead(row) for row in reader.decode_page(raw)["results"])
+    (lead,) = reader.leads(reader.decode_page(raw)["results"])
     assert (lead.source_id, lead.postal_code, lead.properties) == ("7", "89073", '{"score":4.5}')

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_providers_leads.leads.outcomes import WriteResult
 from airflow_providers_leads.leads.parts import Parts
+from airflow_providers_leads.leads.schema import Lead
 from airflow_providers_leads.leads.staging import StagingError, read_rows
 
 
@@ -107,3 +108,37 @@ def test_a_writer_that_is_killed_leaves_no_half_part_and_no_half_file(file: Path
         ours.assemble(killed())
     assert names_in(read_rows(str(file), WriteResult)) == ["a"]
     assert names_in(iter(parts(file, count=1))) == ["a"]
+
+
+def test_what_is_added_is_durable_with_its_part(file: Path) -> None:
+    ours = parts(file)
+    ours.add(results("a"))
+    ours.add(results("b"))
+    assert (ours.count, names_in(iter(ours))) == (0, [])
+    assert ours.append(results("c")) == 3
+    ours.add(results("d"))
+    assert names_in(iter(parts(file, count=1))) == ["a", "b", "c"]
+    assert ours.append() == 1
+    assert ours.assemble() == 4
+    ours.discard()
+    assert left(file) == [file.name]
+
+
+def test_a_part_that_was_begun_is_lost_with_what_can_not_be_written(file: Path) -> None:
+    ours = parts(file)
+    ours.add(results("lost"))
+    unfit = WriteResult(email_key="x", outcome="created", fields=["city"], target_id=object())  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        ours.append([unfit])
+    assert (ours.count, left(file)) == (0, [])
+    ours.append(results("a"))
+    assert names_in(iter(ours)) == ["a"]
+    ours.add(results("never ended"))
+    ours.discard()
+    assert left(file) == []
+
+
+def test_a_part_of_another_row_type_is_as_good_as_none(file: Path) -> None:
+    ours = parts(file)
+    ours.append(results("a"))
+    assert not Parts(str(file), Lead, "me", 1).complete()
