@@ -96,8 +96,9 @@ class PagesAhead:
         """Ask for nothing further; returns when no request is under way any more."""
         self._stop.set()
         for thread in self._threads:
-            # A thread that is left when the interpreter ends doesn't run, so there is nothing to wait for.
-            if not sys.is_finalizing():
+            # Threads that are left when the interpreter ends don't run any more, and the garbage collector may close a
+            # walk from any thread.
+            if not sys.is_finalizing() and thread is not threading.current_thread():
                 thread.join()
 
     def _begin(self) -> None:
@@ -114,8 +115,8 @@ class PagesAhead:
         rounds = -(-len(numbers) // (_SIDE_BY_SIDE * _LONGEST))
         count = min(_SIDE_BY_SIDE * rounds, len(numbers) // _SHORTEST)
         size = -(-len(numbers) // count)
-        # Each goes on to the first page of the next.
-        cut = [numbers[at : at + size + 1] for at in range(0, len(numbers), size)]
+        # Each goes on to the first page of the next, and none is that page alone.
+        cut = [numbers[at : at + size + 1] for at in range(0, len(numbers) - 1, size)]
         if sum(map(len, cut)) > self._room():
             return
         self._stop = threading.Event()

@@ -199,12 +199,18 @@ class Vendor:
     :param pages: how many there are
     :param seconds: until an answer
     :param fails: (page, how often it was asked for before) → the error, if any
+    :param total: what it says that it holds; default the truth
     """
 
     def __init__(
-        self, pages: int, seconds: float = 0.0, fails: Callable[[int, int], Exception | None] = lambda page, time: None
+        self,
+        pages: int,
+        seconds: float = 0.0,
+        fails: Callable[[int, int], Exception | None] = lambda page, time: None,
+        total: int | None = None,
     ) -> None:
         self.pages, self.seconds, self.fails = pages, seconds, fails
+        self.total = pages * 2 - 1 if total is None else total
         self.asked: list[int] = []
         self.threads: set[int] = set()
         self.most = self.at_once = 0
@@ -223,8 +229,8 @@ class Vendor:
             self.at_once -= 1
         if error:
             raise error
-        meta = {"total": self.pages * 2 - 1, "limit": 2, "hasNext": page + 1 < self.pages}
-        rows = [{"id": page * 2}] + [{"id": page * 2 + 1}] * (page + 1 < self.pages)
+        meta = {"total": self.total, "limit": 2, "hasNext": page + 1 < self.pages}
+        rows = [{"id": page * 2}] * (page < self.pages) + [{"id": page * 2 + 1}] * (page + 1 < self.pages)
         return Answer(200, {}, {"data": rows, "meta": meta, "leads": rows, "has_more": meta["hasNext"]})
 
 
@@ -241,7 +247,7 @@ def others() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "leads-page"]
 
 
-@pytest.mark.parametrize("pages", [1, 2, 8, 9, 16, 17, 49, 50, 100, 230])
+@pytest.mark.parametrize("pages", [*range(1, 60), 100, 230])
 def test_pages_come_in_order_and_none_is_asked_for_beyond_the_end(pages: int) -> None:
     vendor = Vendor(pages)
     assert list(read(vendor)) == rows_of(pages)
@@ -253,6 +259,11 @@ def test_pages_come_in_order_and_none_is_asked_for_beyond_the_end(pages: int) ->
     assert others() == []
     if pages < 9:
         assert vendor.threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("total", [1, 21, 22, 60, 102, 118, 120, 125, 300])
+def test_a_total_that_is_wrong_neither_ends_nor_lengthens_a_walk(total: int) -> None:
+    assert list(read(Vendor(60, total=total))) == rows_of(60)
 
 
 def test_pages_are_fetched_side_by_side() -> None:
