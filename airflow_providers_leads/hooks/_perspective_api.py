@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from datetime import date, datetime
 from typing import Any, Final, TypeVar
 
@@ -299,24 +300,37 @@ class PerspectiveApi(LeadsHook):
         return self._metric("insights", funnel_id, insight_id, start, end, offset, empty_on_not_found, {})
 
     def contact_pages(
-        self, funnel_id: str, query: Mapping[str, Any], position: Mapping[str, Any] | None = None
-    ) -> Iterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
+        self,
+        funnel_id: str,
+        query: Mapping[str, Any],
+        position: Mapping[str, Any] | None = None,
+        *,
+        to_the_end: bool = True,
+    ) -> Generator[tuple[list[dict[str, Any]], dict[str, Any]], None, None]:
         """Yield the pages of a funnel's contacts, each with its position.
+
+        The newest conversions first, a list to be read to its end is read in several places at a time: contacts arrive
+        at the front, the time of a conversion doesn't change, and who converts late moves from the end to the front. In
+        other orders contacts may move down, and the pages are read one after the other.
 
         :param funnel_id: the funnel
         :param query: sort and size of the pages
         :param position: of the page to start with
+        :param to_the_end: false: the caller may stop anywhere; default true
         :raises LeadsNotFoundError: when there is no such funnel
         :raises LeadsServerError: when the list ends before the number of contacts that it says it has
         """
         place = dict(position or {})
-        pages = ZeroBasedPages(**{name: place[name] for name in ("page", "total", "changes") if name in place})
+        pages = ZeroBasedPages(
+            **{name: place[name] for name in ("page", "total", "changes") if name in place},
+            ordered=to_the_end and (query["sortField"], query["sortOrder"]) == ("ps_converted_at", -1),
+        )
         read = place.get("read", pages.page * query["limit"])
         try:
-            walk = self.pages(pages, _CONTACTS, path_params={"funnel_id": funnel_id}, params=query)
-            for found, at in with_positions(walk, pages):
-                yield found, {**at, "read": read}
-                read += len(found)
+            with closing(self.pages(pages, _CONTACTS, path_params={"funnel_id": funnel_id}, params=query)) as walk:
+                for found, at in with_positions(walk, pages):
+                    yield found, {**at, "read": read}
+                    read += len(found)
             if missing := pages.missing(read):
                 raise LeadsServerError(
                     f"{self.label}: funnel '{funnel_id}': the list of contacts ended {missing} short of the number "

@@ -434,8 +434,8 @@ class LeadsHook(BaseHook):
         path_params: Mapping[str, object] | None = None,
         params: Mapping[str, object] | None = None,
         **options: Any,
-    ) -> Iterator[list[Any]]:
-        """Yield the pages of a list.
+    ) -> Generator[list[Any], None, None]:
+        """Yield the pages of a list; close the generator if you leave it early.
 
         :param pages: the vendor's way of paging, at the page to start from
         :param path: path template of the list
@@ -448,7 +448,8 @@ class LeadsHook(BaseHook):
             query = {**(params or {}), **position}
             return self.request("GET", path, path_params=path_params, params=query, expect=is_page, **options)
 
-        return iter_pages(fetch, pages)
+        limiter = self.client.limiters.get(options.get("bucket", "default"))
+        return iter_pages(fetch, pages, limiter.left if limiter else None)
 
     def rows(self, pages: Pages, path: str, **options: Any) -> Iterator[dict[str, Any]]:
         """Yield the rows of a list; parameters as for :meth:`pages`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -280,17 +281,19 @@ class PerspectiveHook(PerspectiveApi):
             if funnel_id in done:
                 continue
             start = left if funnel_id == current else None
-            for page, at in self.contact_pages(funnel_id, _NEWEST_FIRST, start):
-                leads = [to_lead(contact, funnel_id) for contact in page]
-                here = {"funnel_id": funnel_id, **at, "done": list(done)}
-                if bound is None:
-                    yield LeadPage(leads, here)
-                    continue
-                yield LeadPage([lead for lead in leads if lead.updated_at is None or lead.updated_at >= bound], here)
-                # Contacts without a date stand at one end of the list or anywhere: they say nothing about the rest.
-                dated = [lead.updated_at for lead in leads if lead.updated_at is not None]
-                if dated and max(dated) < bound:
-                    break
+            with closing(self.contact_pages(funnel_id, _NEWEST_FIRST, start, to_the_end=bound is None)) as pages:
+                for page, at in pages:
+                    leads = [to_lead(contact, funnel_id) for contact in page]
+                    here = {"funnel_id": funnel_id, **at, "done": list(done)}
+                    if bound is None:
+                        yield LeadPage(leads, here)
+                        continue
+                    recent = [lead for lead in leads if lead.updated_at is None or lead.updated_at >= bound]
+                    yield LeadPage(recent, here)
+                    # Contacts without a date stand at one end of the list or anywhere: they say nothing about the rest.
+                    dated = [lead.updated_at for lead in leads if lead.updated_at is not None]
+                    if dated and max(dated) < bound:
+                        break
             done.append(funnel_id)
 
     def _configured_funnels(self) -> list[str] | None:

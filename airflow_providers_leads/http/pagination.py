@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -11,6 +11,7 @@ import msgspec
 
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsServerError
+from airflow_providers_leads.http.pages_ahead import PagesAhead
 
 Row = Any
 """An object of a list: a dict, or a struct with an ``id`` where pages are decoded into types."""
@@ -40,9 +41,31 @@ class Pages(Protocol):
         """Return the position as JSON; passing it to the constructor resumes there."""
         ...
 
+    def following(self) -> range:
+        """Return the numbers of the pages from here to the end, as far as they may be asked for before their turn.
+
+        They may if the end is known, and if in the list's order no row ever moves down behind another. New rows may
+        come anywhere, rows may go, and may move up.
+        """
+        ...
+
+    def agrees(self, body: Any) -> bool:
+        """Tell whether a page that was asked for before its turn knows the list as the walk does."""
+        ...
+
+
+class _OneByOne:
+    """Pages that are asked for in their turn only."""
+
+    def following(self) -> range:
+        return range(0)
+
+    def agrees(self, body: Any) -> bool:
+        return False
+
 
 @dataclass
-class CursorPages:
+class CursorPages(_OneByOne):
     """HubSpot: ``paging.next.after`` names the next page, its absence the end.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
@@ -84,12 +107,15 @@ class ZeroBasedPages:
     :param page: page to start at, default 0
     :param total: what ``meta.total`` said when the walk was left; default unknown
     :param changes: by how much it had moved, up and down together, until then
+    :param ordered: true: no row ever moves down behind another, so that pages may be asked for before their turn
     """
 
     page: int = 0
     total: int | None = None
     changes: int = 0
+    ordered: bool = False
     _furthest: int = field(default=-1, init=False, repr=False, compare=False)
+    _size: int | None = field(default=None, init=False, repr=False, compare=False)
 
     def params(self) -> dict[str, object]:
         return {"page": self.page}
@@ -99,6 +125,7 @@ class ZeroBasedPages:
 
     def advance(self, body: Any) -> bool:
         meta = _dict_at(body, "meta")
+        self._size = limit if (limit := _count_at(meta, "limit")) == len(body["data"]) else None
         # Only where the walk gets further: it would not end if pages that are read again sent it back as well.
         if self.page > self._furthest and (total := _count_at(meta, "total")) is not None:
             moved = max(0, (self.total or 0) - total)
@@ -122,13 +149,25 @@ class ZeroBasedPages:
     def state(self) -> dict[str, Any]:
         return {"page": self.page, **({} if self.total is None else {"total": self.total, "changes": self.changes})}
 
+    def following(self) -> range:
+        if not self.ordered or not self.total or not self._size or self.page <= self._furthest:
+            return range(0)
+        return range(self.page, -(-self.total // self._size))
+
+    def agrees(self, body: Any) -> bool:
+        return self.total is not None and _count_at(_dict_at(body, "meta"), "total") == self.total
+
 
 @dataclass
-class NumberedPages:
+class NumberedPages(_OneByOne):
     """PersistIQ: ``page`` counts from 1, ``has_more`` tells whether another follows.
 
     ``next_page`` is not followed: whether it keeps the filters is unknown, and it is an absolute URL that could lead
     the key to another host. A missing ``has_more`` is the end (``/users`` is documented without it).
+
+    Pages are not asked for before their turn. The order of these lists is not documented; were it the time of the last
+    change, a row that is changed could move behind pages that were read early from where the walk has not been yet, and
+    no total would tell.
 
     :param key: the name of the list in the body, such as ``leads``
     :param page: page to start at, default 1
@@ -161,6 +200,10 @@ def _id_of(row: Row) -> object:
     return row.get("id") if type(row) is dict else row.id
 
 
+def _ids_of(rows: Sequence[Row]) -> set[str]:
+    return {str(identity) for identity in map(_id_of, rows) if identity is not None}
+
+
 def _dict_at(body: dict[str, Any], key: str) -> dict[str, Any]:
     found = body.get(key)
     return found if isinstance(found, dict) else {}
@@ -180,7 +223,7 @@ class _SeenIds:
         self._page = 0
 
     def fresh(self, rows: list[Row]) -> list[Row]:
-        met = {str(identity) for identity in map(_id_of, rows) if identity is not None}
+        met = _ids_of(rows)
         if len(met) == len(rows) and self._last_page.keys().isdisjoint(met):
             # Nearly every page is like this.
             self._remember(met)
@@ -216,29 +259,44 @@ class _SeenIds:
 
 
 def iter_pages(
-    fetch: Callable[[dict[str, object], Callable[[Any], bool]], Answer], pages: Pages
-) -> Iterator[list[Row]]:
+    fetch: Callable[[dict[str, object], Callable[[Any], bool]], Answer],
+    pages: Pages,
+    room: Callable[[], int] | None = None,
+) -> Generator[list[Row], None, None]:
     """Yield the pages of a list, each row once, until its end.
 
-    ``pages.state()`` read after a page was handled is the place to resume from.
+    ``pages.state()`` read after a page was handled is the place to resume from. Close the generator if you leave it
+    early: it returns when no request is under way any more.
 
-    :param fetch: requests one page, given its query and the test of what a page looks like
+    :param fetch: requests one page, given its query and the test of what a page looks like; threads call it where pages
+        are asked for before their turn
     :param pages: the vendor's way of paging; moved along
+    :param room: returns how many requests the quota lets through now; pages are asked for before their turn if all that
+        follow fit in (and :meth:`Pages.following` names them); default: each in its turn
     :raises LeadsServerError: when the list runs in circles, see :class:`CursorPages`, or repeats known rows for good
     """
+
+    def ask(query: dict[str, object]) -> Any:
+        return fetch(query, lambda found: pages.rows(found) is not None).body
+
+    ahead = PagesAhead(ask, pages, _ids_of, room)
     seen, stale, barren = _SeenIds(), 0, 0
-    while True:
-        body = fetch(pages.params(), lambda found: pages.rows(found) is not None).body
-        rows = pages.rows(body) or []
-        fresh = seen.fresh(rows)
-        more = pages.advance(body)
-        stale = 0 if fresh or not rows else stale + 1
-        barren = 0 if fresh else barren + 1
-        if more and (stale >= _STALE_PAGES or barren >= _BARREN_PAGES):
-            raise LeadsServerError(
-                f"the list brought no new row for {barren} pages and says there is more; reading on would never end"
-            )
-        if fresh:
-            yield fresh
-        if not more:
-            return
+    try:
+        while True:
+            body, beside = ahead.next()
+            rows = pages.rows(body) or []
+            rows = [*rows, *beside] if beside else rows
+            fresh = seen.fresh(rows)
+            more = pages.advance(body)
+            stale = 0 if fresh or not rows else stale + 1
+            barren = 0 if fresh else barren + 1
+            if more and (stale >= _STALE_PAGES or barren >= _BARREN_PAGES):
+                raise LeadsServerError(
+                    f"the list brought no new row for {barren} pages and says there is more; reading on would never end"
+                )
+            if fresh:
+                yield fresh
+            if not more:
+                return
+    finally:
+        ahead.close()

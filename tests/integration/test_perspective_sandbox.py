@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_providers_leads.hooks.base import get_leads_hook
-from airflow_providers_leads.hooks.perspective import CHART_SUBTYPES, KPI_SUBTYPES, PerspectiveHook
+from airflow_providers_leads.hooks.perspective import _NEWEST_FIRST, CHART_SUBTYPES, KPI_SUBTYPES, PerspectiveHook
 from airflow_providers_leads.http.errors import LeadsAuthError, LeadsNotFoundError, LeadsPermissionError
 from airflow_providers_leads.leads.outcomes import PlanRow
 from airflow_providers_leads.sandbox import Fault, PerspectiveGrant, Sandbox
@@ -54,6 +56,44 @@ def test_everything_is_read_once(connect: Any) -> None:
     dated = sorted(lead.updated_at for lead in leads if lead.updated_at)
     since = {lead.source_id for lead in hook.iter_leads(updated_after=dated[-40]) if lead.updated_at}
     assert since == {lead.source_id for lead in leads if lead.updated_at and lead.updated_at >= dated[-40]}
+
+
+def seconds(rows: Iterator[Any]) -> tuple[list[Any], float]:
+    began = time.monotonic()
+    return list(rows), time.monotonic() - began
+
+
+def test_pages_of_a_long_list_are_fetched_side_by_side(connect: Any, sandbox: Sandbox) -> None:
+    hook, size = connect(), 3
+    held = list(hook.list_contacts(FUNNEL))
+    pages = -(-len(held) // size)
+    assert pages >= 40
+    sandbox.perspective.faults = lambda number, call: Fault("before", delay=0.05)
+    sandbox.perspective.stats.reset()
+    ahead, side_by_side = seconds(hook.list_contacts(FUNNEL, page_size=size))
+    asked = sandbox.perspective.stats.requests
+    in_turn, one_by_one = seconds(hook.list_contacts(FUNNEL, sort_order="asc", page_size=size))
+    assert ahead == held
+    assert {row["id"] for row in in_turn} == {row["id"] for row in held}
+    assert sandbox.perspective.stats.requests - asked == pages
+    assert pages < asked <= 1.2 * pages
+    assert side_by_side < 0.6 * one_by_one
+
+
+@pytest.mark.parametrize("options", [{"updated_after": "2020-01-01T00:00:00Z"}, {}], ids=["by time", "all"])
+def test_only_what_is_read_to_its_end_is_asked_for_ahead(
+    connect: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    monkeypatch.setitem(_NEWEST_FIRST, "limit", 3)
+    threads = set()
+
+    def noted(number: int, call: Any) -> None:
+        threads.update(thread.name for thread in threading.enumerate() if thread.name == "leads-page")
+
+    sandbox.perspective.faults = noted
+    leads = list(connect().iter_leads(funnel_ids=FUNNEL, **options))
+    assert len(leads) > 100
+    assert bool(threads) == (not options)
 
 
 def test_metrics_of_every_subtype_can_be_read(connect: Any) -> None:
