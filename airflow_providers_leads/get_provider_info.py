@@ -166,7 +166,7 @@ def get_provider_info() -> dict[str, Any]:
         "connection-types": [_connection_type(crm) for crm in CRMS],
         "asset-uris": [
             {
-                "schemes": [*(crm["conn_type"] for crm in CRMS), "leads"],
+                "schemes": [crm["conn_type"] for crm in CRMS],
                 "handler": "airflow_providers_leads.asset_uris.sanitize_uri",
             }
         ],

@@ -18,7 +18,6 @@ from typing import Any
 
 import pendulum
 from airflow.providers.common.compat.sdk import Param, conf, dag, task
-from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_providers_leads.operators.leads import (
     LeadsDeduplicateOperator,
@@ -33,7 +32,7 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("*/15 * * * *", timezone="UTC"),
+    schedule="*/15 * * * *",
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     # The watermark knows what was missed, however many intervals ago.
     catchup=False,

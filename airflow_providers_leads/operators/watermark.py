@@ -16,7 +16,8 @@ from airflow_providers_leads.operators.inputs import as_list
 if TYPE_CHECKING:
     from airflow_providers_leads.leads.incremental import Watermark
 
-WATERMARKS: Final = Asset(name="leads_watermarks", uri="leads://watermarks")
+# Without a URI, whose scheme would make Airflow load the handlers of all providers with each DAG file.
+WATERMARKS: Final = Asset(name="leads_watermarks")
 """Holds the watermarks in its state, one entry per connection and scope, so that tasks that are mapped over connections
 never write over each other's. A mapped task that uses them takes it as an inlet: ``.partial(inlets=[WATERMARKS], …)``.
 

@@ -34,5 +34,5 @@ def test_what_does_not_belong_there_is_refused(uri: str) -> None:
 
 def test_the_provider_names_the_handler() -> None:
     (entry,) = get_provider_info()["asset-uris"]
-    assert entry["schemes"] == ["hubspot", "perspective", "persistiq", "leads"]
+    assert entry["schemes"] == ["hubspot", "perspective", "persistiq"]
     assert resolve_name(entry["handler"]) is sanitize_uri
