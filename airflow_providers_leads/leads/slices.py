@@ -1,4 +1,4 @@
-"""Large tables in slices by hash of a column, so that memory stays bounded however long they are.
+"""Large tables in slices, so that memory stays bounded however long they are.
 
 DuckDB's aggregates keep their texts in memory: of tens of millions of people they would not fit, of a slice they do.
 """
@@ -10,39 +10,41 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_providers_leads.leads.engine import appearing, bucket, is_duckdb, write_local
+from airflow_providers_leads.leads.engine import appearing, is_duckdb, spill_folder, write_local, write_soon_read
 from airflow_providers_leads.leads.row_groups import concatenate
 from airflow_providers_leads.leads.staging import as_path, count_rows
 
 if TYPE_CHECKING:
     import ibis
 
-# What merges within DuckDB's default 2 GB with room to spare.
-ROWS_PER_SLICE: Final = 1_000_000
+# Of people with several records: what merges within DuckDB's default 2 GB without turning to the disk.
+ROWS_PER_SLICE: Final = 2_000_000
+# Reading all the leads so often costs less than writing them in slices and reading each of those once.
+_MOST_READINGS: Final = 5
 _SLICE: Final = "slice"
 
 
-def slices(connection: Any, table: ibis.Table, key: str, rows: int) -> Iterator[ibis.Table]:
-    """Yield a table in parts, each of which holds all rows of its keys; only one is there at a time.
+def slices(connection: Any, table: ibis.Table, places: ibis.Table, key: str) -> Iterator[ibis.Table]:
+    """Yield a table joined with what is known of its rows in parts, each of which holds all rows of its keys.
 
-    :param connection: the engine; one that spreads the work over machines gets the table whole
-    :param table: the expression, which is computed once
-    :param key: the column whose hash decides
-    :param rows: how many rows there are
+    Only one is there at a time.
+
+    :param connection: to DuckDB
+    :param table: with ``row``
+    :param places: with ``row``, one at most for each in the table; others of the table are left out
+    :param key: the column of whole numbers in the places that decides
     """
-    count = -(-rows // ROWS_PER_SLICE)
-    if count <= 1 or not is_duckdb(connection):
-        yield table
+    count = max(1, -(-int(connection.execute(places.count())) // ROWS_PER_SLICE))
+    marked = places.mutate(**{_SLICE: places[key] % count})
+    if count <= _MOST_READINGS:
+        for number in range(count):
+            # Before the join, which is the smaller for it: DuckDB would do it after.
+            yield table.inner_join(marked.filter(marked[_SLICE] == number).drop(_SLICE), "row")
         return
-    with tempfile.TemporaryDirectory(prefix="slices-", dir=_spill_folder(connection)) as folder:
-        marked = table.mutate(**{_SLICE: bucket(table[key], count)})
-        # Read once and soon: compressing takes longer than it saves.
-        connection.to_parquet(marked, folder, partition_by=_SLICE, compression="uncompressed")
-        parts = sorted(Path(folder).glob(f"{_SLICE}=*"))
-        for part in parts:
-            yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False).select(*table.columns)
-        if not parts:
-            yield table.limit(0)
+    with tempfile.TemporaryDirectory(prefix="slices-", dir=spill_folder(connection)) as folder:
+        write_soon_read(connection, table.inner_join(marked, "row"), folder, partition_by=_SLICE)
+        for part in sorted(Path(folder).glob(f"{_SLICE}=*")):
+            yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False)
 
 
 class Pieces:
@@ -58,7 +60,7 @@ class Pieces:
         self._files: dict[str, list[str]] = {}
 
     def __enter__(self) -> Pieces:
-        folder = _spill_folder(self._connection) if is_duckdb(self._connection) else None
+        folder = spill_folder(self._connection) if is_duckdb(self._connection) else None
         self._folder = tempfile.TemporaryDirectory(prefix="pieces-", dir=folder)
         return self
 
@@ -89,7 +91,3 @@ class Pieces:
         with appearing(path) as part, part.open("wb") as file:
             concatenate([Path(piece) for piece in self._files[name]], file)
         return count_rows(path)
-
-
-def _spill_folder(connection: Any) -> str:
-    return str(connection.con.sql("SELECT current_setting('temp_directory')").fetchone()[0])
