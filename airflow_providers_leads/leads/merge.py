@@ -11,7 +11,6 @@ from airflow_providers_leads.leads.engine import (
     DEFAULT_ENGINE,
     blaming,
     connect,
-    forget,
     is_duckdb,
     keep,
     read_numbered,
@@ -129,7 +128,7 @@ def _of_people(
         return {}
     repeated = _repeated(connection, leads, rows)
     placed = survivorship.ranked(people.known, policy, by_address=people.by_address, repeated=repeated)
-    if not duckdb or rows <= slices.ROWS_PER_SLICE:
+    if not duckdb or rows <= slices.rows_per_slice(connection):
         kept = placed if len(asked) <= 1 else keep(connection, placed)
         return {name: results[name](kept) for name in asked}
     # Whose records are only to be told apart needs no text for a name.
@@ -139,12 +138,10 @@ def _of_people(
         pieces.put_aside("golden", survivorship.golden_of_one(alone, policy, lineage=lineage))
     if "members" in asked:
         pieces.put_aside("members", members(alone))
-    for part in slices.slices(connection, leads, places.filter(places.member_count > 1), "first_row"):
-        kept = part if len(asked) <= 1 else keep(connection, part)
+    competing = places.filter(places.member_count > 1)
+    for part in slices.slices(connection, leads, competing, "first_row", once=len(asked) == 1):
         for name in asked:
-            pieces.put_aside(name, results[name](kept))
-        if kept is not part:
-            forget(connection, kept)
+            pieces.put_aside(name, results[name](part))
     return {name: pieces.whole(name) for name in asked}
 
 

@@ -17,14 +17,25 @@ from airflow_providers_leads.leads.staging import as_path, count_rows
 if TYPE_CHECKING:
     import ibis
 
-# Of people with several records: what merges within DuckDB's default 2 GB without turning to the disk.
-ROWS_PER_SLICE: Final = 2_000_000
+# What merges within DuckDB's default 2 GB, lineage and conflicts included, with little turning to the disk.
+ROWS_PER_SLICE: Final = 1_000_000
+_ROOM_FOR_SLICE: Final = 2_000_000_000
+# One result alone needs half the room.
+_ROOM_OF_ONE: Final = 2
 # Reading all the leads so often costs less than writing them in slices and reading each of those once.
 _MOST_READINGS: Final = 5
 _SLICE: Final = "slice"
 
 
-def slices(connection: Any, table: ibis.Table, places: ibis.Table, key: str) -> Iterator[ibis.Table]:
+def rows_per_slice(connection: Any) -> int:
+    """Return how many rows DuckDB's memory limit has room for."""
+    # Such as "1.8 GiB".
+    number, unit = connection.con.sql("SELECT current_setting('memory_limit')").fetchone()[0].split()
+    room = float(number) * {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}.get(unit, 1)
+    return max(1, round(ROWS_PER_SLICE * room / _ROOM_FOR_SLICE))
+
+
+def slices(connection: Any, table: ibis.Table, places: ibis.Table, key: str, *, once: bool) -> Iterator[ibis.Table]:
     """Yield a table joined with what is known of its rows in parts, each of which holds all rows of its keys.
 
     Only one is there at a time.
@@ -33,17 +44,22 @@ def slices(connection: Any, table: ibis.Table, places: ibis.Table, key: str) -> 
     :param table: with ``row``
     :param places: with ``row``, one at most for each in the table; others of the table are left out
     :param key: the column of whole numbers in the places that decides
+    :param once: true when a part is read once only
     """
-    count = max(1, -(-int(connection.execute(places.count())) // ROWS_PER_SLICE))
+    size = rows_per_slice(connection) * (_ROOM_OF_ONE if once else 1)
+    count = max(1, -(-int(connection.execute(places.count())) // size))
     marked = places.mutate(**{_SLICE: places[key] % count})
-    if count <= _MOST_READINGS:
+    if once and count <= _MOST_READINGS:
         for number in range(count):
             # Before the join, which is the smaller for it: DuckDB would do it after.
             yield table.inner_join(marked.filter(marked[_SLICE] == number).drop(_SLICE), "row")
         return
     with tempfile.TemporaryDirectory(prefix="slices-", dir=spill_folder(connection)) as folder:
         write_soon_read(connection, table.inner_join(marked, "row"), folder, partition_by=_SLICE)
-        for part in sorted(Path(folder).glob(f"{_SLICE}=*")):
+        parts = sorted(Path(folder).glob(f"{_SLICE}=*"))
+        if not parts:
+            yield table.inner_join(places.limit(0), "row")
+        for part in parts:
             yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False)
 
 
