@@ -24,6 +24,7 @@ _ROOM_FOR_SLICE: Final = 2_000_000_000
 _ROOM_OF_ONE: Final = 2
 # Reading all the leads so often costs less than writing them in slices and reading each of those once.
 _MOST_READINGS: Final = 5
+_SLICES_ON_DISK: Final = 8
 _SLICE: Final = "slice"
 
 
@@ -54,13 +55,16 @@ def slices(connection: Any, table: ibis.Table, places: ibis.Table, key: str, *, 
             # Before the join, which is the smaller for it: DuckDB would do it after.
             yield table.inner_join(marked.filter(marked[_SLICE] == number).drop(_SLICE), "row")
         return
-    with tempfile.TemporaryDirectory(prefix="slices-", dir=spill_folder(connection)) as folder:
-        write_soon_read(connection, table.inner_join(marked, "row"), folder, partition_by=_SLICE)
-        parts = sorted(Path(folder).glob(f"{_SLICE}=*"))
-        if not parts:
-            yield table.inner_join(places.limit(0), "row")
-        for part in parts:
-            yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False)
+    for first in range(0, count, _SLICES_ON_DISK):
+        # Not all at once: the join holds what is known of the rows it writes.
+        some = marked.filter(marked[_SLICE].between(first, first + _SLICES_ON_DISK - 1))
+        with tempfile.TemporaryDirectory(prefix="slices-", dir=spill_folder(connection)) as folder:
+            write_soon_read(connection, table.inner_join(some, "row"), folder, partition_by=_SLICE)
+            parts = sorted(Path(folder).glob(f"{_SLICE}=*"))
+            if count == 1 and not parts:
+                yield table.inner_join(places.limit(0), "row")
+            for part in parts:
+                yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False)
 
 
 class Pieces:
