@@ -79,7 +79,8 @@ def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules) -> 
     unnamed = named if by_phone else alone
     unnamed = unnamed.filter(_is_nobody(unnamed, rules))
     rejected = unnamed.mutate(reason=_reason(unnamed))
-    if strangers := _strangers(connection, known, rules):
+    # No role address stands in an edge, so whoever has one is named as before the joins, which this needn't wait for.
+    if strangers := _strangers(connection, known if by_phone else alone, rules):
         found = ibis.memtable({"stranger": strangers})
         marked = known.left_join(found, known.person == found.stranger)
         known = marked.filter(marked.stranger.isnull()).drop("stranger")

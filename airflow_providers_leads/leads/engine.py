@@ -132,6 +132,28 @@ def is_duckdb(connection: Any) -> bool:
     return bool(connection.name == "duckdb")
 
 
+def read_numbered(connection: Any, uri: Any, columns: Sequence[str], first: int) -> ibis.Table:
+    """Return a checked Parquet file as a table of DuckDB, with ``row``: each row's number, counted from ``first``.
+
+    A remote file is read once, into a local one that goes with the connection.
+
+    :param connection: from :func:`connect`, to DuckDB
+    :param uri: URI or path object
+    :param columns: the columns wanted, all of which must be there
+    :param first: the first row's number
+    :raises StagingError: see :func:`~airflow_providers_leads.leads.staging.open_parquet`
+    """
+    path = as_path(uri)
+    if is_local(path):
+        open_parquet(uri, columns).close(force=True)
+        name = local_name(path)
+    else:
+        name = f"{spill_folder(connection)}/read-{uuid4().hex}.parquet"
+        write_soon_read(connection, read_parquet(connection, uri, columns), name)
+    numbered = connection.read_parquet(name, file_row_number=True)
+    return numbered.select(*columns, row=numbered.file_row_number + first)
+
+
 def read_parquet(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Table:
     """Return a checked Parquet file as a table of the engine.
 
@@ -197,7 +219,22 @@ def write(connection: Any, table: ibis.Table, uri: Any) -> int:
 
 def write_local(connection: Any, table: ibis.Table, name: str) -> None:
     """Write a table to a local Parquet file by DuckDB."""
-    connection.to_parquet(table, name, compression="zstd", kv_metadata=VERSION_METADATA)
+    # Beyond the first level zstd saves little more of such rows. A dictionary is worth its price for columns of few
+    # values only, and those that have more should be known for it early.
+    connection.to_parquet(
+        table, name, compression="zstd", compression_level=1, dictionary_size_limit=5000, kv_metadata=VERSION_METADATA
+    )
+
+
+def write_soon_read(connection: Any, table: ibis.Table, name: str, **options: Any) -> None:
+    """Write a table to a local Parquet file, or folder of them, that DuckDB reads back once or twice."""
+    # Compressing, or looking for values that recur, takes longer than it saves.
+    connection.to_parquet(table, name, compression="uncompressed", dictionary_size_limit=1, **options)
+
+
+def spill_folder(connection: Any) -> str:
+    """Return the folder for what DuckDB has no memory for; it goes with the connection."""
+    return str(connection.con.sql("SELECT current_setting('temp_directory')").fetchone()[0])
 
 
 def _stream(connection: Any, table: ibis.Table, part: Any) -> None:
@@ -222,6 +259,18 @@ def _in_utc(kind: Any) -> Any:
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(_in_utc(field.type)) for field in kind])
     return pa.list_(_in_utc(kind.value_type)) if pa.types.is_list(kind) else kind
+
+
+def record_hash(source: Any, scope: Any, source_id: Any) -> Any:
+    """Return a hash of three text columns, by DuckDB's own function: Ibis goes by way of a text of bits."""
+    import ibis
+    import ibis.expr.datatypes as dt
+
+    def hash_of(one: str, two: str, three: str) -> int:
+        raise AssertionError("runs in DuckDB only")
+
+    signature = ((dt.string, dt.string, dt.string), dt.uint64)
+    return ibis.udf.scalar.builtin(hash_of, name="hash", signature=signature)(source, scope, source_id)
 
 
 def bucket(column: Any, count: int) -> Any:

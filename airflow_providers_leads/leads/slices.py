@@ -1,4 +1,4 @@
-"""Large tables in slices by hash of a column, so that memory stays bounded however long they are.
+"""Large tables in slices, so that memory stays bounded however long they are.
 
 DuckDB's aggregates keep their texts in memory: of tens of millions of people they would not fit, of a slice they do.
 """
@@ -10,39 +10,61 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_providers_leads.leads.engine import bucket, is_duckdb, write_local
+from airflow_providers_leads.leads.engine import is_duckdb, spill_folder, write_local, write_soon_read
 from airflow_providers_leads.leads.row_groups import concatenate
 from airflow_providers_leads.leads.staging import appearing, as_path, count_rows
 
 if TYPE_CHECKING:
     import ibis
 
-# What merges within DuckDB's default 2 GB with room to spare.
+# What merges within DuckDB's default 2 GB, lineage and conflicts included, with little turning to the disk.
 ROWS_PER_SLICE: Final = 1_000_000
+_ROOM_FOR_SLICE: Final = 2_000_000_000
+# One result alone needs half the room.
+_ROOM_OF_ONE: Final = 2
+# Reading all the leads so often costs less than writing them in slices and reading each of those once.
+_MOST_READINGS: Final = 5
+_SLICES_ON_DISK: Final = 8
 _SLICE: Final = "slice"
 
 
-def slices(connection: Any, table: ibis.Table, key: str, rows: int) -> Iterator[ibis.Table]:
-    """Yield a table in parts, each of which holds all rows of its keys; only one is there at a time.
+def rows_per_slice(connection: Any) -> int:
+    """Return how many rows DuckDB's memory limit has room for."""
+    # Such as "1.8 GiB".
+    number, unit = connection.con.sql("SELECT current_setting('memory_limit')").fetchone()[0].split()
+    room = float(number) * {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}.get(unit, 1)
+    return max(1, round(ROWS_PER_SLICE * room / _ROOM_FOR_SLICE))
 
-    :param connection: the engine; one that spreads the work over machines gets the table whole
-    :param table: the expression, which is computed once
-    :param key: the column whose hash decides
-    :param rows: how many rows there are
+
+def slices(connection: Any, table: ibis.Table, places: ibis.Table, key: str, *, once: bool) -> Iterator[ibis.Table]:
+    """Yield a table joined with what is known of its rows in parts, each of which holds all rows of its keys.
+
+    Only one is there at a time.
+
+    :param connection: to DuckDB
+    :param table: with ``row``
+    :param places: with ``row``, one at most for each in the table; others of the table are left out
+    :param key: the column of whole numbers in the places that decides
+    :param once: true when a part is read once only
     """
-    count = -(-rows // ROWS_PER_SLICE)
-    if count <= 1 or not is_duckdb(connection):
-        yield table
+    size = rows_per_slice(connection) * (_ROOM_OF_ONE if once else 1)
+    count = max(1, -(-int(connection.execute(places.count())) // size))
+    marked = places.mutate(**{_SLICE: places[key] % count})
+    if once and count <= _MOST_READINGS:
+        for number in range(count):
+            # Before the join, which is the smaller for it: DuckDB would do it after.
+            yield table.inner_join(marked.filter(marked[_SLICE] == number).drop(_SLICE), "row")
         return
-    with tempfile.TemporaryDirectory(prefix="slices-", dir=_spill_folder(connection)) as folder:
-        marked = table.mutate(**{_SLICE: bucket(table[key], count)})
-        # Read once and soon: compressing takes longer than it saves.
-        connection.to_parquet(marked, folder, partition_by=_SLICE, compression="uncompressed")
-        parts = sorted(Path(folder).glob(f"{_SLICE}=*"))
-        for part in parts:
-            yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False).select(*table.columns)
-        if not parts:
-            yield table.limit(0)
+    for first in range(0, count, _SLICES_ON_DISK):
+        # Not all at once: the join holds what is known of the rows it writes.
+        some = marked.filter(marked[_SLICE].between(first, first + _SLICES_ON_DISK - 1))
+        with tempfile.TemporaryDirectory(prefix="slices-", dir=spill_folder(connection)) as folder:
+            write_soon_read(connection, table.inner_join(some, "row"), folder, partition_by=_SLICE)
+            parts = sorted(Path(folder).glob(f"{_SLICE}=*"))
+            if count == 1 and not parts:
+                yield table.inner_join(places.limit(0), "row")
+            for part in parts:
+                yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False)
 
 
 class Pieces:
@@ -58,7 +80,7 @@ class Pieces:
         self._files: dict[str, list[str]] = {}
 
     def __enter__(self) -> Pieces:
-        folder = _spill_folder(self._connection) if is_duckdb(self._connection) else None
+        folder = spill_folder(self._connection) if is_duckdb(self._connection) else None
         self._folder = tempfile.TemporaryDirectory(prefix="pieces-", dir=folder)
         return self
 
@@ -89,7 +111,3 @@ class Pieces:
         with appearing(path) as part, part.open("wb") as file:
             concatenate([Path(piece) for piece in self._files[name]], file)
         return count_rows(path)
-
-
-def _spill_folder(connection: Any) -> str:
-    return str(connection.con.sql("SELECT current_setting('temp_directory')").fetchone()[0])

@@ -1,7 +1,8 @@
 """Which value survives: golden records, their lineage and the conflicts, as portable relational expressions.
 
 A *ranked* table has, besides the columns of a lead: ``golden_key`` (the address of the person it belongs to), ``rank``
-(0 is best by the policy's order), ``member_count``, and where a rule needs it another order.
+(0 is best by the policy's order), ``member_count``, and where a rule needs it another order. Where leads have numbers
+(``row``) there is ``first_row``, the number of the person's best record, which is quicker to group by than a text.
 """
 
 from __future__ import annotations
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 GOLDEN_SOURCE: Final = "golden"
 # Above any number of records of one person, so that one number holds "this first, then the usual order".
 _STEP: Final = 1 << 32
+# Columns of a ranked table that are no lead's: what there is to know of a row's place.
+_PLACE: Final = (
+    "rank",
+    "rank_newest",
+    "first_row",
+    "golden_key",
+    "member_count",
+    *(f"{f}_votes" for f in PROFILE_FIELDS),
+)
 
 
 def ranked(leads: ibis.Table, policy: MergePolicy, *, by_address: bool, repeated: bool) -> ibis.Table:
@@ -43,12 +53,24 @@ def ranked(leads: ibis.Table, policy: MergePolicy, *, by_address: bool, repeated
         by_phone = "phone" in policy.identity.match_on
         first = _by_person(leads, *([leads.email_key.isnull()] if by_phone else []), *order)
         extra["golden_key"] = leads.email_key.first(include_null=True).over(first)
+    if "row" in leads.columns:
+        extra["first_row"] = leads.row.first().over(_by_person(leads, *order))
     placed = leads.mutate(
         rank=_row_number(leads, *order),
         member_count=leads.count().over(group_by=leads.person),
         **extra,
     )
     return placed.rename(golden_key="person") if by_address else placed.drop("person")
+
+
+def places(placed: ibis.Table) -> ibis.Table:
+    """Return of ranked leads with numbers only these and the places, for a join back to the leads.
+
+    Sorting that little is done in half the time, and in memory.
+
+    :param placed: ranked leads
+    """
+    return placed.select("row", *(name for name in _PLACE if name in placed.columns))
 
 
 def _priority(leads: ibis.Table, policy: MergePolicy) -> Any:
@@ -108,19 +130,27 @@ def may_win(table: ibis.Table, field: str, policy: MergePolicy) -> Any:
 
 
 @cache
-def _duckdb_arg_min() -> Any:
+def _duckdb_arg_min(*, filtered: bool) -> Any:
     import ibis
 
-    def arg_min(value: str, order: int, where: bool = True) -> str:
+    def arg_min(value: str, order: int) -> str:
         raise AssertionError("runs in DuckDB only")
 
-    return ibis.udf.agg.builtin(arg_min)
+    def arg_min_where(value: str, order: int, where: bool = True) -> str:
+        raise AssertionError("runs in DuckDB only")
+
+    return ibis.udf.agg.builtin(arg_min_where if filtered else arg_min, name="arg_min")
 
 
 def _least(value: Any, order: Any, where: Any, *, duckdb: bool) -> Any:
     """Return the value at the least order; ``where`` must leave out absent values."""
-    # Ibis turns argmin into a sorted aggregate on DuckDB, at about twice the price of the function made for it.
-    return _duckdb_arg_min()(value, order, where=where) if duckdb else value.argmin(order, where=where)
+    if not duckdb:
+        return value.argmin(order, where=where)
+    # Ibis turns argmin into a sorted aggregate on DuckDB, at about twice the price of the function made for it. That
+    # one passes over absent values by itself: a filter that says only so would cost half as much again.
+    if where.equals(value.notnull()):
+        return _duckdb_arg_min(filtered=False)(value, order)
+    return _duckdb_arg_min(filtered=True)(value, order, where=where)
 
 
 def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: bool = False) -> ibis.Table:
@@ -156,13 +186,11 @@ def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: boo
         columns["told"] = told.collect(where=table.properties.notnull())
     if lineage:
         columns |= {f"{field}_from": _winner(table, field, *wins[field], policy) for field in PROFILE_FIELDS}
-    merged = table.group_by("golden_key").aggregate(**columns)
-    fixed = {
-        "source": ibis.literal(GOLDEN_SOURCE),
-        "source_scope": ibis.literal(""),
-        "source_id": merged.golden_key,
-        "email_key": merged.golden_key,
-    }
+    key = "golden_key"
+    if "first_row" in table.columns:
+        key, columns["golden_key"] = "first_row", _least(table.email_key, table["rank"], usable, duckdb=duckdb)
+    merged = table.group_by(key).aggregate(**columns)
+    fixed = _named(merged.golden_key)
     if policy.properties == "merge":
         texts = merged.told.sort().map(lambda told: told["properties"])
         # Most people have one set of properties at most: only the choice of a case is computed, not what it decides
@@ -170,11 +198,36 @@ def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: boo
         differ = texts.unique().length() > 1
         merged_texts = differ.ifelse(properties_udf()(texts), merged.properties)
         fixed["properties"] = (merged.told.length() > 1).ifelse(merged_texts, merged.properties)
-    names = [*LEAD_COLUMNS, "member_count"]
     if lineage:
         fixed["lineage"] = ibis.struct({field: merged[f"{field}_from"] for field in PROFILE_FIELDS})
-        names.append("lineage")
-    return merged.mutate(**fixed).select(*names)
+    return merged.mutate(**fixed).select(*LEAD_COLUMNS, "member_count", *fixed.keys() & {"lineage"})
+
+
+def golden_of_one(table: ibis.Table, policy: MergePolicy, *, lineage: bool) -> ibis.Table:
+    """Return what :func:`golden` does, of people with one record: all that it may say, with nothing to compare.
+
+    :param table: ranked leads
+    :param policy: says which sources have a say
+    :param lineage: as in :func:`golden`
+    """
+    import ibis
+
+    fixed = _named(table.email_key)
+    told = {field: table[field] for field in PROFILE_FIELDS}
+    for field, value in told.items():
+        if barred := policy.barred_sources(field):
+            told[field] = table.source.isin(barred).ifelse(None, value)
+    if lineage:
+        won = {field: value.notnull().ifelse(table["rank"], None) for field, value in told.items()}
+        fixed["lineage"] = ibis.struct(won)
+    return table.mutate(**told, **fixed).select(*LEAD_COLUMNS, "member_count", *fixed.keys() & {"lineage"})
+
+
+def _named(golden_key: Any) -> dict[str, Any]:
+    import ibis
+
+    columns = {"source": ibis.literal(GOLDEN_SOURCE), "source_scope": ibis.literal("")}
+    return {**columns, "source_id": golden_key, "email_key": golden_key}
 
 
 def _winner(table: ibis.Table, field: str, may: Any, order: Any, policy: MergePolicy) -> Any:

@@ -35,7 +35,9 @@ BASE: Final = "distinct"
 FRAMES: Final = ("pandas", "polars")
 # What must be left for everything else on the machine.
 _HEADROOM: Final = 1 << 30
-_COMPARED: Final = ("email_key", "email", *PROFILE_FIELDS, *STICKY_FIELDS, "created_at", "updated_at", "member_count")
+_COMPARED: Final = (
+    "email_key", "email", *PROFILE_FIELDS, *STICKY_FIELDS, "created_at", "updated_at", "properties", "member_count"
+)  # fmt: skip
 _MARKS: Final = ("<!-- bench-merge: begin -->", "<!-- bench-merge: end -->")
 
 
@@ -232,7 +234,7 @@ def _at_the_size_that_fits(name: str, options: argparse.Namespace) -> str:
 def _agreement(name: str, folder: Path) -> str:
     differing = differences(folder / "ours", folder / name)
     if not differing:
-        return f"Golden records of this package and {name}: the same, value for value (custom properties not compared)."
+        return f"Golden records of this package and {name}: the same, value for value."
     return f"**Golden records of this package and {name} differ**, people per column: {differing}."
 
 

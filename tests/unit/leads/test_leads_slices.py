@@ -11,30 +11,54 @@ import pytest
 from leads_rows import JANUARY, JUNE, lead, merged, table
 
 from airflow_providers_leads.leads import slices
+from airflow_providers_leads.leads.identity import IdentityRules
 from airflow_providers_leads.leads.lineage import explain
 from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
 from airflow_providers_leads.leads.policy import MergePolicy
 from airflow_providers_leads.leads.schema import Lead
 from airflow_providers_leads.leads.staging import as_path, write_rows
 
+POLICIES = {
+    "priority": MergePolicy(priority=("hubspot",)),
+    "rules of every kind": MergePolicy(
+        priority=("persistiq",),
+        fields={"phone": "newest", "company": "longest", "title": "most_common"},
+        groups={"place": ("postal_code", "city")},
+        allow={"persistiq": ("first_name", "phone", "title")},
+    ),
+    "phones": MergePolicy(identity=IdentityRules(match_on=("email", "phone"), phone_region="DE")),
+}
 
-def test_slices_change_nothing_and_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.mark.parametrize("rows_per_slice", [3, 60], ids=["slices on disk", "slices read from the leads"])
+@pytest.mark.parametrize("policy", POLICIES, ids=list(POLICIES))
+def test_slices_change_nothing_and_leave_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_per_slice: int, policy: str
+) -> None:
     rng = random.Random(5)
+    # Some with a record of their own, some with many.
     rows = [
         lead(
             str(number),
-            rng.choice([f"p{rng.randrange(60)}@example.org", None, "n/a"]),
+            rng.choice([f"p{rng.randrange(60)}@example.org", f"only{number}@example.org", None, "n/a"]),
             source=rng.choice(["hubspot", "persistiq"]),
+            phone=rng.choice([f"0228 {100 + rng.randrange(90)}0000", None]),
+            company=rng.choice(["Ant", "Beetle", "Cicada & Co", None]),
+            title=rng.choice(["CEO", "CTO", None]),
+            postal_code=rng.choice(["53111", None]),
             city=rng.choice(["Bonn", "Köln", None]),
             updated_at=rng.choice([JANUARY, JUNE, None]),
-            properties=rng.choice(['{"a":1}', '{"b":2}', None]),
+            opted_out=rng.choice([True, False, None]),
+            properties=rng.choice(
+                ['{"a":1}', '{"b":2}', f'{{"email_aliases":["p{rng.randrange(60)}@example.org"]}}', None]
+            ),
         )
         for number in range(300)
     ]
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    whole, counts = merged(tmp_path / "whole", rows, policy=MergePolicy(priority=("hubspot",)), lineage=True)
-    monkeypatch.setattr(slices, "ROWS_PER_SLICE", 40)
-    sliced, counts_sliced = merged(tmp_path / "sliced", rows, policy=MergePolicy(priority=("hubspot",)), lineage=True)
+    whole, counts = merged(tmp_path / "whole", rows, policy=POLICIES[policy], lineage=True)
+    monkeypatch.setattr(slices, "ROWS_PER_SLICE", rows_per_slice)
+    sliced, counts_sliced = merged(tmp_path / "sliced", rows, policy=POLICIES[policy], lineage=True)
     assert counts_sliced == counts
     for name, found in whole.items():
         assert sorted(map(str, sliced[name])) == sorted(map(str, found)), name
@@ -45,11 +69,12 @@ def test_slices_change_nothing_and_leave_nothing_behind(tmp_path: Path, monkeypa
 def test_the_row_groups_of_slices_make_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     monkeypatch.setattr(slices, "ROWS_PER_SLICE", 10)
     target = uri.format(folder=tmp_path)
-    write_rows(f"{tmp_path}/in.parquet", Lead, [lead(str(n), f"p{n}@example.org", city="Köln") for n in range(100)])
+    rows = [lead(str(n), f"p{n % 50}@example.org", city="Köln") for n in range(100)]
+    write_rows(f"{tmp_path}/in.parquet", Lead, rows)
     outputs = {name: f"{target}{name}.parquet" for name in OUTPUTS}
-    assert merge_files([f"{tmp_path}/in.parquet"], outputs)["golden"] == 100
+    assert merge_files([f"{tmp_path}/in.parquet"], outputs)["golden"] == 50
     assert sorted(row["email_key"] for row in table(outputs["golden"])) == sorted(
-        f"p{n}@example.org" for n in range(100)
+        f"p{n}@example.org" for n in range(50)
     )
     with as_path(outputs["golden"]).open("rb") as file:
         assert pq.ParquetFile(file).num_row_groups > 1

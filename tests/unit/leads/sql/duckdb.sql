@@ -211,12 +211,9 @@ SELECT
 FROM (
   SELECT
     "t0"."golden_key",
-    ARG_MIN("t0"."first_name", "t0"."rank") FILTER(WHERE
-      "t0"."first_name" IS NOT NULL) AS "first_name",
-    ARG_MIN("t0"."last_name", "t0"."rank") FILTER(WHERE
-      "t0"."last_name" IS NOT NULL) AS "last_name",
-    ARG_MIN("t0"."phone", "t0"."rank_newest") FILTER(WHERE
-      "t0"."phone" IS NOT NULL) AS "phone",
+    ARG_MIN("t0"."first_name", "t0"."rank") AS "first_name",
+    ARG_MIN("t0"."last_name", "t0"."rank") AS "last_name",
+    ARG_MIN("t0"."phone", "t0"."rank_newest") AS "phone",
     ARG_MIN(
       "t0"."company",
       "t0"."rank" - (
@@ -329,8 +326,7 @@ FROM (
       "t0"."email_key" IS NOT NULL) AS "email",
     MIN("t0"."created_at") AS "created_at",
     MAX("t0"."updated_at") AS "updated_at",
-    ARG_MIN("t0"."properties", "t0"."rank") FILTER(WHERE
-      "t0"."properties" IS NOT NULL) AS "properties",
+    ARG_MIN("t0"."properties", "t0"."rank") AS "properties",
     COUNT(*) AS "member_count",
     MIN("t0"."rank") FILTER(WHERE
       "t0"."first_name" IS NOT NULL) AS "first_name_from",
