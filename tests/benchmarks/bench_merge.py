@@ -180,6 +180,15 @@ def _seconds(runs: Runs) -> str:
     return runs.failure or f"{runs.seconds[-1]:.2f} s, {runs.peaks[-1] / 1e9:.2f} GB"
 
 
+def available_memory() -> int:
+    """Return how many bytes programs may take without swapping; what files fill of the memory is given up for them."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable"))
+        return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+
+
 def machine(options: argparse.Namespace) -> str:
     """Return what the figures were measured on, as Markdown."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -192,7 +201,11 @@ def machine(options: argparse.Namespace) -> str:
     return (
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory; Python "
         f"{platform.python_version()}, {', '.join(versions)}. DuckDB had {options.memory_limit} and {options.threads} "
-        "threads, in this package and bare. Times are of the work alone, without starting Python and importing."
+        "threads, in this package and bare. Times are of the work alone, without starting Python and importing. "
+        "The result of pandas and Polars is this package's: people joined by secondary addresses and merged ids, "
+        "shared mailboxes held back, the first present value by newest time, opt-outs kept, properties merged key by "
+        "key, rejects with "
+        "reasons."
     )
 
 
@@ -253,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.work = options.work.resolve()
     options.people = options.people or options.leads * 6 // 10
-    options.memory_cap = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") - _HEADROOM
+    options.memory_cap = available_memory() - _HEADROOM
     if hasattr(os, "sched_setaffinity"):
         # Also for those that take their number of threads from the machine.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
