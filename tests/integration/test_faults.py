@@ -210,7 +210,9 @@ def said(outcome: str, value: Any) -> str:
     """Return the error that an outcome stands for; a batch reports it instead of raising."""
     if outcome.startswith("failed "):
         assert {f.category for f in value.failed} <= {value.failed[0].category, NOT_ATTEMPTED}
-        return next(name for name, words in ERRORS.items() if any(w in value.failed[0].reason for w in words))
+        # A request id is random, and may well hold the digits of a status.
+        reason = value.failed[0].reason.partition("[request id")[0]
+        return next(name for name, words in ERRORS.items() if any(word in reason for word in words))
     return type(value).__name__ if isinstance(value, LeadsApiError) else outcome
 
 

@@ -127,7 +127,7 @@ def test_a_dead_refresh_token_ends_a_task_at_once_and_without_retries(serve: Any
     with pytest.raises(LeadsAuthError, match="install the app again") as caught:
         operator.execute({"ti": None})
     assert isinstance(caught.value, AirflowFailException)
-    assert "4711" not in str(caught.value)
+    assert "dead-refresh-token" not in str(caught.value)
     assert (renewals(sandbox), sandbox.hubspot.stats.requests) == (1, 1)
 
 
