@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# What looks like an address, also with the letters of other scripts.
-_ADDRESS: Final = re.compile(r"[^\s@<>()\[\],;:\"']+@[^\s@<>()\[\],;:\"']+")
+# What looks like an address, also with the letters of other scripts; before the @ quotes are letters like others.
+_ADDRESS: Final = re.compile(r"[^\s@<>()\[\],;:]+@[^\s@<>()\[\],;:\"']+")
 
 
 def mask_address(address: str) -> str:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from report_files import ATTACK, NOW, files_of, run_of, write_numbers, write_run
 
@@ -183,6 +183,8 @@ def test_no_metrics_are_told(tmp_path: Path) -> None:
 
 
 @given(st.emails())
+@example("'@a.example")
+@example('"quoted"@a.example')
 def test_a_masked_address_does_not_tell_who(address: str) -> None:
     masked = mask_address(address)
     local, domain = address.rsplit("@", 1)
