@@ -220,12 +220,8 @@ class HubSpotContacts(HubSpotCrm):
         if wide:
             rest.pop("properties", None)
 
-        def ask(body: Record) -> Record:
-            path = self.path("objects", "/contacts/search")
-            return self.one("POST", path, json=body, idempotent=True, bucket="search", expect=search.is_page)
-
         pages = search.search_pages(
-            ask, groups=groups, sort=order, rest=rest, size=size, label=self.label, beyond=beyond
+            self._search, groups=groups, sort=order, rest=rest, size=size, label=self.label, beyond=beyond
         )
         if wide and asked:
             pages = (self._completed(page, asked, None, archived=False) for page in pages)
@@ -237,10 +233,12 @@ class HubSpotContacts(HubSpotCrm):
         :param filters: as within a group of :meth:`search_contacts`
         """
         groups = filter_inputs([{"filters": list(filters)}])
-        path, body = self.path("objects", "/contacts/search"), {"filterGroups": groups, "limit": 1}
-        answer = self.one("POST", path, json=body, idempotent=True, bucket="search", expect=search.is_page)
-        total = answer.get("total")
+        total = self._search({"filterGroups": groups, "limit": 1}).get("total")
         return total if type(total) is int else 0
+
+    def _search(self, body: Record) -> Record:
+        path = self.path("objects", "/contacts/search")
+        return self.one("POST", path, json=body, idempotent=True, bucket="search", expect=search.is_page)
 
     def batch_read_contacts(
         self,

@@ -14,6 +14,7 @@ from airflow_providers_leads.leads.outcomes import PlanRow
 from airflow_providers_leads.leads.schema import (
     ALIASES_PROPERTY,
     MERGED_IDS_PROPERTY,
+    NOTHING,
     Lead,
     flag,
     leftover,
@@ -153,7 +154,7 @@ class Leftovers:
         """
         told = list(apart)
         if columns:
-            rows = map(self._row, *[[value or _unless_empty(value) for value in column] for column in columns])
+            rows = map(self._row, *[[v if v or v not in NOTHING else None for v in column] for column in columns])
             lines = self._encoder.encode_lines(rows).decode().split("\n")
             found: list[str | None] = [None if line == "{}" else line for line in lines[: len(told)]]
         else:
@@ -169,10 +170,6 @@ class Leftovers:
                     rest["archived"] = True
                 found[place] = leftover(rest)
         return found
-
-
-def _unless_empty(value: Any) -> Any:
-    return None if value in ("", {}, []) else value
 
 
 def properties_for(row: PlanRow) -> dict[str, str]:

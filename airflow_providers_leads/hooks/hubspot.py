@@ -17,6 +17,7 @@ from airflow_providers_leads.hooks._hubspot_batch import Action, Item, Record
 from airflow_providers_leads.hooks._hubspot_contacts import HubSpotContacts
 from airflow_providers_leads.hooks._hubspot_crm import is_list
 from airflow_providers_leads.hooks._hubspot_erase import erase
+from airflow_providers_leads.hooks._hubspot_items import lookup
 from airflow_providers_leads.hooks._hubspot_leads import PROPERTY_OF, WRITABLE, LeadReader, properties_for, wanted
 from airflow_providers_leads.hooks._hubspot_values import Names, milliseconds, names, record_id
 from airflow_providers_leads.hooks.arguments import boolean, maybe_instant
@@ -138,7 +139,7 @@ class HubSpotHook(HubSpotContacts):
 
     def _current(self, ids: list[str], asked: list[str]) -> Iterable[Record]:
         """Return contacts as they are now, without those that are gone since."""
-        items = [Item(i, each, each, {"id": each}) for i, each in enumerate(ids)]
+        items = [lookup(i, each, each) for i, each in enumerate(ids)]
         result, stopped = batch.run(items, self._read_action(None, asked, None))
         if stopped:
             raise stopped
@@ -233,7 +234,7 @@ class HubSpotHook(HubSpotContacts):
         yielded: set[str] = set()
         keys = (email.strip().lower() for email in emails if email and email.strip())
         for chunk in chunked(keys, batch.SIZE):
-            items = [Item(i, key, key, {"id": key}) for i, key in enumerate(dict.fromkeys(chunk))]
+            items = [lookup(i, key, key) for i, key in enumerate(dict.fromkeys(chunk))]
             result, stopped = batch.run(items, collect)
             if stopped:
                 raise stopped

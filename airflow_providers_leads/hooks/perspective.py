@@ -327,20 +327,23 @@ class PerspectiveHook(PerspectiveApi):
         """Return the id of a contact whose create got no clear answer, ``None`` when it is not there (yet)."""
         if not error.ambiguous:
             raise error
-        found: str | None = None
-        # What took too long to be answered may take effect yet, and whoever tries again would make a second contact.
-        for wait in (0.0, min(self.settings.timeout, _LATE_SECONDS)):
+        try:
+            found = self._id_in(funnel_id, row.email_key)
             if found is None:
-                self.client.sleep(wait)
-                try:
-                    leads = self._read([funnel_id], None)
-                    found = next((lead.source_id for lead in leads if lead.email_key == row.email_key), None)
-                except LeadsApiError:
-                    raise error from None
+                # What took too long to be answered may take effect yet, and whoever tries again would make a second
+                # contact.
+                self.client.sleep(min(self.settings.timeout, _LATE_SECONDS))
+                found = self._id_in(funnel_id, row.email_key)
+        except LeadsApiError:
+            raise error from None
         if found is None and isinstance(error, LeadsServerError):
             # Raised, so that a vendor that keeps failing ends the work.
             raise error
         return found
+
+    def _id_in(self, funnel_id: str, email_key: str) -> str | None:
+        leads = self._read([funnel_id], None)
+        return next((lead.source_id for lead in leads if lead.email_key == email_key), None)
 
 
 def _funnels_of(workspaces: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextvars import copy_context
 from itertools import islice
 from queue import Empty, Queue
@@ -14,7 +14,7 @@ T = TypeVar("T")
 _WAITING: Final = 2
 
 
-def read_ahead(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+def read_ahead(rows: Iterable[T], size: int) -> Generator[list[T], None, None]:
     """Yield rows in lists, the next of which is made while the caller uses the last.
 
     The first list is made in the caller's thread, and rows that are no more than that start no other. An error of the

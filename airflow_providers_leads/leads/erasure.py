@@ -16,10 +16,9 @@ import msgspec
 from airflow_providers_leads.leads.identity import email_key
 from airflow_providers_leads.leads.staging import (
     StagingError,
+    appearing,
     as_path,
     check_readable,
-    move_into_place,
-    part_of,
     read_rows,
     write_rows,
 )
@@ -120,10 +119,8 @@ def write_report(uri: Any, rows: Sequence[Erasure], about: Mapping[str, Any], *,
     write_rows(uri, Erasure, rows)
     signed = digest(rows)
     content = {**about, "rows": len(rows), "counts": counts_of(rows), "sha256": signed, "sha256_of": HOW}
-    path = as_path(summary)
-    part = part_of(path)
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2))
-    move_into_place(part, path)
+    with appearing(as_path(summary)) as part:
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2))
     return signed
 
 

@@ -14,7 +14,7 @@ import msgspec
 from airflow_providers_leads.leads.components import RECORD
 from airflow_providers_leads.leads.identity import email_key
 from airflow_providers_leads.leads.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead, arrow_schema, text
-from airflow_providers_leads.leads.staging import as_path, move_into_place, open_parquet, part_of
+from airflow_providers_leads.leads.staging import appearing, as_path, open_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -135,15 +135,12 @@ def _batches(source: Any, rows: int) -> Iterator[tuple[pa.Schema, Iterator[tuple
 def _writer(target: Any, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
     import pyarrow.parquet as pq
 
-    path = as_path(target)
-    part = part_of(path)
-    try:
-        with part.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as parquet:
-            yield parquet.write_table
-    except BaseException:
-        part.unlink()
-        raise
-    move_into_place(part, path)
+    with (
+        appearing(as_path(target)) as part,
+        part.open("wb") as file,
+        pq.ParquetWriter(file, schema, compression="zstd") as parquet,
+    ):
+        yield parquet.write_table
 
 
 def _call(function: Callable[[Any], Any], batch: pa.Table, form: Form, first: int) -> Any:

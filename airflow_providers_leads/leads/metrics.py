@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.staging import VERSION_METADATA, as_path, move_into_place, part_of
+from airflow_providers_leads.leads.staging import VERSION_METADATA, appearing, as_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -209,15 +209,8 @@ def write_metrics(uri: Any, table: MetricTable, rows: Sequence[MetricRow]) -> in
     schema = table.arrow_schema()
     fields = [tuple(column) for column in zip(*map(msgspec.structs.astuple, rows), strict=True)] or [()] * len(schema)
     arrays = [pa.array(values, type=field.type) for values, field in zip(fields, schema, strict=True)]
-    path = as_path(uri)
-    part = part_of(path)
-    try:
-        with part.open("wb") as file:
-            pq.write_table(pa.Table.from_arrays(arrays, schema=schema), file, compression="zstd")
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    move_into_place(part, path)
+    with appearing(as_path(uri)) as part, part.open("wb") as file:
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), file, compression="zstd")
     return len(rows)
 
 

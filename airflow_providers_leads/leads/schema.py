@@ -166,10 +166,12 @@ def _iso_time(words: str) -> datetime | None:
     return datetime(parsed.year, parsed.month, parsed.day) if isinstance(parsed, date) else None
 
 
+NOTHING: Final[tuple[Any, ...]] = (None, "", {}, [])
+"""What a CRM may give for a property that has no value; 0 and false are values."""
 _SORTED: Final = msgspec.json.Encoder(order="sorted")
 
 
 def leftover(values: Mapping[str, Any]) -> str | None:
     """Return what no field of :class:`Lead` holds as a JSON object with sorted keys, ``None`` when nothing is left."""
-    kept = {k: v for k, v in values.items() if v is not None and v != "" and v != {} and v != []}
+    kept = {name: value for name, value in values.items() if value not in NOTHING}
     return _SORTED.encode(kept).decode() if kept else None

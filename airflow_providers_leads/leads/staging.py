@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -88,10 +88,13 @@ class RowWriter:
 
         # Arrow's own allocator keeps what it frees, 60 MB by the end of a file, and is no faster at this.
         pa.set_memory_pool(pa.system_memory_pool())
-        self._part = part_of(self.path)
-        self._file = self._part.open("wb")
         repeating = [name for name in self._schema.names if name not in MOSTLY_UNIQUE]
-        self._parquet = pq.ParquetWriter(self._file, self._schema, compression="zstd", use_dictionary=repeating)
+        with ExitStack() as stack:
+            part = stack.enter_context(appearing(self.path))
+            file = stack.enter_context(part.open("wb"))
+            parquet = pq.ParquetWriter(file, self._schema, compression="zstd", use_dictionary=repeating)
+            self._parquet = stack.enter_context(parquet)
+            self._open = stack.pop_all()
         return self
 
     def write(self, row: msgspec.Struct) -> None:
@@ -148,24 +151,12 @@ class RowWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        complete = False
-        try:
-            with self._file, self._parquet:
-                if kind is None:
-                    self._flush()
-            complete = kind is None
-        finally:
+        if kind is not None:
+            self._open.__exit__(kind, error, trace)
+            return
+        with self._open:
             # The last rows are written here, and they may be the ones that don't fit.
-            if not complete:
-                self._part.unlink()
-        if complete:
-            move_into_place(self._part, self.path)
-
-
-def part_of(path: Any) -> Any:
-    """Return the name under which a file is written until it is complete; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.part")
+            self._flush()
 
 
 def move_into_place(part: Any, path: Any) -> None:
@@ -181,9 +172,10 @@ def move_into_place(part: Any, path: Any) -> None:
 def appearing(path: Any) -> Iterator[Any]:
     """Yield the path under which to write a file that gets its name only when it is complete.
 
-    :param path: path object
+    :param path: path object; its folder is made
     """
-    part = part_of(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
     try:
         yield part
     except BaseException:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from airflow_providers_leads.leads.staging import as_path, move_into_place, part_of
+from airflow_providers_leads.leads.staging import appearing, as_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,9 +31,11 @@ class JsonLinesWriter:
         self.path = as_path(uri)
 
     def __enter__(self) -> Self:
-        self._part = part_of(self.path)
-        compression = "gzip" if self.path.name.endswith(".gz") else None
-        self._file = self._part.open("wb", compression=compression) if compression else self._part.open("wb")
+        compressed = {"compression": "gzip"} if self.path.name.endswith(".gz") else {}
+        with ExitStack() as stack:
+            part = stack.enter_context(appearing(self.path))
+            self._file = stack.enter_context(part.open("wb", **compressed))
+            self._open = stack.pop_all()
         return self
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -42,11 +45,7 @@ class JsonLinesWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if kind is None:
-            move_into_place(self._part, self.path)
-        else:
-            self._part.unlink()
+        self._open.__exit__(kind, error, trace)
 
 
 class ParquetTableWriter:
@@ -90,16 +89,14 @@ class ParquetTableWriter:
         import pyarrow.parquet as pq
 
         schema = pa.schema([pa.field(name, _arrow_type(kinds)) for name, kinds in self._kinds.items()])
-        part = part_of(self.path)
-        try:
-            with part.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-                for rows in self._spooled():
-                    columns = [pa.array([_cell(r.get(f.name), f.type) for r in rows], type=f.type) for f in schema]
-                    writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-        except BaseException:
-            part.unlink()
-            raise
-        move_into_place(part, self.path)
+        with (
+            appearing(self.path) as part,
+            part.open("wb") as file,
+            pq.ParquetWriter(file, schema, compression="zstd") as writer,
+        ):
+            for rows in self._spooled():
+                columns = [pa.array([_cell(r.get(f.name), f.type) for r in rows], type=f.type) for f in schema]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
     def _spooled(self) -> Iterator[list[dict[str, Any]]]:
         self._spool.seek(0)

@@ -49,12 +49,10 @@ class Checkpoint:
         if self._store is not None:
             self._store.set(self._name, self.state)
             return
-        from airflow_providers_leads.leads.staging import move_into_place, part_of
+        from airflow_providers_leads.leads.staging import appearing
 
-        path = storage_path(self._uri)
-        part = part_of(path)
-        part.write_bytes(msgspec.json.encode(self.state))
-        move_into_place(part, path)
+        with appearing(storage_path(self._uri)) as part:
+            part.write_bytes(msgspec.json.encode(self.state))
 
     def clear(self) -> None:
         """Forget: the next try, or a deliberate second run, begins anew."""

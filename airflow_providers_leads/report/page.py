@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_providers_leads.leads.staging import as_path, move_into_place, part_of
+from airflow_providers_leads.leads.staging import appearing, as_path
 
 if TYPE_CHECKING:
     import jinja2
@@ -105,12 +105,5 @@ def write_text(uri: Any, text: str) -> None:
     :param uri: URI or path object; folders are made
     :param text: its content
     """
-    path = as_path(uri)
-    part = part_of(path)
-    try:
-        with part.open("wb") as file:
-            file.write(text.encode())
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    move_into_place(part, path)
+    with appearing(as_path(uri)) as part:
+        part.write_bytes(text.encode())

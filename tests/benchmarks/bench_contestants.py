@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from bench_clients import memory
 
 from airflow_providers_leads.leads.identity import DEFAULT_ROLE_ADDRESSES
 from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
@@ -252,16 +252,6 @@ CONTESTANTS: Final[dict[str, tuple[str, tuple[str, ...], Callable[[Inputs, Path,
 """Name → label, modules to load first, function."""
 
 
-def peak_memory() -> int:
-    """Return the most memory that this process has had resident, in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Unlike getrusage's, this mark starts anew with the program and knows nothing of the parent.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 def main() -> None:
     """Run the contestant named on the command line and write what it took as JSON to standard output."""
     name, order = sys.argv[1], json.loads(sys.argv[2])
@@ -271,7 +261,7 @@ def main() -> None:
     started = time.perf_counter()
     rows = run(order["inputs"], Path(order["folder"]), order["memory"], order["threads"])
     seconds = time.perf_counter() - started
-    sys.stdout.write(json.dumps({"seconds": seconds, "peak": peak_memory(), "rows": rows}) + "\n")
+    sys.stdout.write(json.dumps({"seconds": seconds, "peak": memory("VmHWM"), "rows": rows}) + "\n")
 
 
 if __name__ == "__main__":

@@ -198,6 +198,10 @@ class Window:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
         self.times: list[float] = []
         self.refused: dict[str, int] = {}
         self.asked: dict[str, int] = {}
@@ -240,7 +244,7 @@ class Window:
         """Return what was asked since the last time this was asked, and forget it."""
         first, last = (self.times[0], self.times[-1]) if self.times else (0.0, 0.0)
         found = {"answered": len(self.times), "seconds": last - first, "asked": self.asked, "refused": self.refused}
-        self.__init__(self.settings)  # type: ignore[misc]
+        self.forget()
         return found
 
 

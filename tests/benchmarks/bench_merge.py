@@ -189,23 +189,30 @@ def available_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 
-def machine(options: argparse.Namespace) -> str:
-    """Return what the figures were measured on, as Markdown."""
+def stands_on(packages: Sequence[str], others: Sequence[str] = ()) -> str:
+    """Return what a benchmark runs on: the machine, Python, the packages that are here and what others tell."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = []
-    for name in ("duckdb", "ibis-framework", "pyarrow", "pandas", "polars"):
+    for name in packages:
         try:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             continue
     return (
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory; Python "
-        f"{platform.python_version()}, {', '.join(versions)}. DuckDB had {options.memory_limit} and {options.threads} "
+        f"{platform.python_version()}, {', '.join([*versions, *others])}"
+    )
+
+
+def machine(options: argparse.Namespace) -> str:
+    """Return what the figures were measured on, as Markdown."""
+    here = stands_on(["duckdb", "ibis-framework", "pyarrow", "pandas", "polars"])
+    return (
+        f"{here}. DuckDB had {options.memory_limit} and {options.threads} "
         "threads, in this package and bare. Times are of the work alone, without starting Python and importing. "
         "The result of pandas and Polars is this package's: people joined by secondary addresses and merged ids, "
         "shared mailboxes held back, the first present value by newest time, opt-outs kept, properties merged key by "
-        "key, rejects with "
-        "reasons."
+        "key, rejects with reasons."
     )
 
 

@@ -10,8 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,15 +34,14 @@ _SHARED_SECONDS: Final = 45.0
 _KEY: Final = "key-of-the-benchmark"
 
 
-@contextmanager
-def _connected(crm: str, origin: str) -> Iterator[Any]:
-    """Define the connection to a CRM and yield its hook."""
+def _connected(crm: str, origin: str) -> Any:
+    """Define the connection to a CRM and return its hook."""
     from airflow_providers_leads.hooks.base import get_leads_hook
 
     extra = {"rate_limit": LIMIT[0], "rate_limit_period": LIMIT[1], "funnel_ids": ["f"]}
     value = {"conn_type": crm, "host": origin, "password": _KEY, "extra": extra}
     os.environ["AIRFLOW_CONN_BENCH"] = json.dumps(value)
-    yield get_leads_hook("bench")
+    return get_leads_hook("bench")
 
 
 def _least_seconds(requests: int, each: float = 0.0) -> float:
@@ -72,8 +70,8 @@ def pace() -> str:
     lines = [_HEAD]
     for crm, latency, pages, at_a_time in _READS:
         settings = Settings(rows=PAGE * pages, latency=latency, limit=LIMIT[0], period=LIMIT[1])
-        with running(settings) as origin, _connected(crm, origin) as hook:
-            count = sum(1 for _ in hook.iter_leads())
+        with running(settings) as origin:
+            count = sum(1 for _ in _connected(crm, origin).iter_leads())
             told = stats(origin)
         assert count == settings.rows
         what = f"{crm} alone, {count:,} leads, {latency * 1000:.0f} ms per answer"
@@ -138,15 +136,15 @@ def side_by_side(what: str, *, together: bool) -> str:
 
 def work(origin: str) -> None:
     """Be one of the processes: list pages for some seconds once told to."""
-    with _connected("hubspot", origin) as hook:
-        assert hook.client
-        sys.stdout.write("\nready\n")
-        sys.stdout.flush()
-        sys.stdin.readline()
-        until = time.monotonic() + _SHARED_SECONDS
-        for number, _ in enumerate(hook.list_contacts()):
-            if number % PAGE == 0 and time.monotonic() > until:
-                return
+    hook = _connected("hubspot", origin)
+    assert hook.client
+    sys.stdout.write("\nready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    until = time.monotonic() + _SHARED_SECONDS
+    for number, _ in enumerate(hook.list_contacts()):
+        if number % PAGE == 0 and time.monotonic() > until:
+            return
 
 
 def writing(folder: Path, upserts: int) -> str:
@@ -160,8 +158,8 @@ def writing(folder: Path, upserts: int) -> str:
     lines = [_HEAD]
     for crm, rows, size in (("hubspot", upserts, 100), ("persistiq", upserts // 10, 10)):
         settings = Settings(rows=PAGE, latency=LATENCY, limit=LIMIT[0], period=LIMIT[1])
-        with running(settings) as origin, _connected(crm, origin) as hook:
-            apply_creates(hook, folder / crm, rows)
+        with running(settings) as origin:
+            apply_creates(_connected(crm, origin), folder / crm, rows)
             told = stats(origin)
         least = -(-rows // size)
         what = f"{crm}, {rows:,} leads created, {LATENCY * 1000:.0f} ms per answer"

@@ -8,10 +8,8 @@ compare are the ratios within one run. A client that can't be installed is named
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -26,7 +24,7 @@ from typing import Any, Final
 import bench_crm
 import bench_pace
 from bench_clients import CLIENTS
-from bench_merge import write_section
+from bench_merge import stands_on, write_section
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BASE: Final = "bare"
@@ -187,16 +185,12 @@ def parse_table(rounds: int) -> str:
 
 def machine(pythons: Sequence[str]) -> str:
     """Return what the figures were measured on, as Markdown."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    ours = [
-        f"{name} {importlib.metadata.version(name)}" for name in ("apache-airflow", "msgspec", "pyarrow", "requests")
-    ]
     rivals = [package.replace("==", " ") for name in pythons if (package := CLIENTS[name][1])]
+    here = stands_on(["apache-airflow", "msgspec", "pyarrow", "requests"], rivals)
     return (
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory; Python "
-        f"{platform.python_version()}, {', '.join([*ours, *rivals])}. Times are of the work alone, without starting "
-        "Python and importing; memory is that of the whole process, and beside it what came on top of its imports "
-        "(this package runs within Airflow, which the others don't load)."
+        f"{here}. Times are of the work alone, without starting Python and importing; memory is that of the whole "
+        "process, and beside it what came on top of its imports (this package runs within Airflow, which the others "
+        "don't load)."
     )
 
 

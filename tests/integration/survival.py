@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
+from crm_records import by_address, records_in
 from upsert_tries import EXIT_RETRIED, RETRIED, Task, hurried, make_plan, run_try, start_worker
 
 from airflow_providers_leads.hooks.base import get_leads_hook
@@ -93,30 +94,6 @@ def _elsewhere(lead: Lead, email: str | None = None) -> Lead:
 
 
 # --- what the stores hold ---------------------------------------------------------------------------------------------
-
-
-def records_in(crm: str, store: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield address and profile of every record, without ids and times."""
-    if crm == "hubspot":
-        for contact in store.contacts.values():
-            assert contact.archived is None
-            yield contact.properties["email"], contact.properties
-    elif crm == "persistiq":
-        for lead in store.leads.values():
-            yield lead.data["email"], {**lead.data, "status": lead.status, "optedout": lead.optedout}
-    else:
-        for funnel in store.funnels.values():
-            for contact in funnel.contacts.values():
-                kept = {name: value for name, value in contact.items() if name not in ("id", "meta")}
-                yield contact["email"], {**kept, "funnel": funnel.id}
-
-
-def end_state(crm: str, store: Any) -> dict[str, list[str]]:
-    """Return the records of each address, in a form that can be compared."""
-    held: dict[str, list[str]] = {}
-    for address, profile in records_in(crm, store):
-        held.setdefault(address, []).append(json.dumps(profile, sort_keys=True))
-    return {address: sorted(profiles) for address, profiles in held.items()}
 
 
 def mail_caused(store: Any) -> int:
@@ -240,7 +217,7 @@ class Destination:
         self.api.stats.reset()
         told = run_try(self.task())
         self.requests: int = self.api.stats.requests
-        self.expected = end_state(self.crm, self.api.store)
+        self.expected = by_address(records_in(self.crm, self.api.store))
         assert {name: told[name] for name in ("created", "updated", "unchanged", "suppressed")} == {
             "created": NEW, "updated": CHANGED, "unchanged": SAME, "suppressed": OPTED_OUT,
         }  # fmt: skip
@@ -328,7 +305,7 @@ class Destination:
     def _judged(self, case: Case, task: Task, tries: int, struck: bool) -> Outcome:
         self.api.faults = None
         store, problems = self.api.store, []
-        held = end_state(self.crm, store)
+        held = by_address(records_in(self.crm, store))
         lost = len(self.expected.keys() - held.keys())
         duplicated = sum(len(profiles) > 1 for profiles in held.values())
         if not struck:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from extract_tries import Extract, run_extract, start_worker
-from upsert_tries import hurried
+from extract_tries import Extract, run_extract
+from upsert_tries import hurried, start_worker
 
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads import staging
@@ -143,7 +143,7 @@ def test_a_kill_at_any_page(sandbox: Sandbox, tmp_path: Path, crm: str, index: i
 
     api = getattr(sandbox, crm)
     api.faults = Strike(index, kill)
-    worker = start_worker(task)
+    worker = start_worker(task, run_extract)
     worker.join(60)
     assert worker.exitcode == -signal.SIGKILL
     api.faults = retried = Strike(0, error)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -88,12 +88,11 @@ class FileStateStore:
         self._keep({name: value for name, value in self._all().items() if name != key})
 
 
-def context_of(task: Task) -> dict[str, Any]:
-    ti = SimpleNamespace(dag_id="survives", run_id=task.run_id, task_id="upsert", map_index=-1)
-    context: dict[str, Any] = {"ti": ti}
-    if task.state_store is not None:
-        context["task_state_store"] = FileStateStore(task.state_store)
-    return context
+def context_of(task_id: str, run_id: str, state_store: Path | None) -> Any:
+    """Return a worker's context as far as the operators look."""
+    ti = SimpleNamespace(dag_id="survives", run_id=run_id, task_id=task_id, map_index=-1)
+    store = {} if state_store is None else {"task_state_store": FileStateStore(state_store)}
+    return {"ti": ti, **store}
 
 
 @contextmanager
@@ -126,7 +125,8 @@ def run_try(task: Task) -> dict[str, Any]:
         patch.dict(os.environ, {f"AIRFLOW_CONN_{task.conn_id.upper()}": task.connection}),
         patch.object(_apply, "_DURABLE_SECONDS", task.settle_seconds),
     ):
-        return operator.execute(context_of(task))  # type: ignore[arg-type,no-any-return]
+        returned: dict[str, Any] = operator.execute(context_of("upsert", task.run_id, task.state_store))
+    return returned
 
 
 def make_plan(task: Task) -> str:
@@ -135,18 +135,14 @@ def make_plan(task: Task) -> str:
         task_id="plan", conn_id=task.conn_id, golden=task.golden, output=f"file://{task.folder}", **task.arguments
     )
     with patch.dict(os.environ, {f"AIRFLOW_CONN_{task.conn_id.upper()}": task.connection}):
-        return str(operator.execute(context_of(task))["plan"])  # type: ignore[arg-type]
+        return str(operator.execute(context_of("upsert", task.run_id, task.state_store))["plan"])
 
 
-def _in_child(task: Task, environment: dict[str, str]) -> None:
+def _in_child(run: Callable[[Any], Any], task: Any, environment: dict[str, str]) -> None:
     os.environ.update(environment)
-    with hurried():
-        _end(task)
-
-
-def _end(task: Task) -> None:
     try:
-        run_try(task)
+        with hurried():
+            run(task)
     except RETRIED:
         sys.exit(EXIT_RETRIED)
     except BaseException:
@@ -154,12 +150,16 @@ def _end(task: Task) -> None:
         sys.exit(EXIT_DEFECT)
 
 
-def start_worker(task: Task) -> BaseProcess:
-    """Start a try in a worker process of its own."""
+def start_worker(task: Any, run: Callable[[Any], Any] = run_try) -> BaseProcess:
+    """Start a try in a worker process of its own.
+
+    :param task: what is tried
+    :param run: makes the try
+    """
     # Not forked from here: this process has threads, the sandbox's.
     forking = get_context("forkserver")
     forking.set_forkserver_preload(list(PRELOADED))
     kept = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW")}
-    process = forking.Process(target=_in_child, args=(task, kept))
+    process = forking.Process(target=_in_child, args=(run, task, kept))
     process.start()
     return process

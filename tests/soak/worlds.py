@@ -19,6 +19,8 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
+from crm_records import by_address, records_in
+
 from airflow_providers_leads.http.client import HttpClient
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.http.rate_limit import RateLimiter
@@ -152,12 +154,11 @@ class World:
 
     def state(self) -> dict[str, list[str]]:
         """Return what each CRM holds of each person, without ids and times."""
-        found: dict[str, list[str]] = {}
-        for crm in SOURCES:
-            for email, profile in _records(crm, getattr(self.sandbox, crm).store):
-                name = f"{crm} {email_key(email) or email}"
-                found.setdefault(name, []).append(json.dumps(profile, sort_keys=True))
-        return {name: sorted(profiles) for name, profiles in found.items()}
+        return by_address(
+            (f"{crm} {email_key(email) or email}", profile)
+            for crm in SOURCES
+            for email, profile in records_in(crm, getattr(self.sandbox, crm).store)
+        )
 
     def mail(self) -> int:
         """Return how much mail the writes have caused."""
@@ -166,20 +167,6 @@ class World:
 
 def _iso(store: Any) -> str:
     return iso_utc(store.clock.now())
-
-
-def _records(crm: str, store: Any) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    if crm == "hubspot":
-        for contact in store.contacts.values():
-            yield contact.properties.get("email"), contact.properties
-    elif crm == "persistiq":
-        for lead in store.leads.values():
-            yield lead.data.get("email"), {**lead.data, "status": lead.status, "out": lead.optedout}
-    else:
-        for funnel in store.funnels.values():
-            for contact in funnel.contacts.values():
-                kept = {name: value for name, value in contact.items() if name not in ("id", "meta")}
-                yield contact.get("email"), {**kept, "funnel": funnel.id}
 
 
 @dataclass

@@ -74,7 +74,7 @@ def test_no_more_than_a_few_lists_wait() -> None:
     time.sleep(0.05)
     # One that the caller has, two that wait, one that waits for room, and the first.
     assert made <= 50
-    lists.close()  # type: ignore[attr-defined]
+    lists.close()
     wait_until_none_reads()
 
 
@@ -97,7 +97,7 @@ def test_whoever_stops_early_leaves_no_thread_behind(taken: int) -> None:
     lists = read_ahead(iter(range(10_000)), 10)
     for _ in range(taken):
         next(lists)
-    lists.close()  # type: ignore[attr-defined]
+    lists.close()
     wait_until_none_reads()
 
 
@@ -112,7 +112,7 @@ def test_stopping_does_not_wait_for_a_slow_row() -> None:
     lists = read_ahead(rows(), 10)
     next(lists)
     started = time.monotonic()
-    lists.close()  # type: ignore[attr-defined]
+    lists.close()
     assert time.monotonic() - started < 5
     release.set()
     wait_until_none_reads()
