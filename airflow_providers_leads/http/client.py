@@ -23,7 +23,7 @@ from airflow_providers_leads.http.auth import is_at, origin_of
 from airflow_providers_leads.http.errors import LeadsServerError, error_class
 from airflow_providers_leads.http.hints import DAILY, read_quota, wait_hint
 from airflow_providers_leads.http.problems import Problem, read_problem
-from airflow_providers_leads.http.rate_limit import RateLimiter
+from airflow_providers_leads.http.rate_limit import NoRoomError, RateLimiter
 from airflow_providers_leads.http.retry import IDEMPOTENT_METHODS, Decision, Failure, RetryPolicy, decide, within_task
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ class HttpClient:
                 attempt=tries[kind],
                 policy=self.policy,
                 rng=self.rng,
-                left=None if self.policy.deadline is None else self.policy.deadline - self.clock(),
+                left=self._left(),
             )
             if decision.wait is None:
                 self._fail(call, outcome, decision, hint)
@@ -212,7 +212,7 @@ class HttpClient:
         limiter = self.limiters.get(bucket)
         for _ in range(_MAX_REDIRECTS + 1):
             if limiter:
-                limiter.acquire()
+                self._take_place(call, limiter)
             try:
                 request = self._signed(call.method, url, query, headers, body)
                 response = self._session.send(request, timeout=self.timeout, allow_redirects=False, **self._transport)
@@ -252,6 +252,17 @@ class HttpClient:
         request.hooks = requests.hooks.default_hooks()
         signed: requests.PreparedRequest = self.auth(request)
         return signed
+
+    def _left(self) -> float | None:
+        """Return the seconds until the task is ended, ``None`` when it isn't."""
+        return None if self.policy.deadline is None else self.policy.deadline - self.clock()
+
+    def _take_place(self, call: _Call, limiter: RateLimiter) -> None:
+        try:
+            limiter.acquire(self._left())
+        except NoRoomError as error:
+            what = f"was not sent: the quota lets it through in {error.seconds:.0f} s"
+            self._fail(call, _Miss(429, what), Decision(None, late=True), None)
 
     def _counted(self, status: int | None) -> None:
         if self.count:
@@ -394,7 +405,7 @@ def _judge(
     try:
         if raw.strip():
             body = decode(raw) if success else msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # Without a type to be of, a value is invalid only where no JSON should have it: numbers beyond numbers.
         mistyped = isinstance(error, msgspec.ValidationError) and decode is not msgspec.json.decode
         fault = _UNDOCUMENTED if mistyped else "with something that is not JSON"

@@ -24,6 +24,17 @@ _UNSURE: Final = 0.05
 _LOOK_AGAIN: Final = 0.1
 
 
+class NoRoomError(Exception):
+    """No request may leave in time.
+
+    :ivar seconds: until one may
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no request may leave within {seconds:.1f} s")
+        self.seconds = seconds
+
+
 class RateLimiter:
     """Lets ``limit`` requests through in any ``period`` seconds.
 
@@ -53,8 +64,12 @@ class RateLimiter:
         self._last = threading.local()
         self._departures = departures or Departures(max(limit, CAPACITY))
 
-    def acquire(self) -> float:
-        """Wait for a place in the window, take it, and return the seconds waited."""
+    def acquire(self, within: float | None = None) -> float:
+        """Wait for a place in the window, take it, and return the seconds waited.
+
+        :param within: seconds after which a place is of no use; default any place will do
+        :raises NoRoomError: as soon as it is known that there is none by then; nothing is taken
+        """
         waited = 0.0
         while True:
             with self._departures as departures:
@@ -67,6 +82,8 @@ class RateLimiter:
                 if wait <= 0:
                     self._last.place, self._last.left_at = departures.add(now), now
                     return waited
+            if within is not None and waited + wait >= within:
+                raise NoRoomError(wait)
             self._sleep(wait)
             waited += wait
 

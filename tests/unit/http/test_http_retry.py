@@ -15,6 +15,7 @@ from requests_mock import Mocker
 
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsRateLimitError
 from airflow_providers_leads.http.hints import DAILY
+from airflow_providers_leads.http.rate_limit import RateLimiter
 from airflow_providers_leads.http.retry import (
     IDEMPOTENT_METHODS,
     Decision,
@@ -234,6 +235,22 @@ def test_a_task_that_has_no_time_left_fails_at_once_and_says_so(requests_mock: M
     assert caught.value.retry_after == 20
     assert len(clock.sleeps) == 2
     assert sum(clock.sleeps) < 50
+
+
+def test_a_place_in_the_window_that_comes_too_late_is_not_waited_for(requests_mock: Mocker, clock: FakeClock) -> None:
+    requests_mock.get(f"{ORIGIN}/v1/leads", json={})
+    limiter = RateLimiter(1, 60, clock=clock, sleep=clock.sleep)
+    client = make_client(clock, policy=RetryPolicy(deadline=clock.now + 100), limiters={"default": limiter})
+    for _ in range(2):
+        client.request("GET", "/v1/leads")
+    waited = sum(clock.sleeps)
+    with pytest.raises(LeadsRateLimitError, match=r"was not sent: .* in 6\d s.*execution_timeout") as caught:
+        client.request("GET", "/v1/leads")
+    assert (requests_mock.call_count, sum(clock.sleeps)) == (2, waited)
+    assert caught.value.ambiguous is False
+    # Nothing was taken: who has the time gets the next place.
+    make_client(clock, limiters={"default": limiter}).request("GET", "/v1/leads")
+    assert sum(clock.sleeps) - waited <= 61
 
 
 def test_clients_made_while_a_task_runs_keep_its_bounds(clock: FakeClock) -> None:
