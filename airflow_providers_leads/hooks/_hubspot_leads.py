@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import astuple
 
 from airflow_providers_leads.leads.identity import email_key
 from airflow_providers_leads.leads.outcomes import PlanRow
 from airflow_providers_leads.leads.schema import (
     ALIASES_PROPERTY,
     MERGED_IDS_PROPERTY,
-    NOTHING,
     Lead,
     flag,
     leftover,
-    moments,
+    moment,
     text,
-    texts,
 )
 
 PROPERTY_OF: Final[Mapping[str, str]] = {
@@ -40,15 +36,19 @@ PROPERTY_OF: Final[Mapping[str, str]] = {
 }
 """Lead field → contact property, for what is read and written alike; in the order of the fields of a lead."""
 
-_BOUNCE: Final = "hs_email_hard_bounce_reason_enum"
-_ALIASES: Final = "hs_additional_emails"
-_MERGED: Final = "hs_merged_object_ids"
-_TEXTS: Final = ("email", *PROPERTY_OF.values())
-_APART: Final = ("hs_email_optout", _BOUNCE, _ALIASES, _MERGED, "createdate", "lastmodifieddate")
-_HELD: Final = frozenset((*_TEXTS, *_APART, "hs_object_id"))
+OPTED_OUT: Final = "hs_email_optout"
+BOUNCE: Final = "hs_email_hard_bounce_reason_enum"
+ALIASES: Final = "hs_additional_emails"
+MERGED: Final = "hs_merged_object_ids"
+CREATED: Final = "createdate"
+CHANGED: Final = "lastmodifieddate"
+TEXTS: Final = ("email", *PROPERTY_OF.values())
+"""The properties that are fields of a lead as they are."""
+_APART: Final = (OPTED_OUT, BOUNCE, ALIASES, MERGED)
+READ: Final = (*TEXTS, *_APART, CREATED, CHANGED)
+"""The properties that a lead is made of, besides those that are kept as they are."""
 LEAD_PROPERTIES: Final[tuple[str, ...]] = (
-    *_TEXTS, "hs_email_optout", _BOUNCE, _ALIASES, _MERGED,
-    "lifecyclestage", "hubspot_owner_id",
+    *TEXTS, *_APART, "lifecyclestage", "hubspot_owner_id",
 )  # fmt: skip
 """What is asked for to fill a lead."""
 
@@ -58,118 +58,64 @@ WRITABLE: Final = frozenset(PROPERTY_OF) - {"status"}
 
 def additional_emails(properties: Mapping[str, Any]) -> list[str]:
     """Return the secondary addresses of a contact as HubSpot holds them."""
-    return _parts(properties.get(_ALIASES))
+    return _parts(properties.get(ALIASES))
 
 
 def _parts(listed: object) -> list[str]:
     return [part.strip() for part in str(listed or "").split(";") if part.strip()]
 
 
-class LeadReader:
-    """Turns contacts into leads, a page at a time: from bytes to leads without a dict, and column by column.
+class Contact(msgspec.Struct, rename="camel"):
+    """A contact as HubSpot gives it, as far as it makes a lead."""
 
-    A loop within the interpreter's own functions takes a third of the time of one that handles contact after contact.
+    id: str | int
+    properties: dict[str, Any] | None = None
+    created_at: Any = None
+    updated_at: Any = None
+    archived: Any = None
 
-    :param asked: the contact properties that are read, see :func:`wanted`
+
+def to_lead(contact: Contact | Mapping[str, Any], scope: str, kept: Iterable[str]) -> Lead:
+    """Return a contact as a lead.
+
+    :param contact: the record
     :param scope: the connection id
+    :param kept: the properties that go into the lead's own ``properties``, see :func:`kept_of`
     """
-
-    def __init__(self, asked: Iterable[str], scope: str) -> None:
-        self._scope = scope
-        others = sorted({name for name in asked if name not in _HELD})
-        names = (*_TEXTS, *_APART, *others)
-        # Not every property's name is one that Python takes.
-        places = [f"p{number}" for number in range(len(names))]
-        optional = [(place, Any, None) for place in places]
-        # gc: there are no circles in JSON, and looking for them takes longer than reading it.
-        held: Any = msgspec.defstruct("Properties", optional, rename=dict(zip(places, names, strict=True)), gc=False)
-        fields: list[Any] = [("id", str | int), ("properties", held | None, None)]
-        fields += [(name, Any, None) for name in ("createdAt", "updatedAt", "archived")]
-        contact: Any = msgspec.defstruct("Contact", fields, gc=False)
-        results: Any = list[contact]
-        page: Any = msgspec.defstruct("Page", [("results", results), ("paging", Any, None)])
-        self._contact = contact
-        self._none = held()
-        self._page = msgspec.json.Decoder(page)
-        self._leftovers = Leftovers(others)
-
-    def decode_page(self, raw: bytes) -> dict[str, Any]:
-        """Return a page with its contacts as :meth:`leads` takes them.
-
-        :raises msgspec.ValidationError: when it is no page of contacts
-        """
-        page = self._page.decode(raw)
-        return {"results": page.results, "paging": page.paging}
-
-    def leads(self, contacts: Iterable[Any]) -> list[Lead]:
-        """Return contacts as leads.
-
-        :param contacts: of :meth:`decode_page`, or dicts as HubSpot gives them
-        """
-        found = [msgspec.convert(each, self._contact) if isinstance(each, dict) else each for each in contacts]
-        if not found:
-            return []
-        ids, held, created_at, updated_at, archived = zip(*map(astuple, found), strict=True)
-        columns = list(zip(*[astuple(properties or self._none) for properties in held], strict=True))
-        email, *profile = map(texts, columns[: len(_TEXTS)])
-        opted_out, bounced, aliases, merged, created, updated, *others = columns[len(_TEXTS) :]
-        # By position: naming two dozen arguments takes longer than all the rest.
-        return list(
-            map(
-                Lead,
-                repeat("hubspot"),
-                repeat(self._scope),
-                map(str, ids),
-                email,
-                map(email_key, email),
-                *profile,
-                [None if value is None else flag(text(value)) for value in opted_out],
-                [True if value else None for value in texts(bounced)],
-                moments([one or other for one, other in zip(created_at, created, strict=True)]),
-                moments([one or other for one, other in zip(updated_at, updated, strict=True)]),
-                self._leftovers.of(others, zip(aliases, merged, archived, strict=True)),
-            )
-        )
+    if not isinstance(contact, Contact):
+        contact = msgspec.convert(contact, Contact)
+    held = contact.properties or {}
+    email = text(held.get("email"))
+    rest = {name: held.get(name) for name in kept}
+    return Lead(
+        source="hubspot",
+        source_scope=scope,
+        source_id=str(contact.id),
+        email=email,
+        email_key=email_key(email),
+        **{field: text(held.get(name)) for field, name in PROPERTY_OF.items()},
+        opted_out=flag(text(held.get(OPTED_OUT))),
+        bounced=True if text(held.get(BOUNCE)) else None,
+        created_at=moment(contact.created_at or held.get(CREATED)),
+        updated_at=moment(contact.updated_at or held.get(CHANGED)),
+        properties=lead_properties(rest, held.get(ALIASES), held.get(MERGED), contact.archived),
+    )
 
 
-class Leftovers:
-    """Makes JSON of the properties that no field of a lead holds, as :func:`~.schema.leftover` does of one mapping.
+def lead_properties(kept: Mapping[str, Any], aliases: object, merged: object, archived: object) -> str | None:
+    """Return what no field of a lead holds of a contact, as JSON.
 
-    :param names: of the properties, in order
+    :param kept: properties by name
+    :param aliases: secondary addresses as HubSpot holds them
+    :param merged: ids of the records that were merged into it, as HubSpot holds them
+    :param archived: is it archived
     """
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-        places = [f"p{number}" for number in range(len(names))]
-        absent = [(place, Any, None) for place in places]
-        rename = dict(zip(places, names, strict=True))
-        self._row: Any = msgspec.defstruct("Leftover", absent, rename=rename, omit_defaults=True, gc=False)
-        self._encoder = msgspec.json.Encoder(order="deterministic")
-
-    def of(self, columns: Sequence[Sequence[Any]], apart: Iterable[tuple[Any, Any, Any]]) -> list[str | None]:
-        """Return the JSON of each contact, ``None`` where nothing is left.
-
-        :param columns: values of the named properties
-        :param apart: of each contact: secondary addresses, merged ids, and whether it is archived
-        """
-        told = list(apart)
-        if columns:
-            rows = map(self._row, *[[v if v or v not in NOTHING else None for v in column] for column in columns])
-            lines = self._encoder.encode_lines(rows).decode().split("\n")
-            found: list[str | None] = [None if line == "{}" else line for line in lines[: len(told)]]
-        else:
-            found = [None] * len(told)
-        for place, (aliases, merged, archived) in enumerate(told):
-            if aliases or merged or archived:
-                rest = dict(zip(self._names, (column[place] for column in columns), strict=True))
-                if aliases:
-                    rest[ALIASES_PROPERTY] = [key for key in map(email_key, _parts(aliases)) if key]
-                if merged:
-                    rest[MERGED_IDS_PROPERTY] = _parts(merged)
-                if archived:
-                    rest["archived"] = True
-                found[place] = leftover(rest)
-        return found
+    others = {
+        ALIASES_PROPERTY: [key for key in map(email_key, _parts(aliases)) if key],
+        MERGED_IDS_PROPERTY: _parts(merged),
+        "archived": True if archived else None,
+    }
+    return leftover({**kept, **others})
 
 
 def properties_for(row: PlanRow) -> dict[str, str]:
@@ -181,3 +127,8 @@ def properties_for(row: PlanRow) -> dict[str, str]:
 def wanted(extra: Iterable[str] | None) -> list[str]:
     """Return the properties to read: those of a lead, and what the caller asks for besides."""
     return list(dict.fromkeys((*LEAD_PROPERTIES, *(extra or ()))))
+
+
+def kept_of(asked: Iterable[str]) -> list[str]:
+    """Return which of the properties that are read no field of a lead holds, in order."""
+    return sorted({name for name in asked if name not in (*READ, "hs_object_id")})

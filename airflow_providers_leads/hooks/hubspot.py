@@ -18,7 +18,8 @@ from airflow_providers_leads.hooks._hubspot_contacts import HubSpotContacts
 from airflow_providers_leads.hooks._hubspot_crm import is_list
 from airflow_providers_leads.hooks._hubspot_erase import erase
 from airflow_providers_leads.hooks._hubspot_items import lookup
-from airflow_providers_leads.hooks._hubspot_leads import PROPERTY_OF, WRITABLE, LeadReader, properties_for, wanted
+from airflow_providers_leads.hooks._hubspot_leads import PROPERTY_OF, WRITABLE, properties_for, wanted
+from airflow_providers_leads.hooks._hubspot_reader import LeadReader, highest_id
 from airflow_providers_leads.hooks._hubspot_values import Names, milliseconds, names, record_id
 from airflow_providers_leads.hooks.arguments import boolean, maybe_instant
 from airflow_providers_leads.hooks.base import RECORD_ERRORS, chunked, failed_result, refuse_properties
@@ -118,7 +119,7 @@ class HubSpotHook(HubSpotContacts):
         self.check_scope(**scope)
         since, until = maybe_instant("updated_after", updated_after), maybe_instant("updated_before", updated_before)
         asked = wanted(names("properties", properties))
-        reader = LeadReader(asked, self.conn_id)
+        reader = LeadReader(asked, self.conn_id, self.label)
         if since is not None and not boolean("archived", archived):
             return self._changed_pages(reader, asked, since, until, position)
         return self._listed_pages(reader, asked, since, position, archived=boolean("archived", archived))
@@ -168,10 +169,9 @@ class HubSpotHook(HubSpotContacts):
             for page, at in listed:
                 yield LeadPage(reader.leads(row for row in page if _changed_since(row, since)), at)
             return
-        for page, at in self.typed_pages(reader.decode_page, properties=asked, archived=archived, position=position):
-            leads = reader.leads(page)
-            last = max((int(lead.source_id) for lead in leads), default=last)
-            yield LeadPage(leads, at)
+        for page, at in self.typed_pages(reader.decode, properties=asked, archived=archived, position=position):
+            last = max(last, highest_id(page))
+            yield LeadPage(reader.leads(page), at)
         if not archived:
             self._check_end(last, began)
 
@@ -219,7 +219,7 @@ class HubSpotHook(HubSpotContacts):
         if isinstance(emails, str):
             raise ValueError("emails must be a list of addresses, not one text")
         asked = wanted(names("properties", properties))
-        reader = LeadReader(asked, self.conn_id)
+        reader = LeadReader(asked, self.conn_id, self.label)
         return self._find(emails, self._read_action("email", asked, None, archived=archived), reader)
 
     def _find(self, emails: Iterable[str], action: Action, reader: LeadReader) -> Iterator[Lead]:

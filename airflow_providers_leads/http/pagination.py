@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -228,7 +229,9 @@ class _SeenIds:
             # Nearly every page is like this.
             self._remember(met)
             return rows
-        met, kept = set(), []
+        # A list that knows more of its page than its rows goes on knowing it.
+        met, kept = set(), copy(rows)
+        kept.clear()
         for row in rows:
             identity = _id_of(row)
             if identity is None:
@@ -240,7 +243,8 @@ class _SeenIds:
         if any(_id_of(row) is None for row in kept):
             # Rows without an id can't be told apart, but a whole page that comes again can.
             whole = f"page {hash(repr(rows))}"
-            kept = [] if whole in self._last_page else kept
+            if whole in self._last_page:
+                kept.clear()
             met.add(whole)
         self._remember(met)
         return kept

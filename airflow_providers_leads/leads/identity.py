@@ -15,11 +15,13 @@ import msgspec
 if TYPE_CHECKING:
     import ibis
 
-# What the large majority of addresses look like once lower-cased; everything else goes through the libraries.
-_PLAIN: Final = re.compile(
+PLAIN_ADDRESS: Final = (
     r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])"
 )
+"""What the large majority of addresses look like once lower-cased, as Python and RE2 write it; everything else goes
+through the libraries."""
+_PLAIN: Final = re.compile(PLAIN_ADDRESS)
 _DISPLAY_NAME: Final = re.compile(r"[^<>]*<([^<>]+)>")
 # Invisible characters that copying from web pages leaves in addresses.
 _INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))

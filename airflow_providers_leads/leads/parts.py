@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -19,6 +19,9 @@ from airflow_providers_leads.leads.staging import (
     read_rows,
     write_rows,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -39,8 +42,8 @@ class Parts(Generic[S]):
         self._owner = owner
         self._writer: RowWriter | None = None
 
-    def add(self, rows: Iterable[S]) -> None:
-        """Add rows to the next part, which is durable once :meth:`append` has ended it.
+    def add(self, rows: Iterable[S] | pa.RecordBatch) -> None:
+        """Add rows, or columns of rows, to the next part, which is durable once :meth:`append` has ended it.
 
         When that fails, what was added since the last part is lost.
         """

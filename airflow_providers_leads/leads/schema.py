@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, cast, get_type_hints
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import msgspec
 import pendulum
@@ -81,6 +82,7 @@ ALIASES_PROPERTY: Final = "email_aliases"
 """Key within ``properties``: list of the other addresses, as email keys, under which the CRM knows this record."""
 
 
+@cache
 def struct_schema(kind: type[msgspec.Struct]) -> pa.Schema:
     """Return the Arrow schema of a row type: booleans, numbers, times and text; all else is kept as JSON text."""
     import pyarrow as pa
@@ -109,18 +111,15 @@ def text(value: object) -> str | None:
     return (value if isinstance(value, str) else str(value)).strip() or None
 
 
-def texts(values: Iterable[object]) -> list[str | None]:
-    """Return what :func:`text` does of many values; nearly all of them are text or nothing."""
-    return [None if v is None else v.strip() or None if type(v) is str else text(v) for v in values]
+FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+"""How CRMs spell true and false."""
 
 
 def flag(value: object) -> bool | None:
     """Return a CRM's idea of true and false as a boolean: both JSON booleans and their spellings are met."""
     if isinstance(value, bool) or value is None:
         return value
-    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
-        str(value).strip().lower()
-    )
+    return FLAGS.get(str(value).strip().lower())
 
 
 def moment(value: object) -> datetime | None:
@@ -146,15 +145,6 @@ def moment(value: object) -> datetime | None:
         return None
 
 
-def moments(values: Sequence[object]) -> list[datetime | None]:
-    """Return what :func:`moment` does of many values, the faster when all of them are ISO 8601 in UTC."""
-    try:
-        found: list[datetime | None] = list(map(datetime.fromisoformat, cast("Sequence[str]", values)))
-    except (TypeError, ValueError):
-        return list(map(moment, values))
-    return found if {each.tzinfo for each in found if each} <= {UTC} else list(map(moment, values))
-
-
 def _iso_time(words: str) -> datetime | None:
     try:
         return datetime.fromisoformat(words)
@@ -166,12 +156,12 @@ def _iso_time(words: str) -> datetime | None:
     return datetime(parsed.year, parsed.month, parsed.day) if isinstance(parsed, date) else None
 
 
-NOTHING: Final[tuple[Any, ...]] = (None, "", {}, [])
-"""What a CRM may give for a property that has no value; 0 and false are values."""
+# What a CRM may give for a property that has no value; 0 and false are values.
+_NOTHING: Final[tuple[Any, ...]] = (None, "", {}, [])
 _SORTED: Final = msgspec.json.Encoder(order="sorted")
 
 
 def leftover(values: Mapping[str, Any]) -> str | None:
     """Return what no field of :class:`Lead` holds as a JSON object with sorted keys, ``None`` when nothing is left."""
-    kept = {name: value for name, value in values.items() if value not in NOTHING}
+    kept = {name: value for name, value in values.items() if value not in _NOTHING}
     return _SORTED.encode(kept).decode() if kept else None

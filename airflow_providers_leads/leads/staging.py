@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from functools import cache
 from itertools import islice
 from types import TracebackType
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin, get_type_hint
 import msgspec
 from upath import UPath
 
+from airflow_providers_leads.leads.columns import encode_rows, read_objects
 from airflow_providers_leads.leads.schema import MOSTLY_UNIQUE, SCHEMA_VERSION, arrow_schema, struct_schema
 
 if TYPE_CHECKING:
@@ -101,15 +101,19 @@ class RowWriter:
         """Add a row."""
         self.write_all((row,))
 
-    def write_all(self, rows: Iterable[msgspec.Struct]) -> None:
-        """Add rows as they come."""
+    def write_all(self, rows: Iterable[msgspec.Struct] | pa.RecordBatch) -> None:
+        """Add rows as they come, or a record batch with the columns of the row type."""
+        import pyarrow as pa
+
+        if isinstance(rows, pa.RecordBatch):
+            self._turn()
+            self._hold([pa.RecordBatch.from_arrays(rows.columns, schema=self._schema)])
+            return
         iterator = iter(rows)
         while some := list(islice(iterator, self._turned_rows - len(self._waiting))):
             self._waiting += some
             if len(self._waiting) >= self._turned_rows:
                 self._turn()
-                if self._held >= self._batch_rows:
-                    self._flush()
 
     def _turn(self) -> None:
         """Turn the rows that wait into columns, which take a fraction of their memory.
@@ -117,31 +121,27 @@ class RowWriter:
         They go through JSON, which Arrow reads without holding up the thread that makes the next rows; from Python's
         objects it would, and it would load pandas.
         """
-        import pyarrow as pa
-        import pyarrow.json as pj
-
+        if not self._waiting:
+            return
         rows: list[Any] = [self._flat(row) for row in self._waiting] if self._kept_as_json else self._waiting
-        # A pendulum time is a datetime to everybody but msgspec.
-        lines = msgspec.json.Encoder(enc_hook=datetime.isoformat).encode_lines(rows)
-        table = pj.read_json(
-            pa.BufferReader(lines),
-            read_options=pj.ReadOptions(use_threads=False, block_size=len(lines) + 1),
-            parse_options=pj.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="error"),
-        )
-        self._turned += table.replace_schema_metadata(self._schema.metadata).to_batches()
-        self._held += len(self._waiting)
+        table = read_objects(encode_rows(rows), self._schema)
         self._waiting.clear()
+        self._hold(table.replace_schema_metadata(self._schema.metadata).to_batches())
 
     def _flat(self, row: msgspec.Struct) -> dict[str, Any]:
         found = msgspec.structs.asdict(row)
         kept = {name: msgspec.json.encode(found[name], order="sorted").decode() for name in self._kept_as_json}
         return {**found, **kept}
 
+    def _hold(self, batches: Sequence[pa.RecordBatch]) -> None:
+        self._turned += batches
+        self._held += sum(batch.num_rows for batch in batches)
+        if self._held >= self._batch_rows:
+            self._flush()
+
     def _flush(self) -> None:
         import pyarrow as pa
 
-        if self._waiting:
-            self._turn()
         if self._turned:
             self._parquet.write_table(pa.Table.from_batches(self._turned))
             self.rows += self._held
@@ -156,6 +156,7 @@ class RowWriter:
             return
         with self._open:
             # The last rows are written here, and they may be the ones that don't fit.
+            self._turn()
             self._flush()
 
 

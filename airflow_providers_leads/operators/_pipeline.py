@@ -17,13 +17,16 @@ from airflow_providers_leads.operators.base import storage_path
 from airflow_providers_leads.operators.progress import Progress, phase
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from airflow_providers_leads.hooks.base import LeadsHook
     from airflow_providers_leads.hooks.reading import LeadPage
     from airflow_providers_leads.leads.incremental import Round
     from airflow_providers_leads.leads.schema import Lead
     from airflow_providers_leads.operators.checkpoint import Checkpoint
 
-_PAGES_AHEAD: Final = 10
+# Handled together: Arrow waits for the interpreter after each step, so steps are to be few and long.
+_PAGES_AHEAD: Final = 20
 # What is read is made durable this often: so much is read once more after a kill.
 _DURABLE_SECONDS: Final = 15.0
 _DURABLE_ROWS: Final = 10_000
@@ -142,21 +145,30 @@ class _Reading:
         return int(done["read"]), done["position"]
 
     def _take(self, number: int, pages: Sequence[LeadPage]) -> None:
-        for page in pages:
-            leads = page.leads
-            if self._known:
-                leads = [lead for lead in leads if (lead.source_scope, lead.source_id) not in self._known]
-            # What can't be written is no place to go on from, nor what was added before it.
-            self._at = None
-            self.parts.add(leads)
-            self._waiting += len(leads)
-            self.rows += len(leads)
-            self.rejects += sum(lead.email_key is None for lead in leads)
-            self.by_part.update(lead.source_scope for lead in leads)
-            self._at = number, page.position
+        from airflow_providers_leads.hooks.reading import record_batch
+
+        batch = None if self._known else record_batch(pages)
+        if batch is not None:
+            self._add(batch, (number, pages[-1].position))
+        else:
+            for page in pages:
+                known = self._known
+                leads = [lead for lead in page.leads if (lead.source_scope, lead.source_id) not in known]
+                self._add(leads, (number, page.position))
         if self._waiting >= _DURABLE_ROWS or time.monotonic() - self._durable >= _DURABLE_SECONDS:
             self.make_durable()
         self._progress.at(self.rows)
+
+    def _add(self, leads: Sequence[Lead] | pa.RecordBatch, at: tuple[int, Mapping[str, Any]]) -> None:
+        # What can't be written is no place to go on from, nor what was added before it.
+        self._at = None
+        self.parts.add(leads)
+        scopes, rejects = _tally(leads)
+        self._waiting += sum(scopes.values())
+        self.rows += sum(scopes.values())
+        self.rejects += rejects
+        self.by_part.update(scopes)
+        self._at = at
 
     def make_durable(self) -> None:
         """Write what waits into a part, and note the page that it ends with."""
@@ -178,6 +190,16 @@ class _Reading:
                 "by_part": dict(self.by_part),
             }
         )
+
+
+def _tally(leads: Sequence[Lead] | pa.RecordBatch) -> tuple[Counter[str], int]:
+    """Return how many leads there are of each scope, and how many have no usable address."""
+    import pyarrow as pa
+
+    if not isinstance(leads, pa.RecordBatch):
+        return Counter(lead.source_scope for lead in leads), sum(lead.email_key is None for lead in leads)
+    counted = leads.column("source_scope").value_counts().to_pylist()
+    return Counter({each["values"]: each["counts"] for each in counted}), leads.column("email_key").null_count
 
 
 def frozen_round(checkpoint: Checkpoint | None, asked: str, plan: Any) -> Round:

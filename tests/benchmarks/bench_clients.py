@@ -44,13 +44,18 @@ def run_bare(origin: str, folder: Path, options: dict[str, Any]) -> int:
 
 
 def prepare_ours(origin: str, options: dict[str, Any]) -> None:
-    """Define the connection and look it up once: outside of a worker Airflow loads half of its server for that."""
+    """Define the connection, and have Airflow load what a worker has loaded before a task's work begins.
+
+    It looks a connection up, for which it loads half of its server, and the plugins and kinds of assets, for lineage.
+    """
     from airflow.sdk import BaseHook
+    from airflow.sdk.lineage import get_hook_lineage_collector
 
     extra = {"api_version": "v3", **options.get("extra", UNLIMITED)}
     connection = {"conn_type": "hubspot", "host": origin, "password": options.get("key", "key"), "extra": extra}
     os.environ["AIRFLOW_CONN_HUBSPOT_DEFAULT"] = json.dumps(connection)
     BaseHook.get_connection("hubspot_default").get_hook()
+    get_hook_lineage_collector().create_asset(uri="file:///tmp")
 
 
 def task_context() -> Any:
@@ -168,8 +173,10 @@ CLIENTS: Final[dict[str, tuple[str, str | None, tuple[str, ...], Run]]] = {
         None,
         (
             "airflow.models.taskinstance", "airflow_providers_leads.hooks.hubspot",
-            "airflow_providers_leads.operators.leads", "email_validator",
-            "pyarrow.parquet", "requests",
+            "airflow_providers_leads.hooks.perspective", "airflow_providers_leads.hooks.persistiq",
+            "airflow_providers_leads.leads.incremental", "airflow_providers_leads.leads.parts",
+            "airflow_providers_leads.operators._pipeline", "airflow_providers_leads.operators.leads",
+            "email_validator", "idna.uts46data", "pyarrow.compute", "pyarrow.json", "pyarrow.parquet", "requests",
         ),
         run_ours,
     ),

@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import pytest
 import requests
 import requests_mock
 from hubspot_hooks import CONTACTS, batch_of, calls, make_hook, quick, record, url
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from requests_mock import ANY
 
-from airflow_providers_leads.hooks._hubspot_leads import LEAD_PROPERTIES, LeadReader, wanted
+from airflow_providers_leads.hooks._hubspot_leads import LEAD_PROPERTIES, kept_of, to_lead, wanted
 from airflow_providers_leads.hooks.base import get_leads_hook
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
@@ -29,7 +26,7 @@ from airflow_providers_leads.http.errors import (
     LeadsServerError,
 )
 from airflow_providers_leads.leads.outcomes import PlanRow, WriteResult
-from airflow_providers_leads.leads.schema import Lead, flag, leftover, moment, text
+from airflow_providers_leads.leads.schema import Lead
 
 BATCH = url(CONTACTS + "/batch/")
 CUT = requests.exceptions.ConnectionError("cut")
@@ -56,7 +53,7 @@ FULL = record(
 
 
 def test_every_field_of_a_lead() -> None:
-    lead = LeadReader(wanted(["my_prop"]), "conn").leads([FULL])[0]
+    lead = to_lead(FULL, "conn", kept_of(wanted(["my_prop"])))
     assert json.loads(lead.properties or "") == {
         "email_aliases": ["old@b.de", "ann@xn--bcher-kva.de"],
         "merged_ids": ["1", "2"],
@@ -76,8 +73,7 @@ def test_every_field_of_a_lead() -> None:
 
 def test_what_is_absent_is_none() -> None:
     def read(contact: dict[str, Any]) -> Lead:
-        (lead,) = LeadReader(LEAD_PROPERTIES, "c").leads([contact])
-        return lead
+        return to_lead(contact, "c", kept_of(LEAD_PROPERTIES))
 
     bare = read({"id": 7, "properties": {"email": "", "hs_email_optout": "", "createdate": "1735689600000"}})
     held = {f: getattr(bare, f) for f in bare.__struct_fields__ if getattr(bare, f) is not None}
@@ -505,44 +501,6 @@ def test_a_key_wins_over_oauth_extras(monkeypatch: pytest.MonkeyPatch, requests_
     assert bearer(requests_mock) == ["Bearer pat-eu1-secret-key"]
 
 
-values = (
-    st.none() | st.text(max_size=8) | st.sampled_from(["", " x ", "true", "Ann@B.de", "a;b", "2026-01-01T00:00:00Z"])
-)
-contacts = st.fixed_dictionaries(
-    {"id": st.integers(1, 10**12).map(str)},
-    optional={
-        "properties": st.none()
-        | st.dictionaries(st.sampled_from([*LEAD_PROPERTIES, "my prop", "createdate", "unasked"]), values, max_size=12),
-        "createdAt": st.none() | st.sampled_from(["2026-01-01T00:00:00.123Z", "1735689600000", "never"]),
-        "updatedAt": st.none() | st.sampled_from(["2026-01-01T02:00:00+02:00", ""]),
-        "archived": st.booleans(),
-        "url": st.just("https://app.example.com"),
-    },
-)
-
-
-@settings(deadline=None)
-@given(st.lists(contacts, max_size=3))
-def test_a_page_of_bytes_gives_the_leads_that_its_dicts_do(found: list[dict[str, Any]]) -> None:
-    reader = LeadReader(wanted(["my prop"]), "conn")
-    page = reader.decode_page(msgspec.json.encode({"results": found, "paging": {"next": {"after": "7"}}}))
-    leads = reader.leads(page["results"])
-    assert leads == [lead for row in found for lead in reader.leads([row])]
-    for lead, row in zip(leads, found, strict=True):
-        held = row.get("properties") or {}
-        rest = {name: held.get(name) for name in ("lifecyclestage", "hubspot_owner_id", "my prop")}
-        rest["archived"] = row.get("archived") or None
-        told = json.loads(lead.properties or "{}")
-        assert (lead.email, lead.city) == (text(held.get("email")), text(held.get("city")))
-        assert lead.created_at == moment(row.get("createdAt") or held.get("createdate"))
-        assert lead.opted_out == flag(text(held.get("hs_email_optout")))
-        assert {k: v for k, v in told.items() if k not in ("email_aliases", "merged_ids")} == json.loads(
-            leftover(rest) or "{}"
-        )
-        assert list(told) == sorted(told)
-    assert page["paging"] == {"next": {"after": "7"}}
-
-
 @pytest.mark.parametrize("body", [{}, {"results": None}, {"results": [1]}, {"results": [{"properties": {}}]}, [], 7])
 def test_what_is_no_page_of_contacts_is_asked_for_again(
     hook: HubSpotHook, requests_mock: requests_mock.Mocker, body: Any
@@ -550,10 +508,3 @@ def test_what_is_no_page_of_contacts_is_asked_for_again(
     requests_mock.post(url(CONTACTS + "/search"), json={"total": 0, "results": []})
     requests_mock.get(url(CONTACTS), [{"json": body}, {"json": {"results": [record(6)]}}])
     assert [lead.source_id for lead in hook.iter_leads()] == ["6"]
-
-
-def test_values_that_are_no_text_are_read_as_text() -> None:
-    reader = LeadReader(wanted(["score"]), "c")
-    raw = msgspec.json.encode({"results": [{"id": 7, "properties": {"zip": 89073, "score": 4.5, "email": None}}]})
-    (lead,) = reader.leads(reader.decode_page(raw)["results"])
-    assert (lead.source_id, lead.postal_code, lead.properties) == ("7", "89073", '{"score":4.5}')
