@@ -108,6 +108,6 @@ def _uris(value: Any, key: str) -> Iterable[str]:
 
 def _crm(conn_id: str) -> str:
     from airflow_providers_leads.asset_uris import crm_asset_uri
-    from airflow_providers_leads.hooks.base import fetch_connection
+    from airflow_providers_leads.hooks.connected import fetch_connection
 
     return crm_asset_uri(str(fetch_connection(conn_id).conn_type), conn_id)

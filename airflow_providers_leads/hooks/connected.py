@@ -1,0 +1,179 @@
+"""One connection of Airflow to a CRM: its settings, its client with key and quotas, and whether it works."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, conf
+
+from airflow_providers_leads import __version__
+from airflow_providers_leads.get_provider_info import CRMS
+from airflow_providers_leads.hooks.settings import LeadsSettingsError, Settings, label_for, read_settings
+from airflow_providers_leads.hooks.telemetry import count_request
+from airflow_providers_leads.http.auth import OriginAuth
+from airflow_providers_leads.http.client import Answer, HttpClient
+from airflow_providers_leads.http.errors import LeadsApiError
+from airflow_providers_leads.http.pagination import Pages, iter_pages
+from airflow_providers_leads.http.rate_limit import RateLimiter, shared_limiter
+from airflow_providers_leads.http.retry import RetryPolicy
+
+
+class ConnectedHook(BaseHook):
+    """Talks to one CRM over one Airflow connection: signed, paced, retried, page by page.
+
+    Subclasses give the class attributes and :meth:`_probe`.
+
+    :param conn_id: the Airflow connection
+    """
+
+    conn_name_attr: ClassVar[str]
+    default_conn_name: ClassVar[str]
+    conn_type: ClassVar[str]
+    hook_name: ClassVar[str]
+
+    key_header: ClassVar[str]
+    """Header that carries the key."""
+    quotas: ClassVar[Mapping[str, tuple[int, float]]]
+    """Documented quota per bucket: (requests, seconds)."""
+    advice: ClassVar[Mapping[int | None, str]] = {}
+    """What to do about an HTTP status in this CRM."""
+
+    def __init__(self, conn_id: str) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+
+    @property
+    def label(self) -> str:
+        """How messages name this connection."""
+        return label_for(self.conn_id)
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The Airflow connection.
+
+        :raises AirflowNotFoundException: with the three ways to make it
+        """
+        return fetch_connection(self.conn_id)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The connection's checked settings."""
+        host = next(crm["host"] for crm in CRMS if crm["conn_type"] == self.conn_type)
+        return read_settings(self.connection, default_host=host)
+
+    @cached_property
+    def client(self) -> HttpClient:
+        """The HTTP conversation, made on first use."""
+        settings = self.settings
+        if not settings.key:
+            raise LeadsSettingsError(
+                f"{self.label}: no key. Put the {self.hook_name} API key into the connection's password."
+            )
+        auth = OriginAuth(settings.origin, lambda: {self.key_header: settings.key}, self.label)
+        return self.build_client(auth, identity=settings.key)
+
+    def build_client(self, auth: OriginAuth, identity: str, **options: Any) -> HttpClient:
+        """Return a client with this connection's patience and quotas.
+
+        :param auth: signs its requests
+        :param identity: the secret by which the vendor counts requests
+        :param options: further arguments of :class:`~airflow_providers_leads.http.client.HttpClient`
+        """
+        settings = self.settings
+        suffix = conf.get("leads", "user_agent_suffix", fallback="") or ""
+        return HttpClient(
+            origin=settings.origin,
+            auth=auth,
+            label=self.label,
+            limiters=self._limiters(identity),
+            fixed_limits=settings.rate_limit is not None,
+            policy=RetryPolicy(max_retries=settings.max_retries),
+            timeout=(min(10.0, settings.timeout), settings.timeout),
+            user_agent=f"airflow-providers-leads/{__version__} {suffix}".strip(),
+            advice=self.advice,
+            count=partial(count_request, self.conn_type),
+            **options,
+        )
+
+    def _limiters(self, identity: str) -> dict[str, RateLimiter]:
+        settings = self.settings
+        named = conf.get("leads", "rate_limit_folder", fallback=None)
+        folder = Path(named) if named else None
+        limiters = {}
+        for bucket, (limit, period) in self.quotas.items():
+            if bucket == "default":
+                limit = settings.rate_limit or limit
+                period = settings.rate_limit_period or period
+            limiters[bucket] = shared_limiter(settings.origin, identity, bucket, limit, period, folder=folder)
+        return limiters
+
+    def request(self, method: str, path: str, **options: Any) -> Answer:
+        """Send one request; see :meth:`airflow_providers_leads.http.client.HttpClient.request`."""
+        return self.client.request(method, path, **options)
+
+    def pages(
+        self,
+        pages: Pages,
+        path: str,
+        *,
+        path_params: Mapping[str, object] | None = None,
+        params: Mapping[str, object] | None = None,
+        **options: Any,
+    ) -> Generator[list[Any], None, None]:
+        """Yield the pages of a list; close the generator if you leave it early.
+
+        :param pages: the vendor's way of paging, at the page to start from
+        :param path: path template of the list
+        :param path_params: values for the template
+        :param params: query without paging; sent with every page
+        :param options: further ones of :meth:`request`
+        """
+
+        def fetch(position: dict[str, object], is_page: Callable[[Any], bool]) -> Answer:
+            query = {**(params or {}), **position}
+            return self.request("GET", path, path_params=path_params, params=query, expect=is_page, **options)
+
+        limiter = self.client.limiters.get(options.get("bucket", "default"))
+        return iter_pages(fetch, pages, limiter.left if limiter else None)
+
+    def rows(self, pages: Pages, path: str, **options: Any) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a list; parameters as for :meth:`pages`."""
+        for page in self.pages(pages, path, **options):
+            yield from page
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Tell whether the connection works, and if not whether host, key, permission or plan is the reason."""
+        try:
+            patience = self.client.policy
+            # Somebody is waiting in front of a form.
+            self.client.policy = replace(patience, max_retries=min(1, patience.max_retries), max_wait=5.0)
+            try:
+                return self._probe()
+            finally:
+                self.client.policy = patience
+        except (LeadsApiError, LeadsSettingsError, AirflowNotFoundException) as error:
+            # Airflow's form tests a copy under a random id, which nobody knows.
+            return False, str(error).replace(self.label, "This connection")
+
+    @abstractmethod
+    def _probe(self) -> tuple[bool, str]:
+        """Send one cheap request and say what it proves."""
+
+
+def fetch_connection(conn_id: str) -> Connection:
+    """Return an Airflow connection.
+
+    :raises AirflowNotFoundException: naming the connection and the ways to make it
+    """
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise AirflowNotFoundException(
+            f"{label_for(conn_id)} is not defined. Add it in the UI under Admin > Connections, with "
+            f"'airflow connections add {conn_id}', or as the environment variable AIRFLOW_CONN_{conn_id.upper()}."
+        ) from None
