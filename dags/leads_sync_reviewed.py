@@ -3,7 +3,7 @@
 Reads the CRMs, makes one golden record per person, plans what that means for each destination, and waits: the summary
 of the plans stands under "Required Actions". Approved, the plans are applied; rejected, or without an answer within
 ``WAIT``, nothing is written. Whatever has changed in a destination while the plan waited is planned anew, record by
-record.
+record. At the end a report says what was planned and what became of it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsExtractOperator,
     LeadsPlanOperator,
 )
+from airflow_providers_leads.operators.report import LeadsReportOperator
 
 # Colons are legal in a run id, but not in the paths of every store.
 FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
@@ -99,7 +100,9 @@ def leads_sync_reviewed() -> None:
         task_id="apply", output=f"{FILES}/apply", map_index_template="{{ task.conn_id }}"
     ).expand_kwargs(plan.output.map(lambda made: {"conn_id": made["conn_id"], "plan": made}))
 
-    approve >> apply
+    # A teardown runs whatever happened before, and has no say in whether the run succeeded.
+    report = LeadsReportOperator(task_id="report", files=FILES, output="{{ params.staging }}/reports").as_teardown()
+    approve >> apply >> report
 
 
 leads_sync_reviewed()

@@ -113,9 +113,14 @@ def test_approved_plans_are_applied_but_for_who_opted_out_while_they_waited(sand
     outcomes = {row["email_key"]: row["outcome"] for row in rows(applied["persistiq_default"]["results"])}
     written = {key for key, outcome in outcomes.items() if outcome in ("created", "updated")}
     assert not written & set(changed)
+    (report,) = result.returned("report")
+    assert " created" in report["summary"], report
+    assert Path(report["report"].removeprefix("file://")).exists()
 
 
 def test_a_rejected_plan_writes_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
     result, _ = run(tmp_path, "Reject")
     assert writes(sandbox) == 0
     assert {task.state for task in result.tasks if task.task_id == "apply"} == {"skipped"}
+    (report,) = result.returned("report")
+    assert " would be created" in report["summary"], report
