@@ -32,6 +32,18 @@ def test_every_row_comes_once_and_in_order(count: int, size: int) -> None:
     assert all(lists)
 
 
+def test_rows_that_come_slowly_are_not_held_until_there_are_many() -> None:
+    def rows() -> Iterator[int]:
+        for number in range(12):
+            time.sleep(0.02)
+            yield number
+
+    lists = list(read_ahead(rows(), 100, seconds=0.05))
+    assert [row for part in lists for row in part] == [*range(12)]
+    assert len(lists) > 2
+    wait_until_none_reads()
+
+
 def test_few_rows_start_no_thread() -> None:
     makers = []
 
