@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -147,12 +147,11 @@ class _Reading:
     def _take(self, number: int, pages: Sequence[LeadPage]) -> None:
         from airflow_providers_leads.hooks.reading import record_batch
 
-        batch = None if self._known else record_batch(pages)
-        if batch is not None:
+        batch, known = record_batch(pages), self._known
+        if batch is not None and not (known and known.intersection(_identities(batch))):
             self._add(batch, (number, pages[-1].position))
         else:
             for page in pages:
-                known = self._known
                 leads = [lead for lead in page.leads if (lead.source_scope, lead.source_id) not in known]
                 self._add(leads, (number, page.position))
         if self._waiting >= _DURABLE_ROWS or time.monotonic() - self._durable >= _DURABLE_SECONDS:
@@ -190,6 +189,10 @@ class _Reading:
                 "by_part": dict(self.by_part),
             }
         )
+
+
+def _identities(batch: pa.RecordBatch) -> Iterator[tuple[str, str]]:
+    return zip(batch.column("source_scope").to_pylist(), batch.column("source_id").to_pylist(), strict=True)
 
 
 def _tally(leads: Sequence[Lead] | pa.RecordBatch) -> tuple[Counter[str], int]:
