@@ -20,6 +20,7 @@ from airflow_providers_leads.hooks._hubspot_items import (
     keys_by,
     lookup,
 )
+from airflow_providers_leads.hooks._hubspot_leads import ALIASES
 from airflow_providers_leads.hooks._hubspot_values import (
     Names,
     archived_param,
@@ -277,7 +278,7 @@ class HubSpotContacts(HubSpotCrm):
         asked = properties or []
         if id_property:
             # Without the property asked by, and for an address the secondary ones, no result is told from another.
-            needed = ("email", "hs_additional_emails") if id_property == "email" else (id_property,)
+            needed = ("email", ALIASES) if id_property == "email" else (id_property,)
             asked = list(dict.fromkeys((*(properties or _DEFAULTS), *needed)))
         fixed = {"properties": asked, "propertiesWithHistory": history or [], "idProperty": id_property}
         body = {name: value for name, value in fixed.items() if value}

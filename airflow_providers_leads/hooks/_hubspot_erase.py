@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_providers_leads.hooks._hubspot_batch import NOT_FOUND
-from airflow_providers_leads.hooks._hubspot_leads import additional_emails
+from airflow_providers_leads.hooks._hubspot_leads import ALIASES, additional_emails
 from airflow_providers_leads.hooks.batches import UNACCOUNTED
 from airflow_providers_leads.hooks.erasing import Subject, Trail
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsValidationError
@@ -21,7 +21,7 @@ from airflow_providers_leads.leads.identity import email_key, spellings
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.hubspot import HubSpotHook
 
-_ADDRESSES: Final = ("email", "hs_additional_emails")
+_ADDRESSES: Final = ("email", ALIASES)
 # How a lookup says that there is no such address, or that it is none that HubSpot could hold.
 _UNKNOWN: Final = frozenset({NOT_FOUND, UNACCOUNTED, "VALIDATION_ERROR"})
 _IN_THE_BIN: Final = (

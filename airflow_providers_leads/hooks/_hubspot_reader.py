@@ -10,6 +10,7 @@ import msgspec
 
 from airflow_providers_leads.hooks import _hubspot_leads as contacts
 from airflow_providers_leads.hooks.reading import UnreadLeads
+from airflow_providers_leads.http.client import UNREADABLE
 from airflow_providers_leads.http.errors import LeadsServerError
 from airflow_providers_leads.leads.columns import (
     constant,
@@ -89,7 +90,7 @@ class LeadReader:
     def _read(self, page: bytes) -> list[Lead]:
         try:
             found = _READ_PAGE.decode(page).results
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             raise LeadsServerError(
                 f"{self._label}: a page of contacts holds something that this API doesn't document. Run it again."
             ) from None
@@ -166,11 +167,6 @@ class LeadReader:
             return contacts.lead_properties(dict(zip(self.kept, values, strict=True)), aliases, merged, archived)
 
         return patched(made, odd, rows, make)
-
-
-def highest_id(rows: Iterable[Any]) -> int:
-    """Return the highest id of a page's contacts."""
-    return max(int(row["id"] if isinstance(row, dict) else row.id) for row in rows)
 
 
 def _fields(column: pa.StructArray) -> dict[str, pa.Array]:

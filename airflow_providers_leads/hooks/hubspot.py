@@ -18,8 +18,8 @@ from airflow_providers_leads.hooks._hubspot_contacts import HubSpotContacts
 from airflow_providers_leads.hooks._hubspot_crm import is_list
 from airflow_providers_leads.hooks._hubspot_erase import erase
 from airflow_providers_leads.hooks._hubspot_items import lookup
-from airflow_providers_leads.hooks._hubspot_leads import PROPERTY_OF, WRITABLE, properties_for, wanted
-from airflow_providers_leads.hooks._hubspot_reader import LeadReader, highest_id
+from airflow_providers_leads.hooks._hubspot_leads import CHANGED, CREATED, PROPERTY_OF, WRITABLE, properties_for, wanted
+from airflow_providers_leads.hooks._hubspot_reader import LeadReader
 from airflow_providers_leads.hooks._hubspot_values import Names, milliseconds, names, record_id
 from airflow_providers_leads.hooks.arguments import boolean, maybe_instant
 from airflow_providers_leads.hooks.base import RECORD_ERRORS, chunked, failed_result, refuse_properties
@@ -28,12 +28,12 @@ from airflow_providers_leads.hooks.erasing import Trail
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
+from airflow_providers_leads.http.pagination import id_of
 from airflow_providers_leads.leads.erasure import Erasure
 from airflow_providers_leads.leads.outcomes import Failed, Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.schema import Lead, moment
 
 _APP_DOMAIN = re.compile(r"[a-z0-9-]+\.hubspot\.com")
-_CHANGED = "lastmodifieddate"
 # How a lookup says that HubSpot holds no such address, or that it is none it could hold.
 _UNKNOWN = frozenset({batch.NOT_FOUND, UNACCOUNTED, "VALIDATION_ERROR"})
 
@@ -127,13 +127,13 @@ class HubSpotHook(HubSpotContacts):
     def _changed_pages(
         self, reader: LeadReader, asked: list[str], since: datetime, until: datetime | None, position: Position | None
     ) -> Iterator[LeadPage]:
-        window = [{"propertyName": _CHANGED, "operator": "GTE", "value": milliseconds("updated_after", since)}]
+        window = [{"propertyName": CHANGED, "operator": "GTE", "value": milliseconds("updated_after", since)}]
         if until is not None:
-            window.append({"propertyName": _CHANGED, "operator": "LT", "value": milliseconds("updated_before", until)})
+            window.append({"propertyName": CHANGED, "operator": "LT", "value": milliseconds("updated_before", until)})
         beyond = (position or {}).get("beyond")
         # The index finds records by time, but what it tells of them may be older than what changed since: merged with
         # other sources, it would win over its own successor.
-        for page in self.found_pages([{"filters": window}], properties=[_CHANGED], beyond=beyond):
+        for page in self.found_pages([{"filters": window}], properties=[CHANGED], beyond=beyond):
             found = [str(row["id"]) for row in page]
             yield LeadPage(reader.leads(self._current(found, asked)), {"beyond": beyond})
             beyond = max(map(int, found))
@@ -170,7 +170,7 @@ class HubSpotHook(HubSpotContacts):
                 yield LeadPage(reader.leads(row for row in page if _changed_since(row, since)), at)
             return
         for page, at in self.typed_pages(reader.decode, properties=asked, archived=archived, position=position):
-            last = max(last, highest_id(page))
+            last = max(last, *(int(id_of(row)) for row in page))
             yield LeadPage(reader.leads(page), at)
         if not archived:
             self._check_end(last, began)
@@ -178,7 +178,7 @@ class HubSpotHook(HubSpotContacts):
     def _check_end(self, last: int, began: datetime) -> None:
         """Refuse a list that ended before its last contact; it comes by id, and tells no total of its own."""
         settled = began - timedelta(seconds=self.settle_seconds)
-        older = {"propertyName": "createdate", "operator": "LT", "value": settled}
+        older = {"propertyName": CREATED, "operator": "LT", "value": settled}
         unlisted = self.count_contacts([{"propertyName": "hs_object_id", "operator": "GT", "value": last}, older])
         if unlisted:
             raise LeadsServerError(

@@ -29,6 +29,8 @@ from airflow_providers_leads.http.retry import IDEMPOTENT_METHODS, Decision, Fai
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON may raise: no JSON, no UTF-8, too deep."""
 _MAX_REDIRECTS: Final = 3
 _UNDOCUMENTED: Final = "without the content this API documents"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -405,7 +407,7 @@ def _judge(
     try:
         if raw.strip():
             body = decode(raw) if success else msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         # Without a type to be of, a value is invalid only where no JSON should have it: numbers beyond numbers.
         mistyped = isinstance(error, msgspec.ValidationError) and decode is not msgspec.json.decode
         fault = _UNDOCUMENTED if mistyped else "with something that is not JSON"

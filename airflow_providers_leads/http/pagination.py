@@ -197,12 +197,13 @@ def _list_at(body: Any, key: str) -> list[Row] | None:
     return rows if objects else None
 
 
-def _id_of(row: Row) -> object:
+def id_of(row: Row) -> Any:
+    """Return a row's id, ``None`` when it has none."""
     return row.get("id") if type(row) is dict else row.id
 
 
 def _ids_of(rows: Sequence[Row]) -> set[str]:
-    return {str(identity) for identity in map(_id_of, rows) if identity is not None}
+    return {str(identity) for identity in map(id_of, rows) if identity is not None}
 
 
 def _dict_at(body: dict[str, Any], key: str) -> dict[str, Any]:
@@ -233,14 +234,14 @@ class _SeenIds:
         met, kept = set(), copy(rows)
         kept.clear()
         for row in rows:
-            identity = _id_of(row)
+            identity = id_of(row)
             if identity is None:
                 kept.append(row)
                 continue
             if str(identity) not in self._last_page and str(identity) not in met:
                 kept.append(row)
             met.add(str(identity))
-        if any(_id_of(row) is None for row in kept):
+        if any(id_of(row) is None for row in kept):
             # Rows without an id can't be told apart, but a whole page that comes again can.
             whole = f"page {hash(repr(rows))}"
             if whole in self._last_page:

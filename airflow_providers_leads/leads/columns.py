@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from airflow_providers_leads.leads.identity import PLAIN_ADDRESS, email_key
-from airflow_providers_leads.leads.schema import FLAGS, leftover, moment
+from airflow_providers_leads.leads.schema import FLAGS, arrow_schema, leftover, moment
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,7 +148,7 @@ def moments(column: pa.Array) -> pa.Array:
         found = moment(value)
         return found.isoformat() if found else None
 
-    kind = pa.timestamp("us", tz="UTC")
+    kind = arrow_schema().field("created_at").type
     odd = pc.invert(pc.match_substring_regex(column, _PLAIN_TIME))
     try:
         return patched(column, odd, column, as_time).cast(kind)

@@ -163,8 +163,8 @@ class _Reading:
         self._at = None
         self.parts.add(leads)
         scopes, rejects = _tally(leads)
-        self._waiting += sum(scopes.values())
-        self.rows += sum(scopes.values())
+        self._waiting += scopes.total()
+        self.rows += scopes.total()
         self.rejects += rejects
         self.by_part.update(scopes)
         self._at = at
