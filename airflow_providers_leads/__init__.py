@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
+from airflow_providers_leads._moved import follow
+
 __version__ = "0.1.0"
+
+follow()

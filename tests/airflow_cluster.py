@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from airflow_providers_leads.sandbox.airflow_run import airflow_environment
+from airflow_providers_leads.sandbox.core.airflow_run import airflow_environment
 
 T = TypeVar("T")
 

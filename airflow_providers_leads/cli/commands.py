@@ -18,10 +18,10 @@ from airflow_providers_leads.cli.terminal import Terminal
 from airflow_providers_leads.hooks.base import LeadsHook, get_leads_hook
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.http.errors import LeadsApiError
-from airflow_providers_leads.operators.base import safe_name, storage_path
+from airflow_providers_leads.tasks.paths import safe_name, storage_path
 
 if TYPE_CHECKING:
-    from airflow_providers_leads.leads.policy import MergePolicy
+    from airflow_providers_leads.leads.merge.policy import MergePolicy
 
 _LISTS: Final = ("funnel_ids", "properties")
 """Keys of a scope that hold lists."""
@@ -76,10 +76,10 @@ def pull(given: argparse.Namespace) -> int:
 
 def diff(given: argparse.Namespace) -> int:
     """Show what a sync would change."""
-    from airflow_providers_leads.leads.plan_facts import read_plan_facts
-    from airflow_providers_leads.leads.policy import policy_from
-    from airflow_providers_leads.operators._plan import PlanTask, write_plan
+    from airflow_providers_leads.leads.merge.policy import policy_from
+    from airflow_providers_leads.leads.plan.facts import read_plan_facts
     from airflow_providers_leads.plan import show
+    from airflow_providers_leads.tasks.plan import PlanTask, write_plan
 
     hook = get_leads_hook(given.conn_id)
     options = {"funnel_id": given.funnel_id} if given.funnel_id else {}
@@ -112,7 +112,7 @@ def _golden(
     sources: Sequence[str], folder: str, policy: MergePolicy, terminal: Terminal
 ) -> tuple[str, str | None, list[dict[str, Any]]]:
     """Return the golden records of some sources, their members, and what was read of connections."""
-    from airflow_providers_leads.leads.merge import merge_files
+    from airflow_providers_leads.leads.merge.golden import merge_files
 
     read, files = [], []
     for number, source in enumerate(sources):
@@ -136,8 +136,8 @@ def _extract(
     hook: LeadsHook, uri: str, scope: Mapping[str, Any], terminal: Terminal, updated_after: Any = None
 ) -> dict[str, Any]:
     from airflow_providers_leads.hooks.arguments import maybe_instant
-    from airflow_providers_leads.leads.incremental import Watermark, plan_round
-    from airflow_providers_leads.operators._pipeline import extract
+    from airflow_providers_leads.leads.memory.watermarks import Watermark, plan_round
+    from airflow_providers_leads.tasks.extract import extract
 
     hook.check_read(**scope)
     after = maybe_instant("--updated-after", updated_after)
@@ -148,9 +148,9 @@ def _extract(
 
 
 def _is_golden(uri: str) -> bool:
-    from airflow_providers_leads.leads.schema import Lead
-    from airflow_providers_leads.leads.staging import read_rows
-    from airflow_providers_leads.leads.survivorship import GOLDEN_SOURCE
+    from airflow_providers_leads.leads.files.staging import read_rows
+    from airflow_providers_leads.leads.merge.survivorship import GOLDEN_SOURCE
+    from airflow_providers_leads.leads.model.schema import Lead
 
     rows = read_rows(storage_path(uri), Lead)
     try:

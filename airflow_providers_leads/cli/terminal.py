@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from airflow_providers_leads.operators.progress import Display
+from airflow_providers_leads.tasks.progress import Display
 
 
 class Terminal(Display):

@@ -15,17 +15,12 @@ from airflow.providers.common.compat.sdk import (
     task_decorator_factory,
 )
 
-from airflow_providers_leads.operators.base import (
-    LeadsOperator,
-    as_count,
-    file_name,
-    given,
-    resolve_folder,
-    storage_path,
-)
-from airflow_providers_leads.operators.inputs import uri_in
+from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.lineage import Datasets
-from airflow_providers_leads.operators.progress import Progress, phase
+from airflow_providers_leads.tasks.arguments import as_count, given
+from airflow_providers_leads.tasks.inputs import uri_in
+from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
+from airflow_providers_leads.tasks.progress import Progress, phase
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import TaskDecorator
@@ -46,7 +41,7 @@ class LeadsFunctionOperator(DecoratedOperator, LeadsOperator):
     ui_color = "#f1f7e4"
     datasets = Datasets(reads=("inputs",), writes=("uri", "golden"))
     work: ClassVar[str]
-    """Name of the function in :mod:`airflow_providers_leads.leads.functions`, and what the file is called after."""
+    """Name of the function in :mod:`airflow_providers_leads.leads.merge.functions`, which the file is called after."""
     suffix: ClassVar[str]
 
     def __init__(
@@ -60,7 +55,7 @@ class LeadsFunctionOperator(DecoratedOperator, LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Stream the file through the function; see the class."""
-        from airflow_providers_leads.leads import functions
+        from airflow_providers_leads.leads.merge import functions
 
         if self.form not in functions.FORMS:
             raise ValueError(f"form must be one of {', '.join(functions.FORMS)}")

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import pendulum
 
-from airflow_providers_leads.leads.identity import email_key
-from airflow_providers_leads.leads.schema import flag
+from airflow_providers_leads.leads.model.identity import email_key
+from airflow_providers_leads.leads.model.schema import flag
 
 T = TypeVar("T")
 

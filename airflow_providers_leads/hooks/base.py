@@ -24,9 +24,9 @@ from airflow_providers_leads.http.errors import (
     LeadsServerError,
     LeadsValidationError,
 )
-from airflow_providers_leads.leads.erasure import Erasure, checked_people
-from airflow_providers_leads.leads.outcomes import Outcome, PlanRow, WriteResult
-from airflow_providers_leads.leads.schema import Lead
+from airflow_providers_leads.leads.model.erasure import Erasure, checked_people
+from airflow_providers_leads.leads.model.outcomes import Outcome, PlanRow, WriteResult
+from airflow_providers_leads.leads.model.schema import Lead
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_providers_leads.hooks.base import RECORD_ERRORS, chunked
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsPermissionError
-from airflow_providers_leads.leads.outcomes import BatchResult, Failed, merge_batches
+from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, merge_batches
 
 Chunk = list[tuple[int, Any]]
 """Inputs with their positions in the whole call."""

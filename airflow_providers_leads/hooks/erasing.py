@@ -16,8 +16,8 @@ from airflow_providers_leads.http.errors import (
     LeadsValidationError,
     scrub,
 )
-from airflow_providers_leads.leads.erasure import Erasure, Status
-from airflow_providers_leads.leads.identity import person_hash
+from airflow_providers_leads.leads.model.erasure import Erasure, Status
+from airflow_providers_leads.leads.model.identity import person_hash
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook

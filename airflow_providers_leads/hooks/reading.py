@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_providers_leads.http.pagination import Pages
-from airflow_providers_leads.leads.schema import Lead
+from airflow_providers_leads.leads.model.schema import Lead
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from airflow_providers_leads.http.errors import LeadsApiError
-from airflow_providers_leads.leads.outcomes import PlanRow, WriteResult
+from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 
 T = TypeVar("T")
 R = TypeVar("R")

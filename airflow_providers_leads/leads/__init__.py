@@ -29,32 +29,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_providers_leads.leads.identity import email_key as email_key
-    from airflow_providers_leads.leads.lineage import Origin as Origin
-    from airflow_providers_leads.leads.lineage import explain as explain
-    from airflow_providers_leads.leads.merge import merge_files as merge_files
-    from airflow_providers_leads.leads.outcomes import PlanRow as PlanRow
-    from airflow_providers_leads.leads.outcomes import WriteResult as WriteResult
-    from airflow_providers_leads.leads.plan import PlanRules as PlanRules
-    from airflow_providers_leads.leads.plan import iter_plan as iter_plan
-    from airflow_providers_leads.leads.policy import MergePolicy as MergePolicy
-    from airflow_providers_leads.leads.policy import policy_from as policy_from
-    from airflow_providers_leads.leads.schema import Lead as Lead
-    from airflow_providers_leads.leads.schema import arrow_schema as arrow_schema
-    from airflow_providers_leads.leads.staging import StagingError as StagingError
-    from airflow_providers_leads.leads.staging import count_rows as count_rows
-    from airflow_providers_leads.leads.staging import read_rows as read_rows
-    from airflow_providers_leads.leads.staging import write_rows as write_rows
+    from airflow_providers_leads.leads.files.staging import StagingError as StagingError
+    from airflow_providers_leads.leads.files.staging import count_rows as count_rows
+    from airflow_providers_leads.leads.files.staging import read_rows as read_rows
+    from airflow_providers_leads.leads.files.staging import write_rows as write_rows
+    from airflow_providers_leads.leads.merge.golden import merge_files as merge_files
+    from airflow_providers_leads.leads.merge.lineage import Origin as Origin
+    from airflow_providers_leads.leads.merge.lineage import explain as explain
+    from airflow_providers_leads.leads.merge.policy import MergePolicy as MergePolicy
+    from airflow_providers_leads.leads.merge.policy import policy_from as policy_from
+    from airflow_providers_leads.leads.model.identity import email_key as email_key
+    from airflow_providers_leads.leads.model.outcomes import PlanRow as PlanRow
+    from airflow_providers_leads.leads.model.outcomes import WriteResult as WriteResult
+    from airflow_providers_leads.leads.model.schema import Lead as Lead
+    from airflow_providers_leads.leads.model.schema import arrow_schema as arrow_schema
+    from airflow_providers_leads.leads.plan.planning import PlanRules as PlanRules
+    from airflow_providers_leads.leads.plan.planning import iter_plan as iter_plan
 
 _HOMES = {
-    "identity": ("email_key",),
-    "lineage": ("Origin", "explain"),
-    "merge": ("merge_files",),
-    "outcomes": ("PlanRow", "WriteResult"),
-    "plan": ("PlanRules", "iter_plan"),
-    "policy": ("MergePolicy", "policy_from"),
-    "schema": ("Lead", "arrow_schema"),
-    "staging": ("StagingError", "count_rows", "read_rows", "write_rows"),
+    "files.staging": ("StagingError", "count_rows", "read_rows", "write_rows"),
+    "merge.golden": ("merge_files",),
+    "merge.lineage": ("Origin", "explain"),
+    "merge.policy": ("MergePolicy", "policy_from"),
+    "model.identity": ("email_key",),
+    "model.outcomes": ("PlanRow", "WriteResult"),
+    "model.schema": ("Lead", "arrow_schema"),
+    "plan.planning": ("PlanRules", "iter_plan"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-import re
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_UNSAFE = re.compile(r"[^\w.+=@-]+")
 _LONGEST_SLEEP: Final = 60.0
 """Seconds that a deferrable task keeps its worker waiting."""
 _LONGEST_DEFERRAL: Final = 86_400.0
@@ -122,78 +120,3 @@ def _without_retries(error: Exception) -> Exception:
     kind = type(error)
     error.__class__ = type(kind.__name__, (kind, AirflowFailException), {"__module__": kind.__module__})
     return error.with_traceback(None)
-
-
-def given(value: Any) -> Any:
-    """Return ``None`` for the ways in which a template says "nothing": ``None``, an empty text, the word None."""
-    return None if isinstance(value, str) and value.strip() in ("", "None", "null") else value
-
-
-def given_entries(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the entries of a possibly templated mapping that say something; see :func:`given`."""
-    return {name: value for name, value in (values or {}).items() if given(value) is not None}
-
-
-def as_bool(name: str, value: Any) -> bool:
-    """Return a possibly templated switch as a boolean.
-
-    :raises ValueError: naming the argument; guessing could turn a dry run into a real one
-    """
-    words = {"true": True, "false": False, "1": True, "0": False}
-    if isinstance(value, bool):
-        return value
-    if (found := words.get(str(value).strip().lower())) is None:
-        raise ValueError(f"{name} must be true or false")
-    return found
-
-
-def as_count(name: str, value: Any) -> int:
-    """Return a possibly templated whole number of at least 1.
-
-    :raises ValueError: naming the argument
-    """
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = 0
-    if number < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1")
-    return number
-
-
-def resolve_folder(output: Any, context: Context) -> str:
-    """Return the URI prefix below which a task writes its files.
-
-    :param output: as given to the operator; without it ``[leads] staging`` / dag id / run id / task id
-    :param context: the task's context
-    :raises ValueError: when there is neither
-    """
-    if (uri := given(output)) is not None:
-        return str(uri).rstrip("/")
-    staging = conf.get("leads", "staging", fallback=None)
-    if not staging:
-        raise ValueError(
-            "output is not given and the Airflow option [leads] staging is not set: give one of them a URI such as "
-            "s3://conn_id@bucket/leads"
-        )
-    ti: Any = context["ti"]
-    parts = (ti.dag_id, ti.run_id, ti.task_id)
-    return "/".join([staging.rstrip("/"), *(safe_name(str(part)) for part in parts)])
-
-
-def safe_name(text: str) -> str:
-    """Return a text as one path segment that every store takes."""
-    return _UNSAFE.sub("_", text)
-
-
-def file_name(conn_id: str, context: Mapping[str, Any]) -> str:
-    """Return the stem of the files of one task instance: the connection, and the map index when it is mapped."""
-    index = getattr(context.get("ti"), "map_index", -1)
-    return safe_name(conn_id) if not isinstance(index, int) or index < 0 else f"{safe_name(conn_id)}.{index}"
-
-
-def storage_path(uri: str) -> Any:
-    """Return Airflow's path object for a URI, which knows the credentials of its connection."""
-    from airflow.sdk import ObjectStoragePath
-
-    return ObjectStoragePath(uri)

@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Final
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_providers_leads.operators.base import LeadsOperator, as_bool, given
-from airflow_providers_leads.operators.returns import hand_over
+from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.tasks.arguments import as_bool, given
+from airflow_providers_leads.tasks.returns import hand_over
 
 # Attributes of every Airflow operator that mean something else: the reference to its result, and the address that
 # gets a mail when the task fails. A lead's address under the latter name would be sent our failure reports.

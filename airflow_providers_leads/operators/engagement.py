@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_providers_leads.operators.base import LeadsOperator, as_bool, given, given_entries
-from airflow_providers_leads.operators.returns import check_failures, tolerance, write_table
+from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.tasks.arguments import as_bool, given, given_entries
+from airflow_providers_leads.tasks.returns import check_failures, tolerance, write_table
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.hubspot import HubSpotHook
-    from airflow_providers_leads.leads.engagement import Folded
-    from airflow_providers_leads.leads.outcomes import BatchResult
+    from airflow_providers_leads.leads.model.engagement import Folded
+    from airflow_providers_leads.leads.model.outcomes import BatchResult
 
 
 class HubSpotEnsurePropertiesOperator(LeadsOperator):
@@ -93,7 +94,8 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
     :param hubspot_conn_id: connection of type ``hubspot``
     :param properties: field → HubSpot property, fields being ``replied_at``, ``bounced_at``, ``opted_out_at`` and
         ``last_campaign``; fields that are left out aren't written; default
-        :data:`~airflow_providers_leads.leads.engagement.PROPERTY_OF`, made by :class:`HubSpotEnsurePropertiesOperator`
+        :data:`~airflow_providers_leads.leads.model.engagement.PROPERTY_OF`, made by
+        :class:`HubSpotEnsurePropertiesOperator`
     :param output: URI of a ``.parquet``, ``.jsonl`` or ``.jsonl.gz`` file that tells for each changed contact what was
         written, by ids; default none
     :param dry_run: true writes nothing to HubSpot; default false
@@ -144,7 +146,7 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
         """Read, match and write; see the class."""
         from airflow_providers_leads.hooks.hubspot import HubSpotHook
         from airflow_providers_leads.hooks.persistiq import PersistIQHook
-        from airflow_providers_leads.leads.engagement import fold
+        from airflow_providers_leads.leads.model.engagement import fold
 
         dry_run, tolerated = as_bool("dry_run", self.plan_only), tolerance(self.on_failure, self.max_failed)
         property_of, start = self._property_of(), given(self.start_at)
@@ -186,7 +188,7 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
         }
 
     def _property_of(self) -> dict[str, str]:
-        from airflow_providers_leads.leads.engagement import FIELDS, PROPERTY_OF
+        from airflow_providers_leads.leads.model.engagement import FIELDS, PROPERTY_OF
 
         wanted = given(self.properties)
         if wanted is None:
@@ -208,9 +210,9 @@ def _changes(
     """Return the updates to send, how many contacts need none, and how many people HubSpot doesn't hold."""
     import msgspec
 
-    from airflow_providers_leads.leads.engagement import Engagement, missing
-    from airflow_providers_leads.leads.identity import spellings
-    from airflow_providers_leads.leads.schema import ALIASES_PROPERTY
+    from airflow_providers_leads.leads.model.engagement import Engagement, missing
+    from airflow_providers_leads.leads.model.identity import spellings
+    from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY
 
     if not folded.people:
         return [], 0, 0

@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
-from airflow_providers_leads.operators.base import (
-    LeadsOperator,
-    as_bool,
-    file_name,
-    given,
-    resolve_folder,
-    storage_path,
-)
-from airflow_providers_leads.operators.returns import LeadsWriteError, check_failures, tolerance
+from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.tasks.arguments import as_bool, given
+from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
+from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures, tolerance
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.persistiq import PersistIQHook
-    from airflow_providers_leads.leads.schema import Lead
+    from airflow_providers_leads.leads.model.schema import Lead
 
 __all__ = ["LeadsEnrolOperator", "LeadsWriteError"]
 
@@ -113,7 +108,7 @@ class LeadsEnrolOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Enrol; see the class."""
-        from airflow_providers_leads.leads.staging import write_rows
+        from airflow_providers_leads.leads.files.staging import write_rows
 
         dry_run = as_bool("dry_run", self.plan_only)
         tolerated = tolerance(self.on_failure, self.max_failed)
@@ -144,8 +139,8 @@ class LeadsEnrolOperator(LeadsOperator):
 
     def _people(self, wanted: Collection[str]) -> dict[str, str]:
         """Return lead id → person of the results that were handed over."""
-        from airflow_providers_leads.leads.outcomes import WriteResult
-        from airflow_providers_leads.leads.staging import read_rows
+        from airflow_providers_leads.leads.files.staging import read_rows
+        from airflow_providers_leads.leads.model.outcomes import WriteResult
 
         people: dict[str, str] = {}
         for uri in self._result_uris():
@@ -232,8 +227,8 @@ def _enrol(
 
 def _objections(hook: PersistIQHook) -> Callable[[Lead], str | None]:
     """Return what tells why a lead must not be mailed as things stand now, ``None`` when nothing stands against it."""
-    from airflow_providers_leads.leads.plan import Held, PlanRules, suppression
-    from airflow_providers_leads.leads.suppression import DO_NOT_CONTACT, Suppressions
+    from airflow_providers_leads.leads.plan.planning import Held, PlanRules, suppression
+    from airflow_providers_leads.leads.plan.suppression import DO_NOT_CONTACT, Suppressions
 
     barred = Suppressions()
     for domain in hook.blocked_domains():
@@ -265,7 +260,7 @@ def _members(hook: PersistIQHook, campaign_id: str) -> set[str]:
 
 def _leads_now(hook: PersistIQHook, lead_ids: Iterable[str]) -> dict[str, Lead]:
     """Return what PersistIQ holds of these leads now; whom it doesn't know is left out."""
-    from airflow_providers_leads.hooks._persistiq_fields import to_lead
+    from airflow_providers_leads.hooks.persistiq.fields import to_lead
     from airflow_providers_leads.http.errors import LeadsNotFoundError
 
     found: dict[str, Lead] = {}

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pendulum
 from airflow.providers.common.compat.sdk import Context, XComArg
 
-from airflow_providers_leads.operators.base import LeadsOperator, as_bool, given, resolve_folder, storage_path
-from airflow_providers_leads.operators.returns import LeadsWriteError
+from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.tasks.arguments import as_bool, given
+from airflow_providers_leads.tasks.paths import resolve_folder, storage_path
+from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.leads.erasure import Erasure
+    from airflow_providers_leads.leads.model.erasure import Erasure
 
 __all__ = ["LeadsEraseOperator", "LeadsWriteError"]
 
@@ -36,7 +38,7 @@ class LeadsEraseOperator(LeadsOperator):
     The report (Parquet) has a row per person, record and step with its status: ``done``, ``not_possible``,
     ``not_found``, ``failed`` or, in a dry run, ``planned``. It names people by a hash of their address only. Beside it
     stands a summary (JSON) with counts, times, the run, and the SHA-256 of the rows, which
-    :func:`~airflow_providers_leads.leads.erasure.verify` tests.
+    :func:`~airflow_providers_leads.leads.model.erasure.verify` tests.
 
     .. code-block:: python
 
@@ -90,8 +92,8 @@ class LeadsEraseOperator(LeadsOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Erase; see the class."""
         from airflow_providers_leads.hooks.base import get_leads_hook
-        from airflow_providers_leads.leads.address_lists import read_addresses
-        from airflow_providers_leads.leads.erasure import STATUSES, checked_people
+        from airflow_providers_leads.leads.files.address_lists import read_addresses
+        from airflow_providers_leads.leads.model.erasure import STATUSES, checked_people
 
         options = {
             "dry_run": as_bool("dry_run", self.plan_only),
@@ -138,7 +140,7 @@ class _Report:
     def __init__(
         self, uri: str, hooks: Sequence[LeadsHook], people: int, options: Mapping[str, bool], context: Context
     ) -> None:
-        from airflow_providers_leads.leads.erasure import summary_uri
+        from airflow_providers_leads.leads.model.erasure import summary_uri
 
         ti: Any = context.get("ti")
         run = {name: getattr(ti, name, None) for name in ("dag_id", "run_id", "task_id", "map_index")}
@@ -170,7 +172,7 @@ class _Report:
 
     def save(self, *, finished: bool = True) -> str:
         """Write report and summary and return the digest."""
-        from airflow_providers_leads.leads.erasure import write_report
+        from airflow_providers_leads.leads.model.erasure import write_report
 
         at = pendulum.now("UTC").isoformat() if finished else None
         about = {**self._about, "finished_at": at}
@@ -179,7 +181,7 @@ class _Report:
         return signed
 
     def _from_earlier_try(self) -> list[Erasure]:
-        from airflow_providers_leads.leads.erasure import read_report
+        from airflow_providers_leads.leads.model.erasure import read_report
 
         summary = storage_path(self.summary)
         try:

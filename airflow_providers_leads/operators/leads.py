@@ -10,27 +10,13 @@ import pendulum
 from airflow.providers.common.compat.sdk import Context
 from msgspec import to_builtins
 
-from airflow_providers_leads.operators._pipeline import extract, frozen_round
 from airflow_providers_leads.operators.assets import EXTRACTED, tell, with_alias
-from airflow_providers_leads.operators.base import (
-    LeadsOperator,
-    as_bool,
-    as_count,
-    file_name,
-    given,
-    given_entries,
-    resolve_folder,
-    storage_path,
-)
-from airflow_providers_leads.operators.checkpoint import Checkpoint
+from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.enrol import LeadsEnrolOperator
 from airflow_providers_leads.operators.erase import LeadsEraseOperator
-from airflow_providers_leads.operators.inputs import as_list, get_hook, uri_in
 from airflow_providers_leads.operators.lineage import Datasets
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.lookup import LeadsLookupOperator
-from airflow_providers_leads.operators.progress import phase
-from airflow_providers_leads.operators.returns import LeadsWriteError
 from airflow_providers_leads.operators.upsert import LeadsApplyOperator, LeadsPlanOperator, LeadsUpsertOperator
 from airflow_providers_leads.operators.watermark import (
     MODES,
@@ -41,10 +27,17 @@ from airflow_providers_leads.operators.watermark import (
     watermark_key,
     with_watermarks,
 )
+from airflow_providers_leads.tasks.arguments import as_bool, as_count, given, given_entries
+from airflow_providers_leads.tasks.checkpoint import Checkpoint
+from airflow_providers_leads.tasks.extract import extract, frozen_round
+from airflow_providers_leads.tasks.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
+from airflow_providers_leads.tasks.progress import phase
+from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.leads.incremental import Round, Watermark
+    from airflow_providers_leads.leads.memory.watermarks import Round, Watermark
 
 __all__ = [
     "LeadsApplyOperator",
@@ -171,7 +164,7 @@ class LeadsExtractOperator(LeadsOperator):
     def _round(self, hook: LeadsHook, scope: Mapping[str, Any], mode: str | None, mark: Watermark | None) -> Round:
         """Return what to read, with its bounds frozen."""
         from airflow_providers_leads.hooks.arguments import maybe_instant
-        from airflow_providers_leads.leads.incremental import Watermark, plan_round
+        from airflow_providers_leads.leads.memory.watermarks import Watermark, plan_round
 
         now = pendulum.now("UTC")
         after = maybe_instant("updated_after", given(self.updated_after))
@@ -200,10 +193,10 @@ class LeadsDeduplicateOperator(LeadsOperator):
 
     :param inputs: results of :class:`LeadsExtractOperator`, or URIs; one or a list of them
     :param output: URI prefix (a folder); default below ``[leads] staging``
-    :param policy: mapping of :class:`~airflow_providers_leads.leads.policy.MergePolicy`, or the URI of a ``.yaml`` file
-        that holds one; default: the newest present value wins, people are told apart by address alone
-    :param engine: see :func:`~airflow_providers_leads.leads.engine.connect`: ``duckdb://`` (default, in process, 2 GB
-        of memory and then the disk; ``duckdb://?memory_limit=8GB&temp_directory=/mnt/spill``) or ``spark://…``
+    :param policy: mapping of :class:`~airflow_providers_leads.leads.merge.policy.MergePolicy`, or the URI of a
+        ``.yaml`` file that holds one; default: the newest present value wins, people are told apart by address alone
+    :param engine: see :func:`~airflow_providers_leads.leads.merge.engine.connect`: ``duckdb://`` (default, in process,
+        2 GB of memory and then the disk; ``duckdb://?memory_limit=8GB&temp_directory=/mnt/spill``) or ``spark://…``
     :param lineage: true (default) tells in the golden file for each field which record it came from
     :param partitions: number of files to split the golden records into, by hash of the address, so that upserts can be
         mapped over them; default 1
@@ -237,8 +230,8 @@ class LeadsDeduplicateOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Merge; see the class."""
-        from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
-        from airflow_providers_leads.leads.policy import policy_from
+        from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
+        from airflow_providers_leads.leads.merge.policy import policy_from
 
         policy = policy_from(given(self.policy))
         lineage, parts = as_bool("lineage", self.lineage), as_count("partitions", self.partitions)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from airflow_providers_leads.operators.inputs import as_list
+from airflow_providers_leads.tasks.inputs import as_list
 
 _KEYS: Final[Mapping[str, str]] = {"inputs": "uri", "existing": "uri", "golden": "golden", "plan": "plan"}
 """Operator attribute → key of the URI where the attribute holds another task's result."""

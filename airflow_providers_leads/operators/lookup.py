@@ -7,9 +7,11 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_providers_leads.operators._pipeline import extract
-from airflow_providers_leads.operators.base import LeadsOperator, as_count, file_name, resolve_folder, storage_path
-from airflow_providers_leads.operators.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.tasks.arguments import as_count
+from airflow_providers_leads.tasks.extract import extract
+from airflow_providers_leads.tasks.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 
 
 class LeadsLookupOperator(LeadsOperator):
@@ -50,10 +52,10 @@ class LeadsLookupOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Look up; see the class."""
-        from airflow_providers_leads.leads.identity import spellings
-        from airflow_providers_leads.leads.lookup import people_elsewhere
-        from airflow_providers_leads.leads.schema import Lead
-        from airflow_providers_leads.leads.staging import write_rows
+        from airflow_providers_leads.leads.files.staging import write_rows
+        from airflow_providers_leads.leads.model.identity import spellings
+        from airflow_providers_leads.leads.model.schema import Lead
+        from airflow_providers_leads.leads.plan.lookup import people_elsewhere
 
         hook = get_hook(self.conn_id)
         most = max(hook.lookup_rows, 1_000) if self.max_people is None else as_count("max_people", self.max_people)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_providers_leads.operators.base import LeadsOperator, given, safe_name, storage_path
+from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.tasks.arguments import given
+from airflow_providers_leads.tasks.paths import safe_name, storage_path
 
 if TYPE_CHECKING:
-    from airflow_providers_leads.leads.metrics import MetricRow, MetricTable
+    from airflow_providers_leads.leads.model.metrics import MetricRow, MetricTable
 
 __all__ = ["PersistIQExportCampaignStatsOperator", "PerspectiveExportMetricsOperator"]
 
@@ -98,10 +100,15 @@ class PerspectiveExportMetricsOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Read and write; see the class."""
-        from airflow_providers_leads.hooks._perspective_fields import AB_TEST_CHART
         from airflow_providers_leads.hooks.arguments import offset_minutes, one_of, window, wire_time
-        from airflow_providers_leads.hooks.perspective import AB_TESTS, CHART_SUBTYPES, KPI_SUBTYPES, PerspectiveHook
-        from airflow_providers_leads.leads import metrics
+        from airflow_providers_leads.hooks.perspective.fields import AB_TEST_CHART
+        from airflow_providers_leads.hooks.perspective.hook import (
+            AB_TESTS,
+            CHART_SUBTYPES,
+            KPI_SUBTYPES,
+            PerspectiveHook,
+        )
+        from airflow_providers_leads.leads.model import metrics
 
         funnel_id = _required("funnel_id", self.funnel_id)
         start, end = map(_to_milliseconds, window("start", self.start, "end", self.end))
@@ -211,7 +218,7 @@ class PersistIQExportCampaignStatsOperator(LeadsOperator):
         """Read and write; see the class."""
         from airflow_providers_leads.hooks.arguments import instant, wire_time
         from airflow_providers_leads.hooks.persistiq import PersistIQHook
-        from airflow_providers_leads.leads import metrics
+        from airflow_providers_leads.leads.model import metrics
 
         named = given(self.snapshot_at)
         snapshot_at = _to_milliseconds(instant("snapshot_at", _time_of_run(context) if named is None else named))
@@ -256,7 +263,7 @@ class _Sink:
         if self.uri is None and given(sql_conn_id) is None:
             raise ValueError("output or sql_conn_id must be given, or both: a URI for Parquet, a SQL connection")
         if given(sql_conn_id) is not None:
-            from airflow_providers_leads.operators._metrics_sql import check_table, sql_hook
+            from airflow_providers_leads.tasks.metrics_sql import check_table, sql_hook
 
             self.name = check_table(name)
             self.sql = sql_hook(str(sql_conn_id))
@@ -270,13 +277,13 @@ class _Sink:
         """
         written: dict[str, Any] = {"rows": len(rows)}
         if self.uri is not None:
-            from airflow_providers_leads.leads.metrics import write_metrics
+            from airflow_providers_leads.leads.model.metrics import write_metrics
 
             folder = str(self.uri).rstrip("/")
             written["uri"] = folder if folder.endswith(".parquet") else f"{folder}/{stem}.parquet"
             write_metrics(storage_path(written["uri"]), self.table, rows)
         if self.name is not None:
-            from airflow_providers_leads.operators._metrics_sql import replace_rows
+            from airflow_providers_leads.tasks.metrics_sql import replace_rows
 
             written["table"] = self.name
             replace_rows(self.sql, self.name, self.table, replaced, rows)

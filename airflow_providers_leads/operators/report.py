@@ -10,16 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pendulum
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_providers_leads.operators.base import (
-    LeadsOperator,
-    as_bool,
-    as_count,
-    file_name,
-    given,
-    safe_name,
-    storage_path,
-)
+from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import ReportLink, report_url, reports_folder
+from airflow_providers_leads.tasks.arguments import as_bool, as_count, given
+from airflow_providers_leads.tasks.paths import file_name, safe_name, storage_path
 
 if TYPE_CHECKING:
     from airflow_providers_leads.report.history import Entry

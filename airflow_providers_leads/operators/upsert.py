@@ -11,28 +11,22 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.providers.common.compat.sdk import Context, conf
 
-from airflow_providers_leads.operators._apply import apply_plan
-from airflow_providers_leads.operators._plan import PlanTask, property_names, write_plan
-from airflow_providers_leads.operators._recheck import recheck
 from airflow_providers_leads.operators.assets import UPSERTED, tell, with_alias
-from airflow_providers_leads.operators.base import (
-    LeadsOperator,
-    as_bool,
-    file_name,
-    given,
-    given_entries,
-    resolve_folder,
-    storage_path,
-)
-from airflow_providers_leads.operators.checkpoint import Checkpoint
-from airflow_providers_leads.operators.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.lineage import Datasets
 from airflow_providers_leads.operators.links import CrmLink
-from airflow_providers_leads.operators.returns import tolerance
+from airflow_providers_leads.tasks.apply import apply_plan
+from airflow_providers_leads.tasks.arguments import as_bool, given, given_entries
+from airflow_providers_leads.tasks.checkpoint import Checkpoint
+from airflow_providers_leads.tasks.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
+from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
+from airflow_providers_leads.tasks.recheck import recheck
+from airflow_providers_leads.tasks.returns import tolerance
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.leads.ledger import Ledger
+    from airflow_providers_leads.leads.plan.ledger import Ledger
 
 # A retry within this time goes on with the plan of the try before it; a later one plans anew.
 _PLAN_STAYS_FRESH = timedelta(hours=1)
@@ -287,7 +281,7 @@ def _fingerprint(uri: str, *arguments: Any) -> str:
     """Return what tells whether a plan was made of this very file and these arguments."""
     import msgspec
 
-    from airflow_providers_leads.leads.staging import digest
+    from airflow_providers_leads.leads.files.staging import digest
 
     try:
         content = digest(storage_path(uri))
@@ -319,7 +313,7 @@ def _begun(checkpoint: Checkpoint, of: str, make: Callable[[], dict[str, Any]]) 
 
 def _as_outcomes(planned: Mapping[str, Any]) -> dict[str, int]:
     """Return the outcomes that applying a plan would give, from its numbers per action."""
-    from airflow_providers_leads.leads.outcomes import OUTCOMES
+    from airflow_providers_leads.leads.model.outcomes import OUTCOMES
 
     actions = {"created": "create", "updated": "update", "unchanged": "unchanged", "suppressed": "suppress"}
     return {outcome: planned[actions[outcome]] if outcome in actions else 0 for outcome in OUTCOMES}
@@ -327,7 +321,7 @@ def _as_outcomes(planned: Mapping[str, Any]) -> dict[str, int]:
 
 def _ledger(folder: Any, name: str) -> Ledger | None:
     """Return the ledger of a destination, ``None`` when there is no place that outlasts the run."""
-    from airflow_providers_leads.leads.ledger import Ledger
+    from airflow_providers_leads.leads.plan.ledger import Ledger
 
     staging = conf.get("leads", "staging", fallback=None)
     below = given(folder) or (f"{staging.rstrip('/')}/ledger" if staging else None)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from airflow.providers.common.compat.sdk import Asset, Context
 
-from airflow_providers_leads.operators.base import LeadsOperator, as_bool, given
-from airflow_providers_leads.operators.inputs import as_list
+from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.tasks.arguments import as_bool, given
+from airflow_providers_leads.tasks.inputs import as_list
 
 if TYPE_CHECKING:
-    from airflow_providers_leads.leads.incremental import Watermark
+    from airflow_providers_leads.leads.memory.watermarks import Watermark
 
 # Without a URI, whose scheme would make Airflow load the handlers of all providers with each DAG file.
 WATERMARKS: Final = Asset(name="leads_watermarks")
@@ -68,7 +69,7 @@ class WatermarkStore:
 
         :raises ValueError: when what is stored is none
         """
-        from airflow_providers_leads.leads.incremental import read_watermark
+        from airflow_providers_leads.leads.memory.watermarks import read_watermark
 
         try:
             return read_watermark(self._state.get(key))
@@ -160,7 +161,7 @@ class LeadsMoveWatermarkOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, str]:
         """Move; see the class."""
-        from airflow_providers_leads.leads.incremental import Watermark
+        from airflow_providers_leads.leads.memory.watermarks import Watermark
 
         if as_bool("dry_run", self.plan_only):
             self.log.info("A dry run: no watermark is moved")

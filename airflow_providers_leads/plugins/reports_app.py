@@ -52,10 +52,10 @@ def index_page(dag_ids: set[str]) -> str:
 
     :param dag_ids: whose reports may be listed
     """
-    from airflow_providers_leads.operators.base import storage_path
     from airflow_providers_leads.operators.links import reports_folder
     from airflow_providers_leads.report.history import recent
     from airflow_providers_leads.report.page import render
+    from airflow_providers_leads.tasks.paths import storage_path
 
     folder = reports_folder()
     found = []
@@ -73,9 +73,9 @@ def report_text(dag_id: str, task_id: str, name: str) -> str:
 
     :raises HTTPException: 404 when there is none of this name, or the file is something else
     """
-    from airflow_providers_leads.operators.base import storage_path
     from airflow_providers_leads.operators.links import reports_folder
     from airflow_providers_leads.report.page import is_page
+    from airflow_providers_leads.tasks.paths import storage_path
 
     missing = HTTPException(404, "There is no such report.")
     folder = reports_folder()

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from airflow_providers_leads.leads.staging import as_path
+from airflow_providers_leads.leads.files.staging import as_path
 from airflow_providers_leads.report.page import write_text
 
 FOLDER: Final = "history"

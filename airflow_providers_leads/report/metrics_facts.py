@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_providers_leads.leads.metrics import PERSISTIQ_CAMPAIGN_STATS, PERSPECTIVE_METRICS, MetricTable
-from airflow_providers_leads.leads.staging import open_parquet
+from airflow_providers_leads.leads.files.staging import open_parquet
+from airflow_providers_leads.leads.model.metrics import PERSISTIQ_CAMPAIGN_STATS, PERSPECTIVE_METRICS, MetricTable
 
 Numbers = dict[str, list[tuple[str, float, int | None]]]
 """Metric → key, value and sample size of each number, in the API's order."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_providers_leads.leads.staging import appearing, as_path
+from airflow_providers_leads.leads.files.staging import appearing, as_path
 
 if TYPE_CHECKING:
     import jinja2

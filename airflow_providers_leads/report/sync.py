@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
-from airflow_providers_leads.leads.outcomes import OUTCOMES
+from airflow_providers_leads.leads.model.outcomes import OUTCOMES
 from airflow_providers_leads.report import charts
 from airflow_providers_leads.report.flow import Flow, flow_svg
 from airflow_providers_leads.report.history import Entry

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from airflow_providers_leads.leads.components import RECORD
-from airflow_providers_leads.leads.engine import blaming, connect, read_parquet
-from airflow_providers_leads.leads.outcomes import OUTCOMES
-from airflow_providers_leads.leads.plan_facts import ACTIONS, PlanFacts, read_plan_facts
-from airflow_providers_leads.leads.staging import open_parquet
+from airflow_providers_leads.leads.files.staging import open_parquet
+from airflow_providers_leads.leads.merge.components import RECORD
+from airflow_providers_leads.leads.merge.engine import blaming, connect, read_parquet
+from airflow_providers_leads.leads.model.outcomes import OUTCOMES
+from airflow_providers_leads.leads.plan.facts import ACTIONS, PlanFacts, read_plan_facts
 from airflow_providers_leads.report.files import RunFiles
 
 PENDING: Final = "pending"
@@ -182,7 +182,7 @@ def read_sync(files: RunFiles, path: Any = str, engine: str = "duckdb://") -> Sy
 
     :param files: of the run; of a failed one some are missing
     :param path: URI → path object that knows the credentials; default: as it is
-    :param engine: see :func:`~airflow_providers_leads.leads.engine.connect`
+    :param engine: see :func:`~airflow_providers_leads.leads.merge.engine.connect`
     :raises StagingError: naming the file that is damaged
     """
     facts = SyncFacts()

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import PerspectiveGrant, SandboxConfig
-    from .faults import FaultPlan, Rule
-    from .server import Sandbox
-    from .shell import Fault
+    from airflow_providers_leads.sandbox.core.config import PerspectiveGrant, SandboxConfig
+    from airflow_providers_leads.sandbox.core.faults import FaultPlan, Rule
+    from airflow_providers_leads.sandbox.core.server import Sandbox
+    from airflow_providers_leads.sandbox.core.shell import Fault
 
 __all__ = ["Fault", "FaultPlan", "PerspectiveGrant", "Rule", "Sandbox", "SandboxConfig"]
 
 _HOMES = {
-    "Fault": "shell",
-    "FaultPlan": "faults",
-    "PerspectiveGrant": "config",
-    "Rule": "faults",
-    "Sandbox": "server",
-    "SandboxConfig": "config",
+    "Fault": "core.shell",
+    "FaultPlan": "core.faults",
+    "PerspectiveGrant": "core.config",
+    "Rule": "core.faults",
+    "Sandbox": "core.server",
+    "SandboxConfig": "core.config",
 }
 
 

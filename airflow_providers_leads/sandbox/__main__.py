@@ -10,9 +10,9 @@ import sys
 import threading
 from pathlib import Path
 
-from .config import SandboxConfig
-from .faults import FaultPlanError, load_plan
-from .server import PortTakenError, Sandbox
+from airflow_providers_leads.sandbox.core.config import SandboxConfig
+from airflow_providers_leads.sandbox.core.faults import FaultPlanError, load_plan
+from airflow_providers_leads.sandbox.core.server import PortTakenError, Sandbox
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .airflow_run import DagResult, airflow_environment, run_dag_file
-from .server import Sandbox
+from airflow_providers_leads.sandbox.core.airflow_run import DagResult, airflow_environment, run_dag_file
+from airflow_providers_leads.sandbox.core.server import Sandbox
 
 if TYPE_CHECKING:
     from rich.console import Console

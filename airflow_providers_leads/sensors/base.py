@@ -16,7 +16,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_providers_leads.operators.base import given, in_one_line
+from airflow_providers_leads.operators.base import in_one_line
+from airflow_providers_leads.tasks.arguments import given
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook

@@ -8,8 +8,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context, XComArg
 
-from airflow_providers_leads.operators.base import given
 from airflow_providers_leads.sensors.base import LeadsSensor, text
+from airflow_providers_leads.tasks.arguments import given
 
 
 class HubSpotNewContactSensor(LeadsSensor):
@@ -104,7 +104,7 @@ class HubSpotContactPropertySensor(LeadsSensor):
 
     def query(self, context: Context) -> dict[str, Any]:
         """Return what to look for."""
-        from airflow_providers_leads.hooks._hubspot_values import property_value, record_id
+        from airflow_providers_leads.hooks.hubspot.values import property_value, record_id
 
         # Rendered here and not as a template field: those are stored and shown.
         address = text(self.render_template(self._address, context))

@@ -55,7 +55,7 @@ class Stream:
 
 
 def _perspective_contacts(hook: Any, query: Query, since: datetime) -> Iterator[Item]:
-    from airflow_providers_leads.leads.schema import moment
+    from airflow_providers_leads.leads.model.schema import moment
 
     for funnel_id in _funnels(hook, query.get("funnel_id")):
         met = False
@@ -84,7 +84,7 @@ def _funnels(hook: Any, given: str | None) -> Iterable[str]:
 
 
 def _hubspot_contacts(hook: Any, query: Query, since: datetime) -> Iterator[Item]:
-    from airflow_providers_leads.leads.schema import moment
+    from airflow_providers_leads.leads.model.schema import moment
 
     created = {"propertyName": "createdate", "operator": "GTE", "value": since}
     groups = [{"filters": [created, *(query.get("filters") or ())]}]
@@ -95,7 +95,7 @@ def _hubspot_contacts(hook: Any, query: Query, since: datetime) -> Iterator[Item
 
 
 def _persistiq_events(hook: Any, query: Query, since: datetime) -> Iterator[Item]:
-    from airflow_providers_leads.leads.schema import moment
+    from airflow_providers_leads.leads.model.schema import moment
 
     events = hook.list_events(
         group=_GROUP, lead=query.get("lead_id"), campaign=query.get("campaign_id"), start_at=since

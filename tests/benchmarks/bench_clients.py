@@ -174,8 +174,8 @@ CLIENTS: Final[dict[str, tuple[str, str | None, tuple[str, ...], Run]]] = {
         (
             "airflow.models.taskinstance", "airflow_providers_leads.hooks.hubspot",
             "airflow_providers_leads.hooks.perspective", "airflow_providers_leads.hooks.persistiq",
-            "airflow_providers_leads.leads.incremental", "airflow_providers_leads.leads.parts",
-            "airflow_providers_leads.operators._pipeline", "airflow_providers_leads.operators.leads",
+            "airflow_providers_leads.leads.memory.watermarks", "airflow_providers_leads.leads.files.parts",
+            "airflow_providers_leads.tasks.extract", "airflow_providers_leads.operators.leads",
             "email_validator", "idna.uts46data", "pyarrow.compute", "pyarrow.json", "pyarrow.parquet", "requests",
         ),
         run_ours,

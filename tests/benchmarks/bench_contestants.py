@@ -18,10 +18,15 @@ from typing import Any, Final
 import msgspec
 from bench_clients import memory
 
-from airflow_providers_leads.leads.identity import DEFAULT_ROLE_ADDRESSES
-from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
-from airflow_providers_leads.leads.properties import merge_objects
-from airflow_providers_leads.leads.schema import ALIASES_PROPERTY, MERGED_IDS_PROPERTY, PROFILE_FIELDS, STICKY_FIELDS
+from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
+from airflow_providers_leads.leads.model.identity import DEFAULT_ROLE_ADDRESSES
+from airflow_providers_leads.leads.model.properties import merge_objects
+from airflow_providers_leads.leads.model.schema import (
+    ALIASES_PROPERTY,
+    MERGED_IDS_PROPERTY,
+    PROFILE_FIELDS,
+    STICKY_FIELDS,
+)
 
 Inputs = list[str]
 RECORD: Final = ["source", "source_scope", "source_id"]

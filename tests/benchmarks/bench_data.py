@@ -7,8 +7,8 @@ from typing import Final
 
 import duckdb
 
-from airflow_providers_leads.leads.schema import ALIASES_PROPERTY, LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS
-from airflow_providers_leads.leads.staging import VERSION_METADATA
+from airflow_providers_leads.leads.files.staging import VERSION_METADATA
+from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS
 
 SOURCES: Final = (("hubspot", "hubspot_default"), ("perspective", "funnel_a"), ("persistiq", "persistiq_default"))
 _VERSION: Final = 1

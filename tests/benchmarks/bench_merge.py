@@ -28,7 +28,7 @@ from typing import Final
 from bench_contestants import CONTESTANTS
 from bench_data import dataset
 
-from airflow_providers_leads.leads.schema import PROFILE_FIELDS, STICKY_FIELDS
+from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS, STICKY_FIELDS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BASE: Final = "distinct"

@@ -13,9 +13,9 @@ import pytest
 from bench_contestants import run_ours, run_pandas
 from bench_merge import differences
 
-from airflow_providers_leads.leads import slices
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import write_rows
+from airflow_providers_leads.leads.files.staging import write_rows
+from airflow_providers_leads.leads.merge import slices
+from airflow_providers_leads.leads.model.schema import Lead
 
 _ROWS = 800
 

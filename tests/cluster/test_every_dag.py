@@ -14,7 +14,7 @@ import pendulum
 import pytest
 from airflow_cluster import AirflowCluster
 
-from airflow_providers_leads.leads.identity import email_key
+from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.sandbox import Sandbox
 
 pytestmark = pytest.mark.integration

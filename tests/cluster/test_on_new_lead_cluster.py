@@ -13,7 +13,7 @@ import pytest
 from airflow_cluster import AirflowCluster
 
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.clock import iso_utc
+from airflow_providers_leads.sandbox.core.clock import iso_utc
 
 DAG_FILE = Path(__file__).resolve().parents[2] / "dags" / "on_new_lead.py"
 DAG, ASSET = "on_new_lead", "perspective_new_leads"

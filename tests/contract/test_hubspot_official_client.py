@@ -19,7 +19,7 @@ from hubspot import Client
 from official import DATED, ShapeError, connect, dated_path
 
 from airflow_providers_leads.sandbox import Fault, Sandbox
-from airflow_providers_leads.sandbox.hubspot import GUIDE, operations
+from airflow_providers_leads.sandbox.hubspot.app import GUIDE, operations
 
 OBJECTS, RECORDS = "/crm/v3/objects/{type}", "/crm/v4/objects/{from}/{fromId}/associations"
 PAIRS, PROPERTIES, OWNERS = "/crm/v4/associations/{from}/{to}", "/crm/v3/properties/{type}", "/crm/v3/owners"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_providers_leads.sandbox import FaultPlan, Rule, Sandbox
-from airflow_providers_leads.sandbox.airflow_run import DagResult, airflow_environment, run_dag_file
+from airflow_providers_leads.sandbox.core.airflow_run import DagResult, airflow_environment, run_dag_file
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 KEYS = {

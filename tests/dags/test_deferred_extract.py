@@ -8,7 +8,7 @@ import pytest
 
 from airflow_providers_leads.operators import base
 from airflow_providers_leads.sandbox import FaultPlan, Rule, Sandbox
-from airflow_providers_leads.sandbox.airflow_run import run_dag_file
+from airflow_providers_leads.sandbox.core.airflow_run import run_dag_file
 
 DAG = """
 import pendulum

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from airflow_providers_leads.leads.identity import email_key
-from airflow_providers_leads.leads.schema import moment
+from airflow_providers_leads.leads.model.identity import email_key
+from airflow_providers_leads.leads.model.schema import moment
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.airflow_run import DagResult, run_dag_file
+from airflow_providers_leads.sandbox.core.airflow_run import DagResult, run_dag_file
 
 FILE = Path(__file__).resolve().parents[2] / "dags" / "engagement_to_hubspot.py"
 EVENTS = {"message_received": "replied_at", "message_bounced": "bounced_at", "message_optout": "opted_out_at"}
@@ -144,7 +144,7 @@ def test_without_start_it_reads_the_interval_and_the_overlap(sandbox: Sandbox, t
 def test_a_key_that_may_not_make_properties_is_told(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from airflow_providers_leads.sandbox.hubspot_account import Token
+    from airflow_providers_leads.sandbox.hubspot.account import Token
 
     token = Token("narrow", frozenset({"crm.objects.contacts.read", "crm.objects.contacts.write"}))
     sandbox.hubspot.store.tokens._known["narrow-token"] = token

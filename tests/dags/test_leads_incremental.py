@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.airflow_run import DagResult, run_dag_file
-from airflow_providers_leads.sandbox.persistiq_store import Lead
+from airflow_providers_leads.sandbox.core.airflow_run import DagResult, run_dag_file
+from airflow_providers_leads.sandbox.persistiq.store import Lead
 
 FILE = Path(__file__).resolve().parents[2] / "dags" / "leads_incremental.py"
 

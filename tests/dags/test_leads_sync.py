@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_providers_leads.leads.identity import email_key
+from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.airflow_run import DagResult, run_dag_file
+from airflow_providers_leads.sandbox.core.airflow_run import DagResult, run_dag_file
 
 FILE = Path(__file__).resolve().parents[2] / "dags" / "leads_sync.py"
 

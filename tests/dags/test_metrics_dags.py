@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.airflow_run import DagResult, run_dag_file
+from airflow_providers_leads.sandbox.core.airflow_run import DagResult, run_dag_file
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 # All that the sandbox's people did.

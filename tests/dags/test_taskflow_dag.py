@@ -10,10 +10,10 @@ from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import read_rows
+from airflow_providers_leads.leads.files.staging import read_rows
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.airflow_run import DagResult, run_dag_file
+from airflow_providers_leads.sandbox.core.airflow_run import DagResult, run_dag_file
 
 DAG = """
 import pendulum

@@ -13,7 +13,7 @@ import pendulum
 from airflow.sdk import DAG
 from airflow.sdk.bases.sensor import BaseSensorOperator
 
-from airflow_providers_leads.sandbox.airflow_run import run_dag_file
+from airflow_providers_leads.sandbox.core.airflow_run import run_dag_file
 
 START, END = pendulum.datetime(2026, 3, 1, tz="UTC"), pendulum.datetime(2026, 6, 1, tz="UTC")
 RUN_ID = "scheduled__2026-06-01T00:00:00+00:00"

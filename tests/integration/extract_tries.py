@@ -10,8 +10,8 @@ from unittest.mock import patch
 
 from upsert_tries import context_of
 
-from airflow_providers_leads.operators import _pipeline
 from airflow_providers_leads.operators.leads import LeadsExtractOperator
+from airflow_providers_leads.tasks import extract as _pipeline
 
 
 @dataclass(frozen=True)

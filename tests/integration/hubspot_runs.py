@@ -8,7 +8,7 @@ from typing import Any
 from operator_runs import World, case
 
 from airflow_providers_leads.operators import hubspot as op
-from airflow_providers_leads.sandbox.hubspot_store import Contact
+from airflow_providers_leads.sandbox.hubspot.store import Contact
 
 Run = Generator[dict[str, Any], Any, None]
 COMPANY, NOTE = {("HUBSPOT_DEFINED", 279)}, {("HUBSPOT_DEFINED", 201)}

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from airflow_providers_leads.operators.endpoint import BATCH, ROWS, EndpointOperator
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.hubspot_store import Contact
-from airflow_providers_leads.sandbox.persistiq_store import Lead
-from airflow_providers_leads.sandbox.perspective_store import Funnel
-from airflow_providers_leads.sandbox.server import Api
+from airflow_providers_leads.sandbox.core.server import Api
+from airflow_providers_leads.sandbox.hubspot.store import Contact
+from airflow_providers_leads.sandbox.persistiq.store import Lead
+from airflow_providers_leads.sandbox.perspective.store import Funnel
 
 Case = Callable[["World"], Generator[dict[str, Any], Any, None]]
 CASES: dict[type[EndpointOperator], Case] = {}

@@ -9,7 +9,7 @@ from typing import Any
 from operator_runs import World, case
 
 from airflow_providers_leads.operators import persistiq as op
-from airflow_providers_leads.sandbox.persistiq_store import Campaign
+from airflow_providers_leads.sandbox.persistiq.store import Campaign
 
 Run = Generator[dict[str, Any], Any, None]
 

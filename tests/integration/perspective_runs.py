@@ -10,7 +10,7 @@ from typing import Any
 from operator_runs import World, case
 
 from airflow_providers_leads.operators import perspective as op
-from airflow_providers_leads.sandbox.perspective_metrics import CHARTS, KPIS, Span, within
+from airflow_providers_leads.sandbox.perspective.metrics import CHARTS, KPIS, Span, within
 
 Run = Generator[dict[str, Any], Any, None]
 # A quarter of the seeded year, asked for from Berlin.

@@ -23,11 +23,11 @@ from crm_records import by_address, records_in
 from upsert_tries import EXIT_RETRIED, RETRIED, Task, hurried, make_plan, run_try, start_worker
 
 from airflow_providers_leads.hooks.base import get_leads_hook
-from airflow_providers_leads.leads.outcomes import PlanRow, WriteResult
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import read_rows, write_rows
+from airflow_providers_leads.leads.files.staging import read_rows, write_rows
+from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.sandbox import Fault, FaultPlan, Rule, Sandbox
-from airflow_providers_leads.sandbox.shell import Call, Reply, Scene
+from airflow_providers_leads.sandbox.core.shell import Call, Reply, Scene
 
 FUNNEL: Final = "65f0a0000000000000000001"
 NEW, CHANGED, SAME, OPTED_OUT = 200, 70, 20, 10

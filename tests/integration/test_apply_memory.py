@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import write_rows
+from airflow_providers_leads.leads.files.staging import write_rows
+from airflow_providers_leads.leads.model.schema import Lead
 
 PEOPLE = 100_000
 MEGABYTES = 300

@@ -18,10 +18,10 @@ from rich.console import Console
 from airflow_providers_leads.cli import commands
 from airflow_providers_leads.cli.definition import COMMANDS, get_leads_cli_commands, main
 from airflow_providers_leads.cli.terminal import Terminal
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import read_rows, write_rows
-from airflow_providers_leads.operators.progress import Progress
+from airflow_providers_leads.leads.files.staging import read_rows, write_rows
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.sandbox import Sandbox
+from airflow_providers_leads.tasks.progress import Progress
 
 PLANTED = "planted-secret-key-4711"
 CRMS = ("hubspot", "perspective", "persistiq")

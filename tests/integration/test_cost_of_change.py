@@ -13,7 +13,7 @@ from test_week_of_changes import START, World
 from upsert_tries import hurried
 
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.hubspot_store import Contact
+from airflow_providers_leads.sandbox.hubspot.store import Contact
 
 HELD, NEW = 100_000, 200
 

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.exceptions import AirflowSkipException
 
-from airflow_providers_leads.leads.outcomes import WriteResult
-from airflow_providers_leads.leads.staging import StagingError, write_rows
+from airflow_providers_leads.leads.files.staging import StagingError, write_rows
+from airflow_providers_leads.leads.model.outcomes import WriteResult
 from airflow_providers_leads.operators.enrol import LeadsEnrolOperator
-from airflow_providers_leads.operators.returns import LeadsWriteError
 from airflow_providers_leads.sandbox import Fault, Sandbox
+from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 CONN = "persistiq_default"
 
@@ -31,7 +31,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 def new_leads(sandbox: Sandbox, count: int) -> list[Any]:
     """Add leads as an upsert would, without asking the API."""
-    from airflow_providers_leads.sandbox.persistiq_store import Lead
+    from airflow_providers_leads.sandbox.persistiq.store import Lead
 
     store, now = sandbox.persistiq.store, sandbox.persistiq.store.clock.now()
     leads = [Lead(store.next_id("l"), "active", {"email": f"n{i}@neu.example"}, now, now) for i in range(count)]

@@ -14,12 +14,12 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
-from airflow_providers_leads.leads.erasure import verify
-from airflow_providers_leads.leads.identity import email_key, person_hash
-from airflow_providers_leads.leads.staging import StagingError
+from airflow_providers_leads.leads.files.staging import StagingError
+from airflow_providers_leads.leads.model.erasure import verify
+from airflow_providers_leads.leads.model.identity import email_key, person_hash
 from airflow_providers_leads.operators.erase import LeadsEraseOperator
-from airflow_providers_leads.operators.returns import LeadsWriteError
 from airflow_providers_leads.sandbox import Fault, Sandbox
+from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 ALL = ["persistiq_default", "hubspot_default", "perspective_default"]
 ANN, ZOE = "Ann.Planted@Firma-Planted.example", "zoe.stays@firma-planted.example"

@@ -14,8 +14,8 @@ import pytest
 from endpoint_tables import Row, left_out, named_tests, older_forms, rows, same, source_of
 from operator_runs import CASES, EXTRA, Ledger, World, connection, routes_taken
 
-from airflow_providers_leads.hooks._hubspot_connection import api_path, token_path
 from airflow_providers_leads.hooks.base import LeadsHook, get_leads_hook
+from airflow_providers_leads.hooks.hubspot.connection import api_path, token_path
 from airflow_providers_leads.http.errors import (
     LeadsAuthError,
     LeadsConflictError,
@@ -24,8 +24,8 @@ from airflow_providers_leads.http.errors import (
 )
 from airflow_providers_leads.operators import hubspot, persistiq, perspective
 from airflow_providers_leads.operators.endpoint import BATCH, EndpointOperator
-from airflow_providers_leads.operators.returns import LeadsWriteError
 from airflow_providers_leads.sandbox import Sandbox
+from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 CRMS = {"hubspot": hubspot, "perspective": perspective, "persistiq": persistiq}
 for name in CRMS:

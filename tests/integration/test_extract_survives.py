@@ -17,13 +17,13 @@ from extract_tries import Extract, run_extract
 from upsert_tries import hurried, start_worker
 
 from airflow_providers_leads.http.errors import LeadsApiError
-from airflow_providers_leads.leads import staging
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import read_rows
+from airflow_providers_leads.leads.files import staging
+from airflow_providers_leads.leads.files.staging import read_rows
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.sandbox import Fault, Sandbox
-from airflow_providers_leads.sandbox.clock import iso_utc
-from airflow_providers_leads.sandbox.hubspot_store import Contact
-from airflow_providers_leads.sandbox.persistiq_store import Lead as PersistIQLead
+from airflow_providers_leads.sandbox.core.clock import iso_utc
+from airflow_providers_leads.sandbox.hubspot.store import Contact
+from airflow_providers_leads.sandbox.persistiq.store import Lead as PersistIQLead
 
 CRMS = ("hubspot", "perspective", "persistiq")
 FUNNELS = ("65f0a0000000000000000001", "65f0a0000000000000000002")

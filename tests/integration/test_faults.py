@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from airflow_providers_leads.hooks import _persistiq_create
 from airflow_providers_leads.hooks.base import LeadsHook, get_leads_hook
 from airflow_providers_leads.hooks.batches import NOT_ATTEMPTED
+from airflow_providers_leads.hooks.persistiq import creating as _persistiq_create
 from airflow_providers_leads.http import client as client_module
 from airflow_providers_leads.http.errors import LeadsApiError
-from airflow_providers_leads.leads.outcomes import BatchResult
+from airflow_providers_leads.leads.model.outcomes import BatchResult
 from airflow_providers_leads.sandbox import FaultPlan, Rule, Sandbox
-from airflow_providers_leads.sandbox.fault_kinds import CRMS, KINDS
+from airflow_providers_leads.sandbox.core.fault_kinds import CRMS, KINDS
 
 FUNNEL = "65f0a0000000000000000001"
 RETRIES = 2

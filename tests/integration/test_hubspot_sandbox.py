@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
-from airflow_providers_leads.leads.outcomes import PlanRow
+from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.sandbox import Fault, Sandbox
 
 Connect = Callable[..., HubSpotHook]

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_providers_leads.leads.engine import DEFAULT_ENGINE
-from airflow_providers_leads.leads.identity import IdentityRules, email_key
-from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
-from airflow_providers_leads.leads.policy import MergePolicy
-from airflow_providers_leads.leads.schema import ALIASES_PROPERTY, MERGED_IDS_PROPERTY, Lead
-from airflow_providers_leads.leads.staging import write_rows
+from airflow_providers_leads.leads.files.staging import write_rows
+from airflow_providers_leads.leads.merge.engine import DEFAULT_ENGINE
+from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
+from airflow_providers_leads.leads.merge.policy import MergePolicy
+from airflow_providers_leads.leads.model.identity import IdentityRules, email_key
+from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, MERGED_IDS_PROPERTY, Lead
 
 pytestmark = [
     pytest.mark.spark,

@@ -24,13 +24,13 @@ import requests_mock as rm
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from msgspec.structs import astuple
 
-from airflow_providers_leads.hooks.perspective import CHART_SUBTYPES, KPI_SUBTYPES
-from airflow_providers_leads.leads.metrics import PERSPECTIVE_METRICS, MetricRow, MetricWindow
-from airflow_providers_leads.operators._metrics_sql import replace_rows, sql_hook
+from airflow_providers_leads.hooks.perspective.hook import CHART_SUBTYPES, KPI_SUBTYPES
+from airflow_providers_leads.leads.model.metrics import PERSPECTIVE_METRICS, MetricRow, MetricWindow
 from airflow_providers_leads.operators.metrics import (
     PersistIQExportCampaignStatsOperator,
     PerspectiveExportMetricsOperator,
 )
+from airflow_providers_leads.tasks.metrics_sql import replace_rows, sql_hook
 
 pytestmark = pytest.mark.postgres
 
@@ -182,7 +182,7 @@ def test_times_are_times(hook: DbApiHook) -> None:
 def test_an_error_on_the_way_leaves_the_window_as_it_was(
     batch: int, hook: DbApiHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_providers_leads.operators._metrics_sql._BATCH_ROWS", batch)
+    monkeypatch.setattr("airflow_providers_leads.tasks.metrics_sql._BATCH_ROWS", batch)
     write(hook, "a", "b")
     with pytest.raises(Exception, match="duplicate key"):
         replace_rows(hook, "perspective_metrics", PERSPECTIVE_METRICS, [ASKED], rows("c") + rows("c"))

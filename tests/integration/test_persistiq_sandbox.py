@@ -12,7 +12,7 @@ import pytest
 from airflow_providers_leads.hooks.base import get_leads_hook
 from airflow_providers_leads.hooks.persistiq import PersistIQHook
 from airflow_providers_leads.http.errors import LeadsAuthError, LeadsNotFoundError, LeadsValidationError
-from airflow_providers_leads.leads.outcomes import PlanRow
+from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.sandbox import Fault, Sandbox
 
 SIDES: list[dict[str, Any]] = [

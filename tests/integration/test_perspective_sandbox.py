@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from airflow_providers_leads.hooks.base import get_leads_hook
-from airflow_providers_leads.hooks.perspective import _NEWEST_FIRST, CHART_SUBTYPES, KPI_SUBTYPES, PerspectiveHook
+from airflow_providers_leads.hooks.perspective.hook import _NEWEST_FIRST, CHART_SUBTYPES, KPI_SUBTYPES, PerspectiveHook
 from airflow_providers_leads.http.errors import LeadsAuthError, LeadsNotFoundError, LeadsPermissionError
-from airflow_providers_leads.leads.outcomes import PlanRow
+from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.sandbox import Fault, PerspectiveGrant, Sandbox
 
 FUNNEL = "65f0a0000000000000000001"

@@ -15,8 +15,8 @@ import pendulum
 import pytest
 from upsert_tries import hurried
 
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import read_rows
+from airflow_providers_leads.leads.files.staging import read_rows
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.operators.leads import (
     LeadsDeduplicateOperator,
     LeadsExtractOperator,
@@ -26,9 +26,9 @@ from airflow_providers_leads.operators.leads import (
 )
 from airflow_providers_leads.operators.watermark import WATERMARKS
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.clock import iso_utc
-from airflow_providers_leads.sandbox.hubspot_store import Contact
-from airflow_providers_leads.sandbox.persistiq_store import Lead as PersistIQLead
+from airflow_providers_leads.sandbox.core.clock import iso_utc
+from airflow_providers_leads.sandbox.hubspot.store import Contact
+from airflow_providers_leads.sandbox.persistiq.store import Lead as PersistIQLead
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 FUNNELS = ("65f0a0000000000000000001", "65f0a0000000000000000002")

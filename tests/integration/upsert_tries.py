@@ -19,10 +19,10 @@ from unittest.mock import patch
 from airflow_providers_leads.http.client import HttpClient
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.http.rate_limit import RateLimiter
-from airflow_providers_leads.operators import _apply
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.leads import LeadsApplyOperator, LeadsPlanOperator, LeadsUpsertOperator
-from airflow_providers_leads.operators.returns import LeadsWriteError
+from airflow_providers_leads.tasks import apply as _apply
+from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 RETRIED = (LeadsApiError, LeadsWriteError)
 """What a task may end with under a fault; anything else is a defect."""
@@ -31,9 +31,9 @@ EXIT_RETRIED, EXIT_DEFECT = 3, 4
 # What a child needs is imported once, by the server that it is forked from.
 PRELOADED = (
     "airflow.sdk", "duckdb", "ibis.backends.duckdb", "pyarrow.parquet", "requests",
-    "airflow_providers_leads.operators.leads", "airflow_providers_leads.operators._plan",
+    "airflow_providers_leads.operators.leads", "airflow_providers_leads.tasks.plan",
     "airflow_providers_leads.hooks.hubspot", "airflow_providers_leads.hooks.perspective",
-    "airflow_providers_leads.hooks.persistiq", "airflow_providers_leads.leads.plan",
+    "airflow_providers_leads.hooks.persistiq", "airflow_providers_leads.leads.plan.planning",
 )  # fmt: skip
 
 

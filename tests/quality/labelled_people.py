@@ -16,8 +16,8 @@ from typing import Any, Final
 import msgspec
 from people_spellings import LOOKALIKES, PHONE_SPELLINGS, SPELLINGS, Address, canonical, mistyped
 
-from airflow_providers_leads.leads.identity import email_key
-from airflow_providers_leads.leads.schema import (
+from airflow_providers_leads.leads.model.identity import email_key
+from airflow_providers_leads.leads.model.schema import (
     ALIASES_PROPERTY,
     MERGED_IDS_PROPERTY,
     PROFILE_FIELDS,

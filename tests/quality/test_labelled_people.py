@@ -11,8 +11,8 @@ from labelled_people import IMPORTED, SWITCHBOARDS, clusters, people, winners
 from merge_scores import PairScore, pair_score
 from people_spellings import LOOKALIKES, PHONE_SPELLINGS, SPELLINGS, canonical, mistyped
 
-from airflow_providers_leads.leads.identity import email_key
-from airflow_providers_leads.leads.schema import Lead
+from airflow_providers_leads.leads.model.identity import email_key
+from airflow_providers_leads.leads.model.schema import Lead
 
 ADDRESSES = [
     ("ann", "example.org"),

@@ -15,10 +15,10 @@ import pytest
 from labelled_people import Identity, LabelledPeople, identity, people, winners
 from merge_scores import PairScore, pair_score
 
-from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
-from airflow_providers_leads.leads.policy import MergePolicy, policy_from
-from airflow_providers_leads.leads.schema import PROFILE_FIELDS, STICKY_FIELDS, Lead
-from airflow_providers_leads.leads.staging import write_rows
+from airflow_providers_leads.leads.files.staging import write_rows
+from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
+from airflow_providers_leads.leads.merge.policy import MergePolicy, policy_from
+from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS, STICKY_FIELDS, Lead
 
 PEOPLE = 3000
 FILES = 3

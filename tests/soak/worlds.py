@@ -24,17 +24,17 @@ from crm_records import by_address, records_in
 from airflow_providers_leads.http.client import HttpClient
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.http.rate_limit import RateLimiter
-from airflow_providers_leads.leads.identity import email_key
+from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.operators.leads import (
     LeadsDeduplicateOperator,
     LeadsExtractOperator,
     LeadsUpsertOperator,
 )
-from airflow_providers_leads.operators.returns import LeadsWriteError
 from airflow_providers_leads.sandbox import FaultPlan, Rule, Sandbox
-from airflow_providers_leads.sandbox.clock import iso_utc
-from airflow_providers_leads.sandbox.fault_kinds import KINDS
-from airflow_providers_leads.sandbox.persistiq_store import Lead
+from airflow_providers_leads.sandbox.core.clock import iso_utc
+from airflow_providers_leads.sandbox.core.fault_kinds import KINDS
+from airflow_providers_leads.sandbox.persistiq.store import Lead
+from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 SOURCES: Final = ("perspective", "hubspot", "persistiq")
 FUNNEL: Final = "65f0a0000000000000000001"

@@ -11,9 +11,9 @@ import pytest
 from airflow.sdk import task
 
 from airflow_providers_leads.decorators.leads import LeadsFilterOperator, LeadsMapOperator
-from airflow_providers_leads.leads.functions import FunctionError
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import read_rows, write_rows
+from airflow_providers_leads.leads.files.staging import read_rows, write_rows
+from airflow_providers_leads.leads.merge.functions import FunctionError
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.operators.leads import LeadsDeduplicateOperator
 
 CONTEXT: Any = {"ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1), "run_id": "r"}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_providers_leads.hooks import arguments
-from airflow_providers_leads.hooks._hubspot_values import milliseconds
+from airflow_providers_leads.hooks.hubspot.values import milliseconds
 
 NOON = "2025-07-01T12:00:00.000Z"
 

@@ -18,7 +18,7 @@ from airflow_providers_leads.http.errors import (
     LeadsServerError,
     LeadsValidationError,
 )
-from airflow_providers_leads.leads.outcomes import PlanRow, WriteResult
+from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 
 
 class ScriptedHook(LeadsHook):
@@ -144,7 +144,7 @@ def test_each_type_yields_its_hook_and_a_missing_key_is_told(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_CRM", json.dumps({"conn_type": crm["conn_type"]}))
     hook = get_leads_hook("crm")
-    assert f"{type(hook).__module__}.{type(hook).__name__}" == crm["hook"]
+    assert type(hook) is resolve_name(crm["hook"])
     assert (hook.conn_type, hook.hook_name) == (crm["conn_type"], crm["name"])
     assert hook.scope_keys <= all_scope_keys()
     ok, message = hook.test_connection()

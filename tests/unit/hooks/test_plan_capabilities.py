@@ -10,7 +10,7 @@ import pytest
 import requests_mock as rm
 
 from airflow_providers_leads.hooks.base import LeadsHook, get_leads_hook
-from airflow_providers_leads.leads.outcomes import PlanRow
+from airflow_providers_leads.leads.model.outcomes import PlanRow
 
 HUBSPOT = "https://api.hubapi.com/crm/properties/2026-03/contacts"
 PERSISTIQ = "https://api.persistiq.com/v1"

@@ -17,7 +17,7 @@ from airflow_providers_leads.http.errors import (
     LeadsNetworkError,
     LeadsValidationError,
 )
-from airflow_providers_leads.leads.outcomes import BatchResult, PlanRow, Succeeded, WriteResult
+from airflow_providers_leads.leads.model.outcomes import BatchResult, PlanRow, Succeeded, WriteResult
 
 HUBSPOT, PERSISTIQ = "https://api.hubapi.com/crm/objects/2026-03/contacts", "https://api.persistiq.com/v1"
 FUNNEL = "https://api.perspective.co/v1/funnels/f"

@@ -17,7 +17,7 @@ from airflow_providers_leads.hooks import base as base_module
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.hooks.writing import _PASSED_ROWS, PASSED, Batch, batched, side_by_side
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsServerError
-from airflow_providers_leads.leads.outcomes import PlanRow, WriteResult
+from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 
 ACTIONS = ("create", "update", "unchanged", "suppress")
 

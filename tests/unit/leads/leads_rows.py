@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from airflow_providers_leads.leads.identity import email_key
-from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
-from airflow_providers_leads.leads.policy import MergePolicy
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import as_path, write_rows
+from airflow_providers_leads.leads.files.staging import as_path, write_rows
+from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
+from airflow_providers_leads.leads.merge.policy import MergePolicy
+from airflow_providers_leads.leads.model.identity import email_key
+from airflow_providers_leads.leads.model.schema import Lead
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 JUNE = datetime(2026, 6, 1, 12, 30, 15, 123456, tzinfo=UTC)

@@ -15,7 +15,10 @@ import airflow_providers_leads
 
 PACKAGE = Path(airflow_providers_leads.__file__).parent
 MODULES = {
-    layer: [f"airflow_providers_leads.{layer}.{path.stem}" for path in sorted((PACKAGE / layer).glob("[a-z]*.py"))]
+    layer: [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in sorted((PACKAGE / layer).rglob("[a-z]*.py"))
+    ]
     for layer in ("leads", "http")
 }
 FORBIDDEN = {
@@ -55,7 +58,7 @@ def test_a_layer_that_stands_alone_loads_nothing_above_it(layer: str) -> None:
 
 @LAYERS
 def test_a_layer_that_stands_alone_names_nothing_above_it(layer: str) -> None:
-    named = {name: file.name for file in (PACKAGE / layer).glob("*.py") for name in imported_names(file)}
+    named = {name: file.name for file in (PACKAGE / layer).rglob("*.py") for name in imported_names(file)}
     assert {name: file for name, file in named.items() if within(name, FORBIDDEN[layer])} == {}
 
 

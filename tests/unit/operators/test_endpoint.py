@@ -15,7 +15,7 @@ import pytest
 
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
-from airflow_providers_leads.leads.outcomes import BatchResult, Failed, Succeeded
+from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded
 from airflow_providers_leads.operators.endpoint import EndpointOperator
 from airflow_providers_leads.operators.hubspot import (
     HubSpotGdprDeleteContactOperator,
@@ -27,7 +27,7 @@ from airflow_providers_leads.operators.perspective import (
     PerspectiveCreateContactOperator,
     PerspectiveUpdateContactValueOperator,
 )
-from airflow_providers_leads.operators.returns import XCOM_ROWS, LeadsWriteError
+from airflow_providers_leads.tasks.returns import XCOM_ROWS, LeadsWriteError
 
 MODULES = [
     importlib.import_module(f"airflow_providers_leads.operators.{m}") for m in ("hubspot", "perspective", "persistiq")

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from airflow_providers_leads.http.errors import LeadsAuthError, LeadsValidationError
-from airflow_providers_leads.leads.engagement import GROUP, PROPERTIES
+from airflow_providers_leads.leads.model.engagement import GROUP, PROPERTIES
 from airflow_providers_leads.operators.engagement import (
     HubSpotEnsurePropertiesOperator,
     PersistIQEngagementToHubSpotOperator,
 )
-from airflow_providers_leads.operators.returns import LeadsWriteError
 from airflow_providers_leads.sandbox import Fault, Sandbox
-from airflow_providers_leads.sandbox.hubspot_store import Contact
-from airflow_providers_leads.sandbox.persistiq_store import Lead
+from airflow_providers_leads.sandbox.hubspot.store import Contact
+from airflow_providers_leads.sandbox.persistiq.store import Lead
+from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 LONG_AGO = "2020-01-01T00:00:00Z"
 

@@ -18,14 +18,14 @@ import pytest
 import requests_mock as rm
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_providers_leads.hooks.perspective import CHART_SUBTYPES, KPI_SUBTYPES
+from airflow_providers_leads.hooks.perspective.hook import CHART_SUBTYPES, KPI_SUBTYPES
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.http.errors import LeadsNotFoundError
-from airflow_providers_leads.operators import _metrics_sql
 from airflow_providers_leads.operators.metrics import (
     PersistIQExportCampaignStatsOperator,
     PerspectiveExportMetricsOperator,
 )
+from airflow_providers_leads.tasks import metrics_sql as _metrics_sql
 
 FUNNELS = "https://api.perspective.co/v1/funnels"
 CAMPAIGNS = "https://api.persistiq.com/v1/campaigns"
@@ -378,7 +378,7 @@ def test_every_argument_is_a_template_that_renders(operator: Any) -> None:
 
 def test_a_quote_of_the_connection_and_that_of_mysql() -> None:
     ddl = _metrics_sql._create
-    from airflow_providers_leads.leads.metrics import PERSPECTIVE_METRICS
+    from airflow_providers_leads.leads.model.metrics import PERSPECTIVE_METRICS
 
     mysql = _metrics_sql._FLAVOURS["mysql"]
     text = ddl("`m`", PERSPECTIVE_METRICS, mysql, mysql.quotes)

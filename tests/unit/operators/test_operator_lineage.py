@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 from airflow.providers.common.compat import sdk
 
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import write_rows
+from airflow_providers_leads.leads.files.staging import write_rows
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.operators import lineage
 from airflow_providers_leads.operators.leads import (
     LeadsApplyOperator,

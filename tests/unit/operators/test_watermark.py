@@ -13,9 +13,9 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
-from airflow_providers_leads.leads.incremental import Watermark
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import read_rows
+from airflow_providers_leads.leads.files.staging import read_rows
+from airflow_providers_leads.leads.memory.watermarks import Watermark
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.operators.assets import EXTRACTED, UPSERTED
 from airflow_providers_leads.operators.leads import (
     LeadsExtractOperator,

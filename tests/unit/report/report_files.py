@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from airflow_providers_leads.leads.merge import OUTPUTS, merge_files
-from airflow_providers_leads.leads.metrics import (
+from airflow_providers_leads.leads.files.staging import RowWriter, write_rows
+from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
+from airflow_providers_leads.leads.merge.policy import policy_from
+from airflow_providers_leads.leads.model.metrics import (
     PERSISTIQ_CAMPAIGN_STATS,
     PERSPECTIVE_METRICS,
     MetricRow,
     MetricTable,
     write_metrics,
 )
-from airflow_providers_leads.leads.outcomes import PlanRow, WriteResult
-from airflow_providers_leads.leads.plan_facts import PlanFacts
-from airflow_providers_leads.leads.policy import policy_from
-from airflow_providers_leads.leads.schema import Lead
-from airflow_providers_leads.leads.staging import RowWriter, write_rows
+from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
+from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.leads.plan.facts import PlanFacts
 from airflow_providers_leads.report.files import RunFiles
 from airflow_providers_leads.report.run import Run
 

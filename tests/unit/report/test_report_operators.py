@@ -12,7 +12,7 @@ import pytest
 from report_files import write_merge, write_numbers, write_run
 
 from airflow_providers_leads.get_provider_info import get_provider_info
-from airflow_providers_leads.leads.staging import StagingError
+from airflow_providers_leads.leads.files.staging import StagingError
 from airflow_providers_leads.operators import links
 from airflow_providers_leads.operators.report import LeadsMetricsReportOperator, LeadsReportOperator
 from airflow_providers_leads.report.history import recent

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from report_files import LEADS, files_of, write_merge, write_plan, write_run
 
-from airflow_providers_leads.leads.outcomes import PlanRow, WriteResult
-from airflow_providers_leads.leads.staging import StagingError, write_rows
+from airflow_providers_leads.leads.files.staging import StagingError, write_rows
+from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 from airflow_providers_leads.operators.enrol import Enrolment
 from airflow_providers_leads.report.files import RunFiles, metric_uris
 from airflow_providers_leads.report.sync_facts import PENDING, FieldWrites, read_sync

@@ -29,8 +29,8 @@ from airflow_providers_leads.http.errors import (
     LeadsValidationError,
 )
 from airflow_providers_leads.sandbox import Fault, Sandbox
-from airflow_providers_leads.sandbox.clock import iso_utc
-from airflow_providers_leads.sandbox.persistiq_store import Lead
+from airflow_providers_leads.sandbox.core.clock import iso_utc
+from airflow_providers_leads.sandbox.persistiq.store import Lead
 from airflow_providers_leads.sensors.base import LeadsSensor
 from airflow_providers_leads.sensors.hubspot import HubSpotContactPropertySensor, HubSpotNewContactSensor
 from airflow_providers_leads.sensors.persistiq import PersistIQEventSensor

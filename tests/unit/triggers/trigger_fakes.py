@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.clock import iso_utc
-from airflow_providers_leads.sandbox.persistiq_store import Lead
+from airflow_providers_leads.sandbox.core.clock import iso_utc
+from airflow_providers_leads.sandbox.persistiq.store import Lead
 
 FUNNEL = "fnl"
 

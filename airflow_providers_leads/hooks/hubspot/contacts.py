@@ -1,0 +1,529 @@
+"""HubSpot's contact records: one method per endpoint, batches of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from airflow_providers_leads.hooks.base import require
+from airflow_providers_leads.hooks.batches import unless_the_key_is_at_fault
+from airflow_providers_leads.hooks.hubspot import batches as batch
+from airflow_providers_leads.hooks.hubspot import search
+from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
+from airflow_providers_leads.hooks.hubspot.crm import HubSpotCrm, is_list
+from airflow_providers_leads.hooks.hubspot.items import (
+    items_to_create,
+    items_to_update,
+    items_to_upsert,
+    keys_by,
+    lookup,
+)
+from airflow_providers_leads.hooks.hubspot.leads import ALIASES
+from airflow_providers_leads.hooks.hubspot.values import (
+    Names,
+    archived_param,
+    association_inputs,
+    filter_inputs,
+    joined,
+    names,
+    property_values,
+    record_id,
+    rows_per_page,
+    sort_input,
+)
+from airflow_providers_leads.hooks.reading import with_positions
+from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
+from airflow_providers_leads.http.pagination import CursorPages
+from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded, merge_batches
+from airflow_providers_leads.leads.model.schema import moment
+
+# Given when no properties are asked for, besides the record's id and times.
+_DEFAULTS: Final = ("email", "firstname", "lastname")
+# HubSpot refuses longer URLs with 414.
+_MAX_QUERY: Final = 8_000
+# How far HubSpot's clock and ours may be apart when we ask whether a record is the one we have just made.
+_CLOCK_SKEW: Final = timedelta(minutes=5)
+
+
+class HubSpotContacts(HubSpotCrm):
+    """The calls of :class:`~airflow_providers_leads.hooks.hubspot.HubSpotHook` on contact records."""
+
+    # Reading contacts -------------------------------------------------------------------------------------------------
+
+    def list_contacts(
+        self,
+        *,
+        properties: Names = None,
+        properties_with_history: Names = None,
+        associations: Names = None,
+        archived: bool = False,
+        page_size: int | None = None,
+        after: str | None = None,
+    ) -> Iterator[Record]:
+        """Yield all contacts, a page in memory at a time.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/get-contacts
+
+        :param properties: names to read, default HubSpot's few; any number: what no URL can hold is read in batches
+        :param properties_with_history: names to read with their earlier values
+        :param associations: object types such as ``companies`` whose associated ids to read
+        :param archived: yield archived contacts instead
+        :param page_size: rows per request, default and most 100, with history 50
+        :param after: id of the contact to start from, as ``paging.next.after`` of an earlier answer has it
+        :return: records as HubSpot gives them
+        :raises ValueError: for an argument out of range
+        """
+        size = rows_per_page(page_size, batch.HISTORY_SIZE if properties_with_history else batch.SIZE)
+        query, complete = self._read_query(properties, properties_with_history, associations, archived)
+        pages = self.pages(CursorPages(after), self.path("objects", "/contacts"), params={"limit": size, **query})
+        return (row for page in pages for row in complete(page))
+
+    def typed_pages(
+        self,
+        decode: Callable[[bytes], Any],
+        *,
+        properties: list[str],
+        archived: bool,
+        position: Mapping[str, Any] | None = None,
+    ) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+        """Yield what :meth:`list_contacts` does in pages, as ``decode`` makes them of their bytes where it can.
+
+        :param decode: returns a page with the records under ``results``
+        :param properties: names to read; records whose properties no URL can name are yielded as dicts
+        :param archived: yield archived contacts instead
+        :param position: of the page to start with
+        :return: pages, each with its position
+        """
+        query, complete = self._read_query(properties, None, None, archived)
+        options: dict[str, Any] = {"decode": decode} if query.get("properties") else {}
+        params, place = {"limit": batch.SIZE, **query}, CursorPages(**(position or {}))
+        pages = self.pages(place, self.path("objects", "/contacts"), params=params, **options)
+        return ((complete(page), at) for page, at in with_positions(pages, place))
+
+    def get_contact(
+        self,
+        contact_id: str | int,
+        *,
+        id_property: str | None = None,
+        properties: Names = None,
+        properties_with_history: Names = None,
+        associations: Names = None,
+        archived: bool = False,
+    ) -> Record:
+        """Return one contact.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+
+        :param contact_id: record id, or the value of ``id_property``
+        :param id_property: ``email`` (secondary addresses count) or a property with unique values; default: record id
+        :param properties: names to read, default HubSpot's few
+        :param properties_with_history: names to read with their earlier values
+        :param associations: object types whose associated ids to read
+        :param archived: look among archived contacts
+        :return: the record as HubSpot gives it; a merged id gives the surviving record
+        :raises LeadsNotFoundError: when there is none
+        :raises ValueError: for an empty id, or an address without ``id_property``
+        """
+        values = {"contact_id": record_id("contact_id", contact_id, id_property)}
+        query, complete = self._read_query(properties, properties_with_history, associations, archived)
+        params = {"idProperty": id_property, **query}
+        path = self.path("objects", "/contacts/{contact_id}")
+        record = self.one("GET", path, path_params=values, params=params)
+        completed = complete([record])
+        if not completed:
+            raise LeadsNotFoundError(f"{self.label}: the contact was deleted while it was being read")
+        return completed[0]
+
+    def _read_query(
+        self, properties: Names, history: Names, associations: Names, archived: bool
+    ) -> tuple[dict[str, object], Callable[[list[Record]], list[Record]]]:
+        """Return the query of a read, and what completes the records when the query can't hold all names."""
+        asked, asked_history = names("properties", properties), names("properties_with_history", history)
+        base = {"associations": joined(names("associations", associations)), "archived": archived_param(archived)}
+        full = {**base, "properties": joined(asked), "propertiesWithHistory": joined(asked_history)}
+        if len(urlencode({k: v for k, v in full.items() if v})) <= _MAX_QUERY:
+            return dict(full), lambda records: records
+        return dict(base), lambda records: self._completed(records, asked, asked_history, archived=archived)
+
+    def _completed(
+        self, records: list[Record], properties: list[str] | None, history: list[str] | None, *, archived: bool
+    ) -> list[Record]:
+        """Return listed records with properties that are read in batches."""
+        result, stopped = batch.run(
+            [lookup(i, r["id"], str(r["id"])) for i, r in enumerate(records)],
+            self._read_action(None, properties, history, archived=archived),
+        )
+        if stopped:
+            raise stopped
+        if lost := [f for f in result.failed if f.category != batch.NOT_FOUND]:
+            raise LeadsServerError(
+                f"{self.label}: the properties of {len(lost)} listed contacts could not be read ({lost[0].category})",
+                category=lost[0].category,
+                request_id=lost[0].request_id,
+            )
+        found = {str(done.input): done.record or {} for done in result.succeeded}
+        # A record that is gone since the list was read is left out, as the list would leave it out now.
+        return [{**r, **_values_of(found[i])} for r in records if (i := str(r["id"])) in found]
+
+    def search_contacts(
+        self,
+        *,
+        filter_groups: Iterable[Mapping[str, Any]] | None = None,
+        sorts: Iterable[Mapping[str, Any] | str] | None = None,
+        properties: Names = None,
+        query: str | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[Record]:
+        """Yield the contacts that match, any number of them unless sorted by something other than the record id.
+
+        The index lags behind writes by seconds, holds no archived contacts, and a filter on ``email`` does not see
+        secondary addresses.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/search/search-contacts
+
+        :param filter_groups: OR-ed groups ``{"filters": [{"propertyName", "operator", "value"}]}``; ``IN`` takes
+            ``values`` (text in lower case), ``BETWEEN`` ``value`` and ``highValue``; datetimes may be given as such
+        :param sorts: one sort, ``{"propertyName", "direction"}`` or a name with ``-`` for descending
+        :param properties: names to read, default HubSpot's few
+        :param query: text to look for in the default searchable properties
+        :param page_size: rows per request, default and most 200
+        :return: records as HubSpot gives them
+        :raises LeadsValidationError: after 10,000 rows of a sorted search that has more
+        :raises ValueError: for a filter, sort or page size that HubSpot doesn't know
+        """
+        pages = self.found_pages(filter_groups, sorts, properties, query=query, page_size=page_size)
+        return (row for page in pages for row in page)
+
+    def found_pages(
+        self,
+        filter_groups: Iterable[Mapping[str, Any]] | None,
+        sorts: Iterable[Mapping[str, Any] | str] | None = None,
+        properties: Names = None,
+        *,
+        query: str | None = None,
+        page_size: int | None = None,
+        beyond: int | None = None,
+    ) -> Iterator[list[Record]]:
+        """Yield what :meth:`search_contacts` does in pages.
+
+        :param beyond: record id after which a search without a sort starts
+        """
+        groups, order = filter_inputs(filter_groups), sort_input(sorts)
+        size = rows_per_page(page_size, search.PAGE_SIZE)
+        asked = names("properties", properties)
+        rest = {k: v for k, v in (("properties", asked), ("query", query)) if v}
+        wide = len(msgspec.json.encode([groups, order, rest])) > search.MAX_BODY
+        if wide:
+            rest.pop("properties", None)
+
+        pages = search.search_pages(
+            self._search, groups=groups, sort=order, rest=rest, size=size, label=self.label, beyond=beyond
+        )
+        if wide and asked:
+            pages = (self._completed(page, asked, None, archived=False) for page in pages)
+        return pages
+
+    def count_contacts(self, filters: Iterable[Mapping[str, Any]]) -> int:
+        """Return how many contacts match all filters, by the search index.
+
+        :param filters: as within a group of :meth:`search_contacts`
+        """
+        groups = filter_inputs([{"filters": list(filters)}])
+        total = self._search({"filterGroups": groups, "limit": 1}).get("total")
+        return total if type(total) is int else 0
+
+    def _search(self, body: Record) -> Record:
+        path = self.path("objects", "/contacts/search")
+        return self.one("POST", path, json=body, idempotent=True, bucket="search", expect=search.is_page)
+
+    def batch_read_contacts(
+        self,
+        ids: Iterable[str | int],
+        *,
+        id_property: str | None = None,
+        properties: Names = None,
+        properties_with_history: Names = None,
+        archived: bool = False,
+    ) -> BatchResult:
+        """Read any number of contacts by id, 100 per request (50 with history).
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+
+        :param ids: record ids, or values of ``id_property``
+        :param id_property: ``email`` (secondary addresses count) or a property with unique values; default: record id
+        :param properties: names to read, default HubSpot's few
+        :param properties_with_history: names to read with their earlier values
+        :param archived: look among archived contacts
+        :return: every id once: ``succeeded`` with its record, or ``failed`` (``OBJECT_NOT_FOUND`` when unknown)
+        :raises ValueError: for an empty id
+        """
+        items = [lookup(i, given, record_id(f"ids[{i}]", given, id_property)) for i, given in enumerate(ids)]
+        asked, history = names("properties", properties), names("properties_with_history", properties_with_history)
+        action = self._read_action(id_property, asked, history, archived=archived)
+        return unless_the_key_is_at_fault(*batch.run(items, action))
+
+    def _read_action(
+        self,
+        id_property: str | None,
+        properties: list[str] | None,
+        history: list[str] | None,
+        *,
+        archived: bool = False,
+    ) -> Action:
+        asked = properties or []
+        if id_property:
+            # Without the property asked by, and for an address the secondary ones, no result is told from another.
+            needed = ("email", ALIASES) if id_property == "email" else (id_property,)
+            asked = list(dict.fromkeys((*(properties or _DEFAULTS), *needed)))
+        fixed = {"properties": asked, "propertiesWithHistory": history or [], "idProperty": id_property}
+        body = {name: value for name, value in fixed.items() if value}
+        path, params = self.path("objects", "/contacts/batch/read"), {"archived": archived_param(archived)}
+
+        def send(items: list[Item]) -> Answer:
+            sent = {**body, "inputs": [item.wire for item in items]}
+            return self.request("POST", path, params=params, json=sent, idempotent=True, expect=_is_batch)
+
+        size = batch.HISTORY_SIZE if history else batch.SIZE
+        return Action(send, keys_by(id_property), size=size, writes=False)
+
+    # Writing one contact ----------------------------------------------------------------------------------------------
+
+    def create_contact(
+        self,
+        properties: Mapping[str, Any],
+        associations: Iterable[Mapping[str, Any] | tuple[Any, Any]] | None = None,
+    ) -> Record:
+        """Create a contact; give at least an email, or a name.
+
+        Not repeated when it is unclear whether it took effect: the error then says so.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+
+        :param properties: property names to values; ``None`` values are left out
+        :param associations: ``(to_id, type_id)`` pairs, or mappings as in HubSpot's reference
+        :return: the record as HubSpot gives it
+        :raises LeadsConflictError: when the email is taken; its ``existing_id`` names the contact
+        :raises ValueError: for properties or associations that can't be sent
+        """
+        body: Record = {"properties": property_values("properties", properties)}
+        if associations is not None and (linked := association_inputs("associations", associations)):
+            body["associations"] = linked
+        return self.one("POST", self.path("objects", "/contacts"), json=body)
+
+    def update_contact(
+        self,
+        contact_id: str | int,
+        properties: Mapping[str, Any],
+        *,
+        id_property: str | None = None,
+        clear_lifecyclestage_first: bool = False,
+    ) -> Record:
+        """Write properties of one contact; the others stay.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+
+        :param contact_id: record id, or the value of ``id_property``
+        :param properties: property names to values; ``""`` clears, ``None`` values are left out
+        :param id_property: ``email`` or a property with unique values; default: record id
+        :param clear_lifecyclestage_first: HubSpot silently ignores a lifecycle stage that lies before the present one;
+            true clears the stage in a request of its own before it is set
+        :return: the record as HubSpot gives it
+        :raises LeadsNotFoundError: when there is none
+        :raises ValueError: for an empty id or properties that can't be sent
+        """
+        values = {"contact_id": record_id("contact_id", contact_id, id_property)}
+        sent = property_values("properties", properties)
+        steps = [sent]
+        if clear_lifecyclestage_first and sent.get("lifecyclestage"):
+            # The other properties go with the clearing: if one of them is refused, the stage is still what it was.
+            steps = [{**sent, "lifecyclestage": ""}, {"lifecyclestage": sent["lifecyclestage"]}]
+        record: Record = {}
+        for step in steps:
+            path, params = self.path("objects", "/contacts/{contact_id}"), {"idProperty": id_property}
+            answer = self.one("PATCH", path, path_params=values, params=params, json={"properties": step})
+            known = record.get("properties") or {}
+            record = {**answer, "properties": {**known, **(answer.get("properties") or {})}}
+        return record
+
+    def pin_activity(self, contact_id: str | int, activity_id: str | int) -> Record:
+        """Pin an activity to the top of a contact's timeline; it must be associated with the contact already.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+
+        :param contact_id: record id
+        :param activity_id: record id of the note, call, email, meeting or task
+        :return: the contact
+        :raises ValueError: for an empty id
+        """
+        return self.update_contact(contact_id, {"hs_pinned_engagement_id": record_id("activity_id", activity_id)})
+
+    def archive_contact(self, contact_id: str | int) -> bool:
+        """Move a contact to HubSpot's recycling bin, from where it can be restored for 90 days.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+
+        :param contact_id: record id
+        :return: false when HubSpot knows no such contact (any more)
+        :raises ValueError: for an empty id
+        """
+        values = {"contact_id": record_id("contact_id", contact_id)}
+        return self.delete(self.path("objects", "/contacts/{contact_id}"), values)
+
+    def gdpr_delete_contact(self, contact_id: str | int | None = None, *, email: str | None = None) -> None:
+        """Delete a contact and all its content for good; an unknown address is put on HubSpot's blocklist.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+
+        :param contact_id: record id; either this or ``email``
+        :param email: address
+        :raises ValueError: when both or neither are given
+        """
+        if (contact_id is None) == (email is None):
+            raise ValueError("give either contact_id or email")
+        if email is not None:
+            body = {"objectId": record_id("email", email, "email"), "idProperty": "email"}
+        else:
+            body = {"objectId": record_id("contact_id", contact_id)}
+        self.request("POST", self.path("objects", "/contacts/gdpr-delete"), json=body)
+
+    def merge_contacts(self, primary_id: str | int, merged_id: str | int) -> Record:
+        """Merge a contact into another; there is no way back.
+
+        Not repeated when it is unclear whether it took effect: the error then says so.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/merge-contacts
+
+        :param primary_id: record id of the contact that survives
+        :param merged_id: record id of the contact that goes into it
+        :return: the surviving record
+        :raises ValueError: for empty or equal ids
+        """
+        body = {
+            "primaryObjectId": record_id("primary_id", primary_id),
+            "objectIdToMerge": record_id("merged_id", merged_id),
+        }
+        if len(set(body.values())) == 1:
+            raise ValueError("merged_id must be another contact than primary_id")
+        return self.one("POST", self.path("objects", "/contacts/merge"), json=body)
+
+    # Writing many contacts --------------------------------------------------------------------------------------------
+
+    def batch_create_contacts(self, inputs: Iterable[Mapping[str, Any]]) -> BatchResult:
+        """Create any number of contacts, 100 per request.
+
+        After an unclear failure the contacts are looked up by email, never created again; those that can't be found
+        are reported as ambiguous. :meth:`batch_upsert_contacts` can be repeated without harm.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+
+        :param inputs: ``{"properties": {…}, "associations": […]}`` or just the properties
+        :return: every input once
+        :raises ValueError: naming the input that can't be sent
+        """
+        items = items_to_create(inputs)
+        started = datetime.now(UTC)
+        result, stopped = batch.run(items, self._write_action("create", "email", idempotent=False))
+        for done in result.succeeded:
+            done.new = True
+        return self._looked_up(unless_the_key_is_at_fault(result, stopped), items, started)
+
+    def _looked_up(self, result: BatchResult, items: list[Item], started: datetime) -> BatchResult:
+        """Settle creates of unclear fate by what HubSpot holds now."""
+        unclear = [lookup(f.index, f.input, key) for f in result.failed if f.ambiguous and (key := items[f.index].key)]
+        found, _ = batch.run(unclear, self._read_action("email", None, None))
+        settled = BatchResult()
+        for done in found.succeeded:
+            made = moment((done.record or {}).get("createdAt"))
+            if made is not None and made >= started - _CLOCK_SKEW:
+                done.new = True
+                settled.succeeded.append(done)
+            else:
+                settled.failed.append(
+                    Failed(
+                        index=done.index,
+                        input=done.input,
+                        category="CONFLICT",
+                        reason="the contact existed before",
+                        existing_id=done.id,
+                    )
+                )
+        known = {done.index for done in found.succeeded}
+        rest = [f for f in result.failed if f.index not in known]
+        return merge_batches([BatchResult(succeeded=result.succeeded, failed=rest), settled])
+
+    def batch_update_contacts(self, inputs: Iterable[Mapping[str, Any]], id_property: str | None = None) -> BatchResult:
+        """Write properties of any number of contacts, 100 per request.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+
+        :param inputs: ``{"id": …, "properties": {…}}``, or the properties with an ``id`` among them
+        :param id_property: a property with unique values that the ids are of; default: record ids. HubSpot refuses
+            ``email`` here: use :meth:`batch_upsert_contacts`
+        :return: every input once; a merged-away id is ``UNACCOUNTED``, as HubSpot doesn't mention it
+        :raises ValueError: naming the input that can't be sent
+        """
+        if id_property == "email":
+            raise ValueError("id_property: HubSpot takes no email for batch updates; use batch_upsert_contacts")
+        # The record id is the default, and refused when it is spelled out.
+        by = None if id_property == "hs_object_id" else id_property
+        items = items_to_update(inputs, by)
+        return unless_the_key_is_at_fault(*batch.run(items, self._write_action("update", by)))
+
+    def batch_upsert_contacts(self, inputs: Iterable[Mapping[str, Any]], id_property: str = "email") -> BatchResult:
+        """Create or update any number of contacts, 100 per request; may be repeated without harm.
+
+        Several inputs with the same key are written in their order. Properties that are not given stay as they are.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/batch/upsert-contacts
+
+        :param inputs: ``{"id": key, "properties": {…}}``, or just the properties with the key among them
+        :param id_property: property that the keys are of: ``email``, or one with unique values
+        :return: every input once; ``new`` tells created from updated
+        :raises ValueError: naming the input that can't be sent
+        """
+        require("id_property", id_property)
+        items = items_to_upsert(inputs, id_property)
+        return unless_the_key_is_at_fault(*batch.run(items, self._write_action("upsert", id_property)))
+
+    def batch_archive_contacts(self, ids: Iterable[str | int]) -> BatchResult:
+        """Move any number of contacts to HubSpot's recycling bin, 100 per request.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+
+        :param ids: record ids
+        :return: every id once; HubSpot doesn't tell which of them were archived already
+        :raises ValueError: for an empty id
+        """
+        items = [lookup(i, given, record_id(f"ids[{i}]", given)) for i, given in enumerate(ids)]
+        path = self.path("objects", "/contacts/batch/archive")
+
+        def send(chunk: list[Item]) -> Answer:
+            return self.request("POST", path, json={"inputs": [item.wire for item in chunk]}, idempotent=True)
+
+        result = unless_the_key_is_at_fault(*batch.run(items, Action(send, keys_by(None), silent=True)))
+        # Not there (any more) is what was asked for.
+        gone = [Succeeded(index=f.index, input=f.input) for f in result.failed if f.category == batch.NOT_FOUND]
+        failed = [f for f in result.failed if f.category != batch.NOT_FOUND]
+        return merge_batches([BatchResult(succeeded=[*result.succeeded, *gone], failed=failed)])
+
+    def _write_action(self, verb: str, id_property: str | None, *, idempotent: bool = True) -> Action:
+        path = self.path("objects", f"/contacts/batch/{verb}")
+
+        def send(items: list[Item]) -> Answer:
+            body = {"inputs": batch.traced(items)}
+            return self.request("POST", path, json=body, idempotent=idempotent, expect=_is_batch)
+
+        return Action(send, keys_by(id_property), again_on_conflict=verb == "upsert")
+
+
+def _is_batch(body: Any) -> bool:
+    return is_list(body) or (isinstance(body, dict) and isinstance(body.get("errors"), list))
+
+
+def _values_of(record: Record) -> Record:
+    return {name: record[name] for name in ("properties", "propertiesWithHistory") if name in record}

@@ -1,0 +1,310 @@
+"""HubSpot around its contacts: signing in, associations, properties, owners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from airflow_providers_leads.hooks.arguments import one_of, whole
+from airflow_providers_leads.hooks.base import LeadsHook, require
+from airflow_providers_leads.hooks.hubspot.connection import api_path, read_oauth, read_version, request_token
+from airflow_providers_leads.hooks.hubspot.values import archived_param, association_types, record_id, rows_per_page
+from airflow_providers_leads.http.auth import OriginAuth
+from airflow_providers_leads.http.client import HttpClient
+from airflow_providers_leads.http.errors import LeadsNotFoundError
+from airflow_providers_leads.http.oauth import RefreshingToken
+from airflow_providers_leads.http.pagination import CursorPages
+
+Record = dict[str, Any]
+
+_SENSITIVITIES = ("non_sensitive", "sensitive", "highly_sensitive")
+_TYPES = ("bool", "date", "datetime", "enumeration", "number", "phone_number", "string")
+_FIELD_TYPES = (
+    "booleancheckbox", "calculation_equation", "checkbox", "date", "file", "html", "number", "phonenumber", "radio",
+    "select", "text", "textarea",
+)  # fmt: skip
+
+
+def is_list(body: Any) -> bool:
+    """Tell whether a body holds a list of results."""
+    return isinstance(body, dict) and isinstance(body.get("results"), list)
+
+
+def is_record(body: Any) -> bool:
+    """Tell whether a body is one record."""
+    return isinstance(body, dict) and body.get("id") not in (None, "")
+
+
+class HubSpotCrm(LeadsHook):
+    """The calls of :class:`~airflow_providers_leads.hooks.hubspot.HubSpotHook` that are not about contact records."""
+
+    app = "https://app.hubspot.com"
+    key_header = "Authorization"
+
+    @cached_property
+    def api_version(self) -> str:
+        """The API version that the connection asks for.
+
+        :raises LeadsSettingsError: when it is no version
+        """
+        return read_version(self.settings)
+
+    @cached_property
+    def client(self) -> HttpClient:
+        """The HTTP conversation, made on first use: signed with the key, or with an OAuth app's renewed tokens.
+
+        :raises LeadsSettingsError: when there is neither
+        """
+        settings, version, app = self.settings, self.api_version, read_oauth(self.settings)
+        if app is None:
+            key = OriginAuth(settings.origin, lambda: {self.key_header: f"Bearer {settings.key}"}, self.label)
+            return self.build_client(key, identity=settings.key)
+        token = RefreshingToken(lambda: request_token(settings, version, app, client.user_agent))
+        auth = OriginAuth(settings.origin, lambda: {self.key_header: f"Bearer {token.current()}"}, self.label)
+
+        def renew(refused: Mapping[str, str]) -> bool:
+            return token.renew_after_401(str(refused.get(self.key_header, "")).removeprefix("Bearer "))
+
+        client = self.build_client(auth, identity=app.refresh_token, renew=renew)
+        return client
+
+    def path(self, area: str, suffix: str = "") -> str:
+        """Return a path template in the connection's API version.
+
+        :param area: such as ``objects``, see :func:`~airflow_providers_leads.hooks.hubspot.connection.api_path`
+        :param suffix: what follows the area's root
+        """
+        return api_path(self.api_version, area, suffix)
+
+    def one(self, method: str, path: str, *, expect: Callable[[Any], bool] = is_record, **options: Any) -> Record:
+        """Send one request and return the record that answers it; options as for :meth:`request`."""
+        body: Record = self.request(method, path, expect=expect, **options).body
+        return body
+
+    def delete(self, path: str, values: Mapping[str, object]) -> bool:
+        """Send a DELETE; true when it removed something, false when there was nothing (left) to remove."""
+        try:
+            self.request("DELETE", path, path_params=values)
+        except LeadsNotFoundError:
+            return False
+        return True
+
+    # Associations -----------------------------------------------------------------------------------------------------
+
+    def associate_contact(
+        self,
+        contact_id: str | int,
+        to_object_type: str,
+        to_object_id: str | int,
+        types: Iterable[int | str | Mapping[str, Any]] | None = None,
+    ) -> Record:
+        """Link a contact to another record or an activity.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
+
+        :param contact_id: record id
+        :param to_object_type: such as ``companies``, ``deals``, ``notes``, or a type id
+        :param to_object_id: record id
+        :param types: association type ids, or mappings with ``associationCategory`` and ``associationTypeId``; they
+            replace the labels that the pair has. Default: a link without label
+        :return: HubSpot's answer
+        :raises ValueError: for an empty id or a type that is none
+        """
+        path, values = self._pair(contact_id, to_object_type, to_object_id, default=types is None)
+        labels = None if types is None else association_types("types", types)
+        return self.request("PUT", path, path_params=values, json=labels).body or {}
+
+    def remove_association(self, contact_id: str | int, to_object_type: str, to_object_id: str | int) -> bool:
+        """Remove every link between a contact and another record.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
+
+        :param contact_id: record id
+        :param to_object_type: such as ``companies``
+        :param to_object_id: record id
+        :return: false when HubSpot knows no such pair
+        :raises ValueError: for an empty id
+        """
+        path, values = self._pair(contact_id, to_object_type, to_object_id)
+        return self.delete(path, values)
+
+    def _pair(
+        self, contact_id: str | int, to_object_type: str, to_object_id: str | int, *, default: bool = False
+    ) -> tuple[str, dict[str, str]]:
+        require("to_object_type", to_object_type)
+        values = {
+            "contact_id": record_id("contact_id", contact_id),
+            "to_object_type": to_object_type,
+            "to_object_id": record_id("to_object_id", to_object_id),
+        }
+        below = "/default/{to_object_type}/{to_object_id}" if default else "/{to_object_type}/{to_object_id}"
+        return self.path("records", "/contacts/{contact_id}/associations" + below), values
+
+    def list_associations(self, contact_id: str | int, to_object_type: str) -> Iterator[Record]:
+        """Yield the records of a type that a contact is linked to.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
+
+        :param contact_id: record id
+        :param to_object_type: such as ``companies``
+        :return: mappings with ``toObjectId`` and ``associationTypes``
+        :raises ValueError: for an empty id or type
+        """
+        require("to_object_type", to_object_type)
+        values = {"contact_id": record_id("contact_id", contact_id), "to_object_type": to_object_type}
+        path = self.path("records", "/contacts/{contact_id}/associations/{to_object_type}")
+        return self.rows(CursorPages(), path, path_params=values, params={"limit": 500})
+
+    def list_association_labels(self, to_object_type: str) -> Iterator[Record]:
+        """Yield the association types that exist between contacts and another object type.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associations-schema/guide
+
+        :param to_object_type: such as ``companies``
+        :return: mappings with ``category``, ``typeId`` and ``label`` (``None``: the link without label)
+        :raises ValueError: for an empty type
+        """
+        require("to_object_type", to_object_type)
+        path = self.path("associations", "/contacts/{to_object_type}/labels")
+        return self.rows(CursorPages(), path, path_params={"to_object_type": to_object_type})
+
+    # Properties -------------------------------------------------------------------------------------------------------
+
+    def list_properties(self, *, archived: bool = False, data_sensitivity: str | None = None) -> Iterator[Record]:
+        """Yield the definitions of all contact properties.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
+
+        :param archived: yield archived ones instead
+        :param data_sensitivity: ``non_sensitive`` (HubSpot's default), ``sensitive`` or ``highly_sensitive``
+        :raises ValueError: for an unknown sensitivity
+        """
+        if data_sensitivity is not None:
+            one_of("data_sensitivity", data_sensitivity, _SENSITIVITIES)
+        params = {"archived": archived_param(archived), "dataSensitivity": data_sensitivity}
+        return self.rows(CursorPages(), self.path("properties", "/contacts"), params=params)
+
+    def get_property(self, name: str) -> Record:
+        """Return the definition of one contact property.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
+
+        :param name: internal name
+        :raises LeadsNotFoundError: when there is none of this name
+        """
+        require("name", name)
+        path = self.path("properties", "/contacts/{name}")
+        return self.one("GET", path, path_params={"name": name}, expect=_is_definition)
+
+    def create_property(
+        self,
+        name: str,
+        *,
+        label: str,
+        type: str,
+        field_type: str,
+        group_name: str = "contactinformation",
+        options: Iterable[Mapping[str, Any]] | None = None,
+        **more: Any,
+    ) -> Record:
+        """Create a contact property.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/properties/create-property
+
+        :param name: internal name, lower-case letters, digits and underscores; can't be changed later
+        :param label: what users see
+        :param type: ``string``, ``number``, ``bool``, ``date``, ``datetime``, ``enumeration`` or ``phone_number``
+        :param field_type: form field, such as ``text``, ``select`` or ``booleancheckbox``
+        :param group_name: property group, default ``contactinformation``
+        :param options: choices of an enumeration: mappings with ``label`` and ``value``
+        :param more: further parts in HubSpot's spelling, such as ``hasUniqueValue`` or ``description``
+        :return: the definition
+        :raises LeadsConflictError: when the name is taken
+        :raises ValueError: for an empty or malformed argument
+        """
+        _check_name(name)
+        require("label", label)
+        require("group_name", group_name)
+        sent: Record = {
+            "name": name,
+            "label": label,
+            "type": one_of("type", type, _TYPES),
+            "fieldType": one_of("field_type", field_type, _FIELD_TYPES),
+            "groupName": group_name,
+            **more,
+        }
+        if options is not None:
+            sent["options"] = [dict(option) for option in options]
+        return self.one("POST", self.path("properties", "/contacts"), json=sent, expect=_is_definition)
+
+    def list_property_groups(self) -> Iterator[Record]:
+        """Yield the groups that contact properties are sorted into.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
+
+        :return: mappings with ``name`` and ``label``
+        """
+        return self.rows(CursorPages(), self.path("properties", "/contacts/groups"))
+
+    def create_property_group(self, name: str, *, label: str, display_order: int | None = None) -> Record:
+        """Create a group of contact properties.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
+
+        :param name: internal name, lower-case letters, digits and underscores; can't be changed later
+        :param label: what users see
+        :param display_order: position among the groups, lowest first; default after all others
+        :return: the group
+        :raises LeadsConflictError: when the name is taken
+        :raises ValueError: for an empty or malformed argument
+        """
+        _check_name(name)
+        require("label", label)
+        sent: Record = {"name": name, "label": label}
+        if display_order is not None:
+            sent["displayOrder"] = whole("display_order", display_order, -1)
+        return self.one("POST", self.path("properties", "/contacts/groups"), json=sent, expect=_is_definition)
+
+    # Owners -----------------------------------------------------------------------------------------------------------
+
+    def list_owners(
+        self, *, email: str | None = None, archived: bool = False, page_size: int | None = None
+    ) -> Iterator[Record]:
+        """Yield the users and queues that can own records.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/owners/guide
+
+        :param email: only the owner with this address
+        :param archived: yield archived ones instead
+        :param page_size: rows per request, default and most 100
+        :return: mappings whose ``id`` is what the contact property ``hubspot_owner_id`` holds
+        :raises ValueError: for a page size out of range
+        """
+        params = {"limit": rows_per_page(page_size, 100), "email": email, "archived": archived_param(archived)}
+        return self.rows(CursorPages(), self.path("owners"), params=params)
+
+    def get_owner(self, owner_id: str | int, *, id_property: str = "id", archived: bool = False) -> Record:
+        """Return one owner.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/owners/guide
+
+        :param owner_id: owner id, or user id
+        :param id_property: ``id`` or ``userId``: which of the two ``owner_id`` is
+        :param archived: look among archived ones
+        :raises LeadsNotFoundError: when there is none
+        """
+        one_of("id_property", id_property, ("id", "userId"))
+        values = {"owner_id": record_id("owner_id", owner_id)}
+        params = {"idProperty": id_property, "archived": archived_param(archived)}
+        path = self.path("owners", "/{owner_id}")
+        return self.one("GET", path, path_params=values, params=params)
+
+
+def _check_name(name: str) -> None:
+    if not name or not name.isascii() or not name.replace("_", "a").isalnum() or name != name.lower():
+        raise ValueError("name must consist of lower-case letters, digits and underscores")
+
+
+def _is_definition(body: Any) -> bool:
+    return isinstance(body, dict) and bool(body.get("name"))

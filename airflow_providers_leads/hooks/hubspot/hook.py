@@ -1,0 +1,381 @@
+"""HubSpot: contacts, their associations and properties. https://developers.hubspot.com"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import msgspec
+import pendulum
+
+from airflow_providers_leads.hooks.arguments import boolean, maybe_instant
+from airflow_providers_leads.hooks.base import RECORD_ERRORS, chunked, failed_result, refuse_properties
+from airflow_providers_leads.hooks.batches import UNACCOUNTED
+from airflow_providers_leads.hooks.erasing import Trail
+from airflow_providers_leads.hooks.hubspot import batches as batch
+from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
+from airflow_providers_leads.hooks.hubspot.contacts import HubSpotContacts
+from airflow_providers_leads.hooks.hubspot.crm import is_list
+from airflow_providers_leads.hooks.hubspot.erasing import erase
+from airflow_providers_leads.hooks.hubspot.items import lookup
+from airflow_providers_leads.hooks.hubspot.leads import CHANGED, CREATED, PROPERTY_OF, WRITABLE, properties_for, wanted
+from airflow_providers_leads.hooks.hubspot.reading import LeadReader
+from airflow_providers_leads.hooks.hubspot.values import Names, milliseconds, names, record_id
+from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
+from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
+from airflow_providers_leads.http.pagination import id_of
+from airflow_providers_leads.leads.model.erasure import Erasure
+from airflow_providers_leads.leads.model.outcomes import Failed, Outcome, PlanRow, WriteResult
+from airflow_providers_leads.leads.model.schema import Lead, moment
+
+_APP_DOMAIN = re.compile(r"[a-z0-9-]+\.hubspot\.com")
+# How a lookup says that HubSpot holds no such address, or that it is none it could hold.
+_UNKNOWN = frozenset({batch.NOT_FOUND, UNACCOUNTED, "VALIDATION_ERROR"})
+
+
+class HubSpotHook(HubSpotContacts):
+    """Reads and writes HubSpot's contacts, and what hangs on them.
+
+    :param hubspot_conn_id: connection of type ``hubspot``; password: a private-app token or service key, or instead
+        the extras ``client_id``, ``client_secret`` and ``refresh_token`` of an OAuth app; extra ``api_version``
+
+    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
+    """
+
+    conn_name_attr = "hubspot_conn_id"
+    default_conn_name = "hubspot_default"
+    conn_type = "hubspot"
+    hook_name = "HubSpot"
+
+    quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 10.0), "search": (5, 1.0)}
+    advice: ClassVar[Mapping[int | None, str]] = {
+        401: "Put a valid private-app token or service key into the connection's password. HubSpot deactivates tokens "
+        "that it finds in public repositories, those that were rotated, and those whose app was deleted.",
+        403: "The token lacks a scope: reading contacts needs crm.objects.contacts.read, writing them "
+        "crm.objects.contacts.write, creating properties crm.schemas.contacts.write, owners crm.objects.owners.read. "
+        "Add it to the private app, service key or OAuth app.",
+        404: "Check the ids given: the record may have been deleted. If nothing is found, check the connection's "
+        "api_version.",
+        409: "A contact with this email or unique value exists already: update it, or use the upsert.",
+        414: "Ask for fewer properties.",
+        423: "Another process is writing these records in bulk: run later.",
+        477: "HubSpot is moving the account to another data centre, which takes up to 24 hours: run later.",
+    }
+    scope_keys = frozenset({"properties", "archived"})
+    create_batch = batch.SIZE
+    update_batch = batch.SIZE
+    lookup_rows = 10_000
+    settle_seconds = 60.0
+
+    def __init__(self, hubspot_conn_id: str = default_conn_name) -> None:
+        super().__init__(hubspot_conn_id)
+
+    def iter_leads(
+        self,
+        *,
+        updated_after: datetime | str | None = None,
+        properties: Names = None,
+        archived: bool = False,
+        **scope: Any,
+    ) -> Iterator[Lead]:
+        """Yield contacts as leads, a page in memory at a time.
+
+        :param updated_after: only contacts changed at or after this time. They are found by search, whose index lags
+            behind writes by seconds: let successive windows overlap by some minutes
+        :param properties: contact properties to read besides those of a lead, kept in the lead's ``properties``
+        :param archived: yield archived contacts instead
+        :raises ValueError: for an unknown scope or a time without time zone
+        """
+        pages = self.lead_pages(updated_after=updated_after, properties=properties, archived=archived, **scope)
+        return leads_of(pages)
+
+    def lead_pages(
+        self,
+        *,
+        updated_after: datetime | str | None = None,
+        updated_before: datetime | str | None = None,
+        position: Position | None = None,
+        properties: Names = None,
+        archived: bool = False,
+        **scope: Any,
+    ) -> Iterator[LeadPage]:
+        """Yield what :meth:`iter_leads` does, page by page and with the position of each.
+
+        A full read is held against the search index at its end: contacts that are in there and were not listed are an
+        error.
+
+        :param updated_after: see :meth:`iter_leads`
+        :param updated_before: only contacts changed before this time; for reads with ``updated_after``
+        :param position: of the page to start with
+        :param properties: see :meth:`iter_leads`
+        :param archived: see :meth:`iter_leads`
+        :raises LeadsServerError: when a list or search ends before its last row
+        """
+        self.check_scope(**scope)
+        since, until = maybe_instant("updated_after", updated_after), maybe_instant("updated_before", updated_before)
+        asked = wanted(names("properties", properties))
+        reader = LeadReader(asked, self.conn_id, self.label)
+        if since is not None and not boolean("archived", archived):
+            return self._changed_pages(reader, asked, since, until, position)
+        return self._listed_pages(reader, asked, since, position, archived=boolean("archived", archived))
+
+    def _changed_pages(
+        self, reader: LeadReader, asked: list[str], since: datetime, until: datetime | None, position: Position | None
+    ) -> Iterator[LeadPage]:
+        window = [{"propertyName": CHANGED, "operator": "GTE", "value": milliseconds("updated_after", since)}]
+        if until is not None:
+            window.append({"propertyName": CHANGED, "operator": "LT", "value": milliseconds("updated_before", until)})
+        beyond = (position or {}).get("beyond")
+        # The index finds records by time, but what it tells of them may be older than what changed since: merged with
+        # other sources, it would win over its own successor.
+        for page in self.found_pages([{"filters": window}], properties=[CHANGED], beyond=beyond):
+            found = [str(row["id"]) for row in page]
+            yield LeadPage(reader.leads(self._current(found, asked)), {"beyond": beyond})
+            beyond = max(map(int, found))
+
+    def _current(self, ids: list[str], asked: list[str]) -> Iterable[Record]:
+        """Return contacts as they are now, without those that are gone since."""
+        items = [lookup(i, each, each) for i, each in enumerate(ids)]
+        result, stopped = batch.run(items, self._read_action(None, asked, None))
+        if stopped:
+            raise stopped
+        records = {str(done.id): done.record or {} for done in result.succeeded}
+        for failure in result.failed:
+            if failure.category == UNACCOUNTED:
+                # A batch leaves merged-away ids out; a single read gives the surviving record.
+                with suppress(LeadsNotFoundError):
+                    survivor = self.get_contact(failure.input, properties=asked)
+                    records[str(survivor["id"])] = survivor
+            elif failure.category != batch.NOT_FOUND:
+                raise LeadsServerError(
+                    f"{self.label}: a contact that changed could not be read ({failure.category})",
+                    category=failure.category,
+                    request_id=failure.request_id,
+                )
+        return records.values()
+
+    def _listed_pages(
+        self, reader: LeadReader, asked: list[str], since: datetime | None, position: Position | None, *, archived: bool
+    ) -> Iterator[LeadPage]:
+        began, last = pendulum.now("UTC"), 0
+        if since is not None:
+            # Search sees no archived contacts, so they are all read and the older ones left out here.
+            listed = self.typed_pages(msgspec.json.decode, properties=asked, archived=True, position=position)
+            for page, at in listed:
+                yield LeadPage(reader.leads(row for row in page if _changed_since(row, since)), at)
+            return
+        for page, at in self.typed_pages(reader.decode, properties=asked, archived=archived, position=position):
+            last = max(last, *(int(id_of(row)) for row in page))
+            yield LeadPage(reader.leads(page), at)
+        if not archived:
+            self._check_end(last, began)
+
+    def _check_end(self, last: int, began: datetime) -> None:
+        """Refuse a list that ended before its last contact; it comes by id, and tells no total of its own."""
+        settled = began - timedelta(seconds=self.settle_seconds)
+        older = {"propertyName": CREATED, "operator": "LT", "value": settled}
+        unlisted = self.count_contacts([{"propertyName": "hs_object_id", "operator": "GT", "value": last}, older])
+        if unlisted:
+            raise LeadsServerError(
+                f"{self.label}: the list of contacts ended although HubSpot's search knows {unlisted} more behind its "
+                "last one. Run it again; what was listed may not be taken for the whole.",
+                category="ENDED_EARLY",
+            )
+
+    def check_read(self, *, properties: Names = None, **scope: Any) -> None:
+        """Refuse contact properties that don't exist: HubSpot passes over them in silence.
+
+        :param properties: as for :meth:`iter_leads`
+        :raises ValueError: naming the property
+        """
+        self.check_scope(**scope)
+        asked = names("properties", properties)
+        if not asked:
+            return
+        known = {str(one.get("name")) for one in self.list_properties()}
+        if unknown := [name for name in asked if name not in known]:
+            raise ValueError(
+                f"{self.label}: properties: HubSpot has no contact property {unknown[0]!r}. Give its internal name, as "
+                "in Settings > Properties."
+            )
+
+    def find_leads(
+        self, emails: Iterable[str], *, properties: Names = None, archived: bool = False, **scope: Any
+    ) -> Iterator[Lead]:
+        """Yield the contacts that HubSpot holds for these addresses, each once; secondary addresses count.
+
+        :param emails: addresses; unknown ones yield nothing
+        :param properties: contact properties to read besides those of a lead
+        :param archived: look among archived contacts instead
+        :raises LeadsApiError: when the addresses can't be looked up
+        :raises ValueError: for an unknown scope, or a single text instead of a list
+        """
+        self.check_scope(**scope)
+        if isinstance(emails, str):
+            raise ValueError("emails must be a list of addresses, not one text")
+        asked = wanted(names("properties", properties))
+        reader = LeadReader(asked, self.conn_id, self.label)
+        return self._find(emails, self._read_action("email", asked, None, archived=archived), reader)
+
+    def _find(self, emails: Iterable[str], action: Action, reader: LeadReader) -> Iterator[Lead]:
+        found: dict[str, Record] = {}
+
+        def send(items: list[Item]) -> Answer:
+            answer = action.send(items)
+            found.update((str(record["id"]), record) for record in answer.body.get("results") or ())
+            return answer
+
+        collect = Action(send, action.keys_of, writes=False)
+        yielded: set[str] = set()
+        keys = (email.strip().lower() for email in emails if email and email.strip())
+        for chunk in chunked(keys, batch.SIZE):
+            items = [lookup(i, key, key) for i, key in enumerate(dict.fromkeys(chunk))]
+            result, stopped = batch.run(items, collect)
+            if stopped:
+                raise stopped
+            if unread := [f for f in result.failed if f.category not in _UNKNOWN]:
+                # Taking an address for unknown because it could not be asked for would make a second contact of it.
+                raise LeadsServerError(
+                    f"{self.label}: {len(unread)} addresses could not be looked up ({unread[0].category})",
+                    category=unread[0].category,
+                    request_id=unread[0].request_id,
+                )
+            # Two addresses of one contact give one record.
+            yield from reader.leads(record for i, record in found.items() if i not in yielded)
+            yielded.update(found)
+            found.clear()
+
+    def writable_fields(self) -> frozenset[str]:
+        """Return the lead fields that contacts have a place for; ``status`` is left to explicit writes."""
+        return WRITABLE
+
+    def check_properties(self, names: Collection[str]) -> None:
+        """Refuse contact properties that don't exist, can only be read, or hold a lead field.
+
+        :param names: internal names
+        :raises ValueError: naming the property and how to make it
+        """
+        if not names:
+            return
+        known = {str(one.get("name")): not _is_read_only(one) for one in self.list_properties()}
+        how = (
+            "Make it in HubSpot under Settings > Properties or by HubSpotCreatePropertyOperator, and give its internal "
+            "name."
+        )
+        refuse_properties(self.label, names, known, {"email", *PROPERTY_OF.values()}, how)
+
+    def _create(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+        # An upsert, so that a repetition after a lost answer creates nobody twice.
+        items = []
+        for index, row in enumerate(rows):
+            properties = {"email": row.email_key, **properties_for(row)}
+            wire = {"id": row.email_key, "idProperty": "email", "properties": properties}
+            items.append(Item(index, row, row.email_key, wire))
+        result, stopped = batch.run(items, self._write_action("upsert", "email"))
+        for done in result.succeeded:
+            yield _written(done.input, "updated" if done.new is False else "created", done.id)
+        yield from _not_written(result.failed, stopped)
+
+    def _update(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+        items = []
+        for index, row in enumerate(rows):
+            key = record_id("target_id", row.target_id)
+            items.append(Item(index, row, key, {"id": key, "properties": properties_for(row)}))
+        result, stopped = batch.run(items, self._write_action("update", None))
+        for done in result.succeeded:
+            yield _written(done.input, "updated", done.id or done.input.target_id)
+        # A batch leaves merged-away ids out without a word; a single update of one writes to the surviving record.
+        merged = [f.input for f in result.failed if f.category == UNACCOUNTED and not stopped]
+        yield from _not_written([f for f in result.failed if stopped or f.category != UNACCOUNTED], stopped)
+        for row in merged:
+            try:
+                record = self.update_contact(row.target_id, properties_for(row))
+                yield _written(row, "updated", str(record["id"]))
+            except RECORD_ERRORS as error:
+                yield failed_result(row, error)
+
+    def limits_left(self) -> list[str]:
+        """Return what is left of each quota and of the account's calls today, one sentence each.
+
+        https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+        """
+        try:
+            answer = self.request("GET", "/account-info/v3/api-usage/daily/private-apps", expect=is_list)
+        except LeadsApiError:
+            return [*super().limits_left(), "Calls left today: unknown, the key may not ask."]
+        told = []
+        for usage in answer.body["results"]:
+            limit, spent = usage.get("usageLimit"), usage.get("currentUsage")
+            if isinstance(limit, int) and isinstance(spent, int):
+                told.append(f"Calls left today: {limit - spent:,} of {limit:,}.")
+        return [*super().limits_left(), *told]
+
+    def app_url(self, record_id: str | None = None) -> str:
+        """Return where HubSpot shows a contact, or all of them; asks for the account unless the extra names it.
+
+        :param record_id: id of a contact; default the list
+        :raises LeadsApiError: when the key may not ask for the account
+        """
+        portal, origin = self.settings.extra.get("portal_id"), self.app
+        if not portal:
+            details = self.request("GET", "/account-info/v3/details", expect=_names_account).body
+            portal = details["portalId"]
+            # Accounts live in several regions, each with pages of its own.
+            domain = str(details.get("uiDomain"))
+            origin = f"https://{domain}" if _APP_DOMAIN.fullmatch(domain) else origin
+        page = f"record/0-1/{quote(record_id, safe='')}" if record_id else "objects/0-1/views/all/list"
+        return f"{origin}/contacts/{quote(str(portal), safe='')}/{page}"
+
+    def _erase(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+        return erase(self, trail, people)
+
+    def _probe(self) -> tuple[bool, str]:
+        self.request("GET", self.path("objects", "/contacts"), params={"limit": 1}, expect=is_list)
+        account = ""
+        try:
+            details = self.request("GET", "/account-info/v3/details").body
+            account = f" {details['portalId']}"
+        except (LeadsApiError, KeyError, TypeError):
+            # Not every key may ask; the contacts have answered, and that is what matters.
+            pass
+        return True, f"HubSpot account{account} accepts the key, and it may read contacts."
+
+
+def _names_account(body: Any) -> bool:
+    return isinstance(body, dict) and bool(body.get("portalId"))
+
+
+def _is_read_only(definition: Record) -> bool:
+    limits = definition.get("modificationMetadata") or {}
+    return bool(limits.get("readOnlyValue") or definition.get("calculated"))
+
+
+def _changed_since(row: Record, since: datetime) -> bool:
+    times = [time for name in ("updatedAt", "archivedAt") if (time := moment(row.get(name)))]
+    return not times or max(times) >= since
+
+
+def _written(row: PlanRow, outcome: Outcome, target_id: str | None) -> WriteResult:
+    fields = [field for field in row.values if field in WRITABLE or field == "status"]
+    fields += [f"properties.{name}" for name in row.properties]
+    return WriteResult(email_key=row.email_key, outcome=outcome, target_id=target_id, fields=fields)
+
+
+def _not_written(failed: Iterable[Failed], stopped: LeadsApiError | None) -> Iterator[WriteResult]:
+    for failure in failed:
+        row: PlanRow = failure.input
+        yield WriteResult(
+            email_key=row.email_key,
+            outcome="ambiguous" if failure.ambiguous else "failed",
+            target_id=row.target_id or failure.existing_id,
+            reason=": ".join(part for part in (failure.category, failure.reason) if part),
+            request_id=failure.request_id,
+            refused=failure.refused,
+        )
+    if stopped:
+        raise stopped

@@ -1,0 +1,134 @@
+"""HubSpot contacts as leads, and leads as contact properties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from airflow_providers_leads.leads.model.identity import email_key
+from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.leads.model.schema import (
+    ALIASES_PROPERTY,
+    MERGED_IDS_PROPERTY,
+    Lead,
+    flag,
+    leftover,
+    moment,
+    text,
+)
+
+PROPERTY_OF: Final[Mapping[str, str]] = {
+    "first_name": "firstname",
+    "last_name": "lastname",
+    "phone": "phone",
+    "company": "company",
+    "title": "jobtitle",
+    "website": "website",
+    "address": "address",
+    "city": "city",
+    "state": "state",
+    "postal_code": "zip",
+    "country": "country",
+    "industry": "industry",
+    "status": "hs_lead_status",
+}
+"""Lead field → contact property, for what is read and written alike; in the order of the fields of a lead."""
+
+OPTED_OUT: Final = "hs_email_optout"
+BOUNCE: Final = "hs_email_hard_bounce_reason_enum"
+ALIASES: Final = "hs_additional_emails"
+MERGED: Final = "hs_merged_object_ids"
+CREATED: Final = "createdate"
+CHANGED: Final = "lastmodifieddate"
+TEXTS: Final = ("email", *PROPERTY_OF.values())
+"""The properties that are fields of a lead as they are."""
+_APART: Final = (OPTED_OUT, BOUNCE, ALIASES, MERGED)
+READ: Final = (*TEXTS, *_APART, CREATED, CHANGED)
+"""The properties that a lead is made of, besides those that are kept as they are."""
+LEAD_PROPERTIES: Final[tuple[str, ...]] = (
+    *TEXTS, *_APART, "lifecyclestage", "hubspot_owner_id",
+)  # fmt: skip
+"""What is asked for to fill a lead."""
+
+WRITABLE: Final = frozenset(PROPERTY_OF) - {"status"}
+"""Statuses of different CRMs don't compare, and setting one may start a workflow that sends mail."""
+
+
+def additional_emails(properties: Mapping[str, Any]) -> list[str]:
+    """Return the secondary addresses of a contact as HubSpot holds them."""
+    return _parts(properties.get(ALIASES))
+
+
+def _parts(listed: object) -> list[str]:
+    return [part.strip() for part in str(listed or "").split(";") if part.strip()]
+
+
+class Contact(msgspec.Struct, rename="camel"):
+    """A contact as HubSpot gives it, as far as it makes a lead."""
+
+    id: str | int
+    properties: dict[str, Any] | None = None
+    created_at: Any = None
+    updated_at: Any = None
+    archived: Any = None
+
+
+def to_lead(contact: Contact | Mapping[str, Any], scope: str, kept: Iterable[str]) -> Lead:
+    """Return a contact as a lead.
+
+    :param contact: the record
+    :param scope: the connection id
+    :param kept: the properties that go into the lead's own ``properties``, see :func:`kept_of`
+    """
+    if not isinstance(contact, Contact):
+        contact = msgspec.convert(contact, Contact)
+    held = contact.properties or {}
+    email = text(held.get("email"))
+    rest = {name: held.get(name) for name in kept}
+    return Lead(
+        source="hubspot",
+        source_scope=scope,
+        source_id=str(contact.id),
+        email=email,
+        email_key=email_key(email),
+        **{field: text(held.get(name)) for field, name in PROPERTY_OF.items()},
+        opted_out=flag(text(held.get(OPTED_OUT))),
+        bounced=True if text(held.get(BOUNCE)) else None,
+        created_at=moment(contact.created_at or held.get(CREATED)),
+        updated_at=moment(contact.updated_at or held.get(CHANGED)),
+        properties=lead_properties(rest, held.get(ALIASES), held.get(MERGED), contact.archived),
+    )
+
+
+def lead_properties(kept: Mapping[str, Any], aliases: object, merged: object, archived: object) -> str | None:
+    """Return what no field of a lead holds of a contact, as JSON.
+
+    :param kept: properties by name
+    :param aliases: secondary addresses as HubSpot holds them
+    :param merged: ids of the records that were merged into it, as HubSpot holds them
+    :param archived: is it archived
+    """
+    others = {
+        ALIASES_PROPERTY: [key for key in map(email_key, _parts(aliases)) if key],
+        MERGED_IDS_PROPERTY: _parts(merged),
+        "archived": True if archived else None,
+    }
+    return leftover({**kept, **others})
+
+
+def properties_for(row: PlanRow) -> dict[str, str]:
+    """Return the contact properties that write a plan row, without its email and what contacts have no place for."""
+    fields = {PROPERTY_OF[field]: value for field, value in row.values.items() if field in PROPERTY_OF}
+    return {**row.properties, **fields}
+
+
+def wanted(extra: Iterable[str] | None) -> list[str]:
+    """Return the properties to read: those of a lead, and what the caller asks for besides."""
+    return list(dict.fromkeys((*LEAD_PROPERTIES, *(extra or ()))))
+
+
+def kept_of(asked: Iterable[str]) -> list[str]:
+    """Return which of the properties that are read no field of a lead holds, in order."""
+    return sorted({name for name in asked if name not in (*READ, "hs_object_id")})

@@ -1,0 +1,121 @@
+"""Creating PersistIQ leads ten by ten, and finding out about those that the answer leaves out."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_providers_leads.hooks.arguments import one_of
+from airflow_providers_leads.hooks.batches import Chunk
+from airflow_providers_leads.hooks.persistiq.answers import (
+    Matching,
+    Record,
+    person,
+    person_of,
+    records_in,
+    settle_chunk,
+    unaccounted,
+)
+from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.errors import LeadsApiError
+from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded, merge_batches
+from airflow_providers_leads.leads.model.schema import text
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.persistiq import PersistIQHook
+
+LEADS_PER_CALL: Final = 10
+_DUPLICATES: Final = ("skip", "update")
+# A minute's quota of single questions; whoever has more of them is served by the list, a hundred leads per request.
+_QUESTIONS: Final = 100
+
+
+class LeadCreator:
+    """Sends chunks of one create; remembers what it learnt of leads that exist, so that nothing is asked twice.
+
+    :param hook: sends the requests
+    :param dup: what happens to a lead that is there already: ``skip`` or ``update``
+    :param creator_id: user who counts as creator of the new leads
+    """
+
+    def __init__(self, hook: PersistIQHook, dup: str = "skip", creator_id: str | None = None) -> None:
+        self._hook = hook
+        self._skips = one_of("dup", dup, _DUPLICATES) == "skip"
+        self._more = {"dup": dup} | ({"creator_id": creator_id} if creator_id else {})
+        self._ids: dict[str, str] = {}
+        self._questions = 0
+        # Batches are sent side by side, and the list is long: one reads it for all.
+        self._asking = threading.Lock()
+        self._read_at = -math.inf
+        self._matching = Matching(
+            what=f"{hook.label}: POST /v1/leads",
+            of_input=lambda lead: person(lead.get("email")),
+            of_record=person_of,
+            of_problem=lambda problem: person_of(problem.get("lead")),
+            is_new=self._is_new,
+        )
+
+    def __call__(self, chunk: Chunk) -> BatchResult:
+        """Create one chunk of leads; with ``dup`` a repetition does no harm."""
+        answer = self._hook.request(
+            "POST",
+            "/v1/leads",
+            json={**self._more, "leads": [lead for _, lead in chunk]},
+            idempotent=True,
+            expect=lambda body: isinstance(body, dict),
+            partial=True,
+        )
+        records = [record for record in records_in(answer.body, "lead", "leads") if record.get("id")]
+        result, missing = settle_chunk(chunk, answer, records, self._matching)
+        return merge_batches([result, self._settle_missing(missing, answer)]) if missing else result
+
+    def _is_new(self, lead: Mapping[str, Any], record: Record) -> bool | None:
+        key = person(lead.get("email"))
+        met_before = key in self._ids
+        self._ids[key] = str(record["id"])
+        if met_before or not self._skips:
+            return False if met_before else None
+        # Whether skipped duplicates are listed is not documented. If they are, they keep their own values.
+        held = record.get("data") or {}
+        sent = ((name, text(value)) for name, value in lead.items() if name != "email" and name in held)
+        return not record.get("sent_count") and all(value is None or value == text(held[name]) for name, value in sent)
+
+    def _settle_missing(self, missing: Chunk, answer: Answer) -> BatchResult:
+        result, answered = BatchResult(), time.monotonic()
+        for index, lead in missing:
+            try:
+                found = self._id_of(str(lead.get("email") or ""), answered) if self._skips else None
+            except LeadsApiError:
+                # The create itself went through; its result is worth more than this question.
+                found = None
+            if found:
+                result.succeeded.append(Succeeded(index=index, input=lead, id=found, new=False))
+            else:
+                result.failed.append(unaccounted(index, lead, answer))
+        return result
+
+    def _id_of(self, address: str, answered: float) -> str | None:
+        with self._asking:
+            return self._look_up(address, answered)
+
+    def _look_up(self, address: str, answered: float) -> str | None:
+        key = person(address)
+        # A list that was read before this chunk was answered says nothing of leads that the chunk itself created.
+        if not key or key in self._ids or self._read_at >= answered:
+            return self._ids.get(key)
+        if self._questions < _QUESTIONS:
+            self._questions += 1
+            row = next(self._hook.list_leads(email=address), None)
+            if row is None:
+                return None
+            if person_of(row) == key:
+                return self._ids.setdefault(key, str(row.get("id") or ""))
+        begun = time.monotonic()
+        for row in self._hook.list_leads():
+            if other := person_of(row):
+                self._ids.setdefault(other, str(row.get("id") or ""))
+        self._read_at = begun
+        return self._ids.get(key)

@@ -1,0 +1,135 @@
+"""Erasing people from PersistIQ, whose API deletes no lead: stop the mail, then blank what can be blanked.
+
+https://apidocs.persistiq.com/#leads
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from airflow_providers_leads.hooks.erasing import Subject, Trail
+from airflow_providers_leads.hooks.persistiq.answers import Record, person_of
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsConflictError, LeadsValidationError
+from airflow_providers_leads.leads.model.erasure import Erasure
+from airflow_providers_leads.leads.model.identity import domain_of
+from airflow_providers_leads.leads.model.public_domains import is_public
+from airflow_providers_leads.leads.model.schema import flag, text
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.persistiq import PersistIQHook
+
+_STAYS: Final = (
+    "the API deletes no leads: the address stays, opted out so that nobody mails it again, and so do the lead's "
+    "messages, replies, events and counters; delete the lead by hand in PersistIQ"
+)
+_WHOLE_DOMAINS: Final = "the do-not-contact list takes whole domains only"
+# Whether an empty text or null clears a field is not documented.
+_BLANKS: Final = ("", None)
+
+
+def erase(hook: PersistIQHook, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+    """Yield the steps of an erasure: opt out, take out of campaigns, blank the fields, bar the domain if asked to.
+
+    All leads are read once, a hundred per request: the filter by address passes over those that were stored with white
+    space around it, and the API may hold two leads of one address.
+
+    :param hook: sends the requests
+    :param trail: takes the steps
+    :param people: email key → address
+    """
+    held: dict[str, dict[str, Record]] = {}
+    for lead in hook.list_leads():
+        if (key := person_of(lead)) in people:
+            held.setdefault(str(key), {})[str(lead.get("id"))] = lead
+    domains = _Domains(hook, trail)
+    for key in people:
+        for lead_id, lead in held.get(key, {}).items():
+            yield from _erase_lead(hook, trail, Subject(key, lead_id), lead)
+        if key in held:
+            yield domains.bar(Subject(key))
+
+
+def _erase_lead(hook: PersistIQHook, trail: Trail, about: Subject, lead: Record) -> Iterator[Erasure]:
+    lead_id = str(about.record_id)
+    if flag(lead.get("optedout")):
+        yield trail.tell(about, "opt out", "done", "was opted out already")
+    else:
+        yield trail.take(about, "opt out", partial(hook.update_lead, lead_id, optedout=True))
+    try:
+        campaigns = trail.read(lambda: [str(campaign["id"]) for campaign in hook.list_campaigns(lead_id=lead_id)])
+    except LeadsApiError as error:
+        yield trail.failed(about, "remove from campaign", error)
+        campaigns = []
+    for campaign_id in campaigns:
+        remove = partial(hook.remove_lead_from_campaign, campaign_id, lead_id)
+        yield trail.take(about.within(campaign_id), "remove from campaign", remove)
+    yield from _blank(hook, trail, about, lead)
+    yield trail.tell(about, "delete lead", "not_possible", _STAYS)
+
+
+def _blank(hook: PersistIQHook, trail: Trail, about: Subject, lead: Record) -> Iterator[Erasure]:
+    fields = _with_values(lead)
+    if not fields:
+        return
+    left = set(fields)
+    row = trail.take(about, "blank", partial(_clear, hook, str(about.record_id), left))
+    for field in fields:
+        step = f"blank {field}"
+        if row.status == "done" and field in left:
+            yield trail.tell(about, step, "not_possible", "the API keeps its value: clear it by hand in PersistIQ")
+        else:
+            yield replace(row, step=step)
+
+
+def _clear(hook: PersistIQHook, lead_id: str, left: set[str]) -> None:
+    """Blank fields and leave in ``left`` those that have a value all the same."""
+    for blank in _BLANKS:
+        try:
+            hook.update_lead(lead_id, data=dict.fromkeys(left, blank))
+        except (LeadsValidationError, LeadsConflictError):
+            # One field that can't be blanked is no reason to keep the others.
+            for field in left:
+                with suppress(LeadsValidationError, LeadsConflictError):
+                    hook.update_lead(lead_id, data={field: blank})
+        left.intersection_update(_with_values(hook.get_lead(lead_id)))
+        if not left:
+            return
+
+
+def _with_values(lead: Record) -> list[str]:
+    data: Any = lead.get("data")
+    return [name for name, value in (data or {}).items() if name != "email" and text(value)]
+
+
+class _Domains:
+    """Bars the domains of erased people, each once, where that is meant and harms no stranger."""
+
+    def __init__(self, hook: PersistIQHook, trail: Trail) -> None:
+        self._hook = hook
+        self._trail = trail
+        self._barred: set[str] | None = None
+
+    def bar(self, about: Subject) -> Erasure:
+        """Bar a person's domain and tell of it; the domain itself could name the person."""
+        domain, step, trail = domain_of(about.key), "do_not_contact_domain", self._trail
+        if is_public(domain):
+            return trail.tell(about, step, "not_possible", f"{_WHOLE_DOMAINS}, and many people share this one")
+        if not trail.block_domains:
+            advice = "set block_domains if nobody at this one may be written to any more"
+            return trail.tell(about, step, "not_possible", f"{_WHOLE_DOMAINS}: {advice}")
+        try:
+            if self._barred is None:
+                self._barred = set(trail.read(self._hook.blocked_domains))
+        except LeadsApiError as error:
+            return trail.failed(about, step, error)
+        if domain in self._barred:
+            return trail.tell(about, step, "done", "was on the list already")
+        row = trail.take(about, step, partial(self._hook.create_dnc_domain, domain))
+        if row.status == "done":
+            self._barred.add(domain)
+        return row

@@ -1,0 +1,373 @@
+"""PersistIQ: outreach leads and campaigns. https://apidocs.persistiq.com"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, ClassVar, Final
+
+from airflow_providers_leads.hooks.arguments import addresses, boolean, maybe_instant
+from airflow_providers_leads.hooks.base import refuse_properties, require
+from airflow_providers_leads.hooks.batches import run_batch, run_chunks
+from airflow_providers_leads.hooks.erasing import Trail
+from airflow_providers_leads.hooks.persistiq.account import given, maybe_wire
+from airflow_providers_leads.hooks.persistiq.answers import Record, person, person_of, records_in
+from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns
+from airflow_providers_leads.hooks.persistiq.creating import LEADS_PER_CALL, LeadCreator
+from airflow_providers_leads.hooks.persistiq.erasing import erase
+from airflow_providers_leads.hooks.persistiq.fields import EVENT_GROUPS, HELD, WEBHOOK_SETTINGS, field_names, to_lead
+from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError
+from airflow_providers_leads.http.pagination import NumberedPages
+from airflow_providers_leads.leads.model.erasure import Erasure
+from airflow_providers_leads.leads.model.identity import spellings
+from airflow_providers_leads.leads.model.outcomes import BatchResult, PlanRow, Succeeded, WriteResult
+from airflow_providers_leads.leads.model.schema import Lead, text
+
+__all__ = ["EVENT_GROUPS", "WEBHOOK_SETTINGS", "PersistIQHook"]
+
+# Whether the API counts the bound in is not documented.
+_MARGIN: Final = timedelta(seconds=1)
+
+
+def _holds_lead(body: Any) -> bool:
+    return isinstance(body, dict) and ("lead" in body or "leads" in body)
+
+
+class PersistIQHook(PersistIQCampaigns):
+    """Reads and writes PersistIQ leads, campaigns and events.
+
+    :param persistiq_conn_id: connection of type ``persistiq``; password: the company's API key
+
+    https://apidocs.persistiq.com
+    """
+
+    conn_name_attr = "persistiq_conn_id"
+    default_conn_name = "persistiq_default"
+    conn_type = "persistiq"
+    hook_name = "PersistIQ"
+
+    app = "https://app.persistiq.com"
+    key_header = "x-api-key"
+    quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 60.0)}
+    advice: ClassVar[Mapping[int | None, str]] = {
+        401: "Put the company's API key into the connection's password; it is under Settings > Integrations > API Key.",
+    }
+    scope_keys = frozenset({"status"})
+    create_batch = LEADS_PER_CALL
+    # One request each, where a page of the list holds as many.
+    lookup_rows = 100
+    writable_flags = frozenset({"opted_out"})
+
+    def __init__(self, persistiq_conn_id: str = default_conn_name) -> None:
+        super().__init__(persistiq_conn_id)
+        self._creator = LeadCreator(self)
+
+    # Leads ------------------------------------------------------------------------------------------------------------
+
+    def list_leads(
+        self,
+        *,
+        status: str | None = None,
+        status_id: str | None = None,
+        updated_after: datetime | str | None = None,
+        created_after: datetime | str | None = None,
+        email: str | None = None,
+    ) -> Iterator[Record]:
+        """Yield leads as the API gives them, each once, a page in memory at a time.
+
+        :param status: name of a lead status
+        :param status_id: id of a lead status; OpenAPI only
+        :param updated_after: aware datetime, or ISO 8601 text with an offset
+        :param created_after: likewise; OpenAPI only
+        :param email: address of one lead; OpenAPI only
+
+        https://apidocs.persistiq.com/#leads
+        """
+        query = {
+            "status": given("status", status),
+            "status_id": given("status_id", status_id),
+            "updated_after": maybe_wire("updated_after", updated_after),
+            "created_after": maybe_wire("created_after", created_after),
+            "email": given("email", email),
+        }
+        return self._list("leads", "/v1/leads", params=query)
+
+    def get_lead(self, lead_id: str) -> Record:
+        """Return one lead.
+
+        :param lead_id: id of the lead, or its address (OpenAPI only)
+        :raises LeadsNotFoundError: when there is no such lead
+
+        https://apidocs.persistiq.com/#leads
+        """
+        require("lead_id", lead_id)
+        if "@" in lead_id:
+            # As a path's last part an address would lose what follows its last dot to Rails.
+            found = next(self._find({person(lead_id): lead_id}), None)
+        else:
+            answer = self.request("GET", "/v1/leads/{lead_id}", path_params={"lead_id": lead_id}, expect=_holds_lead)
+            found = next(iter(records_in(answer.body, "lead", "leads")), None)
+        if found is None:
+            raise LeadsNotFoundError(f"{self.label}: PersistIQ has no such lead.", category="not_found", not_found=True)
+        return found
+
+    def create_leads(
+        self, leads: Sequence[Mapping[str, Any]], dup: str = "skip", creator_id: str | None = None
+    ) -> BatchResult:
+        """Create any number of leads, ten per request, and return what became of each.
+
+        Repeating it creates nobody twice. A lead that was there before counts as succeeded with ``new`` false; with
+        ``dup="update"`` the API doesn't tell new from old, and ``new`` is ``None``.
+
+        :param leads: flat objects: ``email`` (required), ``first_name``, ``last_name``, ``address``, ``city``,
+            ``state``, ``company_name``, ``industry``, ``title``, ``phone``, ``snippet``, and custom fields by name
+        :param dup: what happens to a lead that is there already: ``skip`` (default) or ``update``
+        :param creator_id: user who counts as creator of the new leads
+        :raises LeadsAuthError, LeadsPermissionError: when nothing was created and the key is the reason
+
+        https://apidocs.persistiq.com/#leads
+        """
+        if isinstance(leads, (str, bytes, Mapping)) or not all(isinstance(lead, Mapping) for lead in leads):
+            raise ValueError("leads must be a list of mappings")
+        if any("data" in lead for lead in leads):
+            raise ValueError("leads must be flat, as in {'email': …, 'first_name': …}; 'data' is the form of updates")
+        creator = LeadCreator(self, dup, given("creator_id", creator_id))
+        return run_batch([dict(lead) for lead in leads], LEADS_PER_CALL, creator)
+
+    def update_lead(
+        self,
+        lead_id: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        status: str | None = None,
+        status_id: str | None = None,
+        owner_id: str | None = None,
+        bounced: bool | None = None,
+        optedout: bool | None = None,
+    ) -> Record:
+        """Change a lead and return it; what is not given stays as it is.
+
+        :param lead_id: the lead
+        :param data: field → value, built-in and custom fields alike
+        :param status: name of an existing lead status; not together with ``status_id``
+        :param status_id: id of a lead status
+        :param owner_id: user who owns the lead; OpenAPI only
+        :param bounced: marks the address as bounced; whether it can be undone is not documented
+        :param optedout: marks the lead as opted out; whether it can be undone is not documented
+        :raises LeadsNotFoundError: when there is no such lead
+        :raises LeadsValidationError: when the API refuses a value
+
+        https://apidocs.persistiq.com/#leads
+        """
+        require("lead_id", lead_id)
+        if status is not None and status_id is not None:
+            raise ValueError("status and status_id can't be given together")
+        if data is not None and not isinstance(data, Mapping):
+            raise ValueError("data must be a mapping of field to value")
+        changes = {
+            "status": given("status", status),
+            "status_id": given("status_id", status_id),
+            "owner_id": given("owner_id", owner_id),
+            "bounced": None if bounced is None else boolean("bounced", bounced),
+            "optedout": None if optedout is None else boolean("optedout", optedout),
+            "data": dict(data) if data else None,
+        }
+        body = {name: value for name, value in changes.items() if value is not None}
+        if not body:
+            raise ValueError("data, status, status_id, owner_id, bounced or optedout must be given")
+        return self._one("PATCH", "/v1/leads/{lead_id}", "lead", {"lead_id": lead_id}, body)
+
+    # What the pipeline uses -------------------------------------------------------------------------------------------
+
+    def iter_leads(
+        self, *, updated_after: datetime | str | None = None, status: str | None = None, **scope: Any
+    ) -> Iterator[Lead]:
+        """Yield leads; PersistIQ tells no time of change, so keep the time at which the read began as the next bound.
+
+        :param updated_after: only leads changed at or after this time
+        :param status: only leads with this status, by name
+        """
+        return leads_of(self.lead_pages(updated_after=updated_after, status=status, **scope))
+
+    def lead_pages(
+        self,
+        *,
+        updated_after: datetime | str | None = None,
+        updated_before: datetime | str | None = None,
+        position: Position | None = None,
+        status: str | None = None,
+        **scope: Any,
+    ) -> Iterator[LeadPage]:
+        """Yield what :meth:`iter_leads` does, page by page and with the position of each.
+
+        :param updated_after: see :meth:`iter_leads`
+        :param updated_before: the API has no upper bound, so newer ones are yielded whatever this says
+        :param position: of the page to start with
+        :param status: see :meth:`iter_leads`
+        """
+        self.check_scope(**scope)
+        bound = maybe_instant("updated_after", updated_after)
+        query = {
+            "updated_after": maybe_wire("updated_after", bound - _MARGIN if bound else None),
+            "status": given("status", status),
+        }
+        place = NumberedPages("leads", **(position or {}))
+        found = with_positions(self.pages(place, "/v1/leads", params=query), place)
+        return (LeadPage([to_lead(row, self.conn_id) for row in page], at) for page, at in found)
+
+    def check_read(self, *, status: str | None = None, **scope: Any) -> None:
+        """Refuse a lead status that the account doesn't have: no lead would be found.
+
+        :param status: as for :meth:`iter_leads`
+        :raises ValueError: naming it
+        """
+        self.check_scope(**scope)
+        if given("status", status) is None:
+            return
+        known = [str(one.get("name")) for one in self.list_lead_statuses()]
+        if str(status).casefold() not in map(str.casefold, known):
+            raise ValueError(
+                f"{self.label}: status: PersistIQ has no lead status {status!r}; it has {', '.join(sorted(known))}."
+            )
+
+    def find_leads(self, emails: Iterable[str], **scope: Any) -> Iterator[Lead]:
+        """Yield the leads with these addresses, one request each; the list is read once where the API can't filter.
+
+        An address that was stored with white space around it is met by :meth:`iter_leads` only.
+
+        :param emails: addresses in any spelling
+        """
+        self.check_scope(**scope)
+        wanted = addresses("emails", emails)
+        return (to_lead(row, self.conn_id) for row in self._find(wanted))
+
+    def writable_fields(self) -> frozenset[str]:
+        """Return the lead fields that the account has; ``status`` is left to explicit writes."""
+        return frozenset(self._field_names)
+
+    def blocked_domains(self) -> frozenset[str]:
+        """Return the account's do-not-contact domains in lower case."""
+        names = (text(row.get("name")) for row in self.list_dnc_domains())
+        return frozenset(name.lower() for name in names if name)
+
+    def check_properties(self, names: Collection[str]) -> None:
+        """Refuse lead fields that the account doesn't have, or that hold a lead's own values.
+
+        :param names: names of the account's lead fields
+        :raises ValueError: naming the field and how to make it
+        """
+        if names:
+            how = "Make the lead field in PersistIQ's settings; PersistIQListLeadFieldsOperator tells its name."
+            refuse_properties(self.label, names, dict.fromkeys(self._account_fields, True), HELD, how)
+
+    @cached_property
+    def _account_fields(self) -> frozenset[str]:
+        return frozenset(str(field.get("name")) for field in self.list_lead_fields())
+
+    @cached_property
+    def _field_names(self) -> dict[str, str]:
+        return field_names(self._account_fields)
+
+    def _find(self, wanted: Mapping[str, str]) -> Iterator[Record]:
+        """Yield the leads with these addresses.
+
+        :param wanted: email key → address
+        """
+        settled: set[str] = set()
+        for key, address in wanted.items():
+            found: dict[str, Record] = {}
+            for spelling in spellings(key, address):
+                for row in self.list_leads(email=spelling):
+                    if person_of(row) != key:
+                        # The filter is documented in one of two places only, and was ignored.
+                        yield from (lead for lead in self.list_leads() if person_of(lead) in wanted.keys() - settled)
+                        return
+                    found.setdefault(str(row.get("id")), row)
+            yield from found.values()
+            settled.add(key)
+
+    def _prepare_writes(self, options: Mapping[str, Any]) -> None:
+        self._creator = LeadCreator(self)
+
+    def _create(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+        names = self._field_names
+        leads = [
+            {"email": row.email_key, **row.properties, **{names[f]: v for f, v in row.values.items() if f in names}}
+            for row in rows
+        ]
+        result, stopped = run_chunks(leads, self.create_batch, self._creator)
+        for done in result.succeeded:
+            yield self._created(rows[done.index], done)
+        for failure in result.failed:
+            yield WriteResult(
+                email_key=rows[failure.index].email_key,
+                outcome="ambiguous" if failure.ambiguous else "failed",
+                reason=f"{failure.category or 'refused'}: {failure.reason}",
+                request_id=failure.request_id,
+                refused=failure.refused,
+            )
+        if stopped:
+            raise stopped
+
+    def _created(self, row: PlanRow, done: Succeeded) -> WriteResult:
+        if done.new is False:
+            return WriteResult(email_key=row.email_key, outcome="unchanged", target_id=done.id, reason="exists already")
+        fields, left_out = self._split(row)
+        fields += _properties_of(row)
+        reasons = [f"no place for {', '.join(left_out)}"] if left_out else []
+        if "status" in row.values and done.id:
+            # A new lead takes no status, only a change of one does.
+            try:
+                self.update_lead(done.id, status=row.values["status"])
+                fields.append("status")
+            except LeadsApiError as error:
+                reasons.append(f"status not written: {error.category or type(error).__name__}")
+        return WriteResult(
+            email_key=row.email_key,
+            outcome="created",
+            target_id=done.id,
+            reason="; ".join(reasons) or None,
+            fields=fields,
+        )
+
+    def _update(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+        for row in rows:
+            fields, left_out = self._split(row)
+            data = {**row.properties, **{self._field_names[field]: row.values[field] for field in fields}}
+            status = row.values.get("status")
+            # Only ever told, never taken back: whether an opt-out can be undone is not documented.
+            opted_out = row.values.get("opted_out") == "true" or None
+            told = {"status": status, "opted_out": opted_out}
+            fields += [*_properties_of(row), *(name for name, value in told.items() if value)]
+            if fields:
+                self.update_lead(str(row.target_id or ""), data=data, status=status, optedout=opted_out)
+            yield WriteResult(
+                email_key=row.email_key,
+                outcome="updated" if fields else "unchanged",
+                target_id=row.target_id,
+                reason=f"no place for {', '.join(left_out)}" if left_out else None,
+                fields=fields,
+            )
+
+    def _split(self, row: PlanRow) -> tuple[list[str], list[str]]:
+        """Return the lead fields of a plan row that go into a lead's data, and those without a place."""
+        names = self._field_names
+        apart = ("status", "email", "opted_out")
+        left_out = [field for field in row.values if field not in names and field not in apart]
+        return [field for field in row.values if field in names], left_out
+
+    def _erase(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+        return erase(self, trail, people)
+
+    def _probe(self) -> tuple[bool, str]:
+        users = NumberedPages("users")
+        answer = self.request("GET", "/v1/users", expect=lambda body: users.rows(body) is not None)
+        count = len(answer.body["users"])
+        more = "more than " if answer.body.get("has_more") else ""
+        return True, f"PersistIQ accepts the key: {more}{count} users."
+
+
+def _properties_of(row: PlanRow) -> list[str]:
+    return [f"properties.{name}" for name in row.properties]

@@ -1,0 +1,5 @@
+"""Perspective funnels, their contacts and metrics."""
+
+from airflow_providers_leads.hooks.perspective.hook import PerspectiveHook
+
+__all__ = ["PerspectiveHook"]

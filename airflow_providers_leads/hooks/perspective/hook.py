@@ -1,0 +1,354 @@
+"""Perspective: contacts and metrics of mobile funnels. https://developers.perspective.co"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from airflow_providers_leads.hooks.arguments import addresses, boolean, id_list, maybe_instant
+from airflow_providers_leads.hooks.base import failed_result, require
+from airflow_providers_leads.hooks.batches import run_chunks
+from airflow_providers_leads.hooks.erasing import Trail
+from airflow_providers_leads.hooks.perspective.api import PAGE_SIZE, WHERE_FUNNEL_IDS_ARE, PerspectiveApi
+from airflow_providers_leads.hooks.perspective.erasing import erase
+from airflow_providers_leads.hooks.perspective.fields import (
+    AB_TESTS,
+    CHART_SUBTYPES,
+    KPI_SUBTYPES,
+    LEAD_FIELDS,
+    create_fields,
+    to_lead,
+    update_fields,
+)
+from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
+from airflow_providers_leads.hooks.settings import LeadsSettingsError
+from airflow_providers_leads.http.errors import (
+    LeadsApiError,
+    LeadsNotFoundError,
+    LeadsPermissionError,
+    LeadsServerError,
+)
+from airflow_providers_leads.leads.model.erasure import Erasure
+from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
+from airflow_providers_leads.leads.model.schema import Lead
+
+__all__ = ["AB_TESTS", "CHART_SUBTYPES", "KPI_SUBTYPES", "PerspectiveHook"]
+
+# So long after an answer that did not come a create is looked for once more.
+_LATE_SECONDS: Final = 30.0
+_NEWEST_FIRST: Final = {"sortField": "ps_converted_at", "sortOrder": -1, "limit": PAGE_SIZE}
+
+
+class PerspectiveHook(PerspectiveApi):
+    """Reads and writes the contacts of Perspective funnels, and reads funnel metrics.
+
+    Writes leave the funnel's automations alone unless told otherwise: they could send mail.
+
+    :param perspective_conn_id: connection of type ``perspective``; password: the API key; extra ``funnel_ids``: the
+        funnels to read and, if it is one, to write to
+
+    https://developers.perspective.co
+    """
+
+    conn_name_attr = "perspective_conn_id"
+    default_conn_name = "perspective_default"
+    conn_type = "perspective"
+    hook_name = "Perspective"
+
+    app = "https://app.perspective.co"
+    key_header = "x-perspective-api-key"
+    quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 60.0)}
+    advice: ClassVar[Mapping[int | None, str]] = {
+        401: "Put a valid API key into the connection's password. Admins make keys under Account Settings > API Key, "
+        "which needs the Scale plan or the legacy Volume plan.",
+        403: "The key is valid but lacks this data permission or the funnel's workspace: an admin grants both under "
+        "Account Settings > API Key. Without the right to list workspaces, name the funnels in the connection's extra "
+        "'funnel_ids'.",
+    }
+    scope_keys = frozenset({"funnel_ids"})
+    write_options = frozenset({"funnel_id", "skip_automation_trigger"})
+
+    def __init__(self, perspective_conn_id: str = default_conn_name) -> None:
+        super().__init__(perspective_conn_id)
+        self._known: dict[str, dict[str, str]] = {}
+        self._reading = threading.Lock()
+
+    def iter_leads(
+        self,
+        *,
+        updated_after: datetime | str | None = None,
+        funnel_ids: Iterable[object] | str | None = None,
+        **scope: Any,
+    ) -> Iterator[Lead]:
+        """Yield the contacts of funnels as leads, the newest conversions first.
+
+        The API has no filter by time: with ``updated_after`` a funnel is read until a page holds older conversions
+        only. What changed after the conversion is invisible to it, and so may be contacts that never converted:
+        read everything now and then.
+
+        :param updated_after: only contacts converted at or after this time, and those without a conversion time that
+            are met on the way
+        :param funnel_ids: funnels to read; default the connection's ``funnel_ids``, else all that the key may see
+        :raises LeadsNotFoundError: when a funnel doesn't exist
+        """
+        return leads_of(self.lead_pages(updated_after=updated_after, funnel_ids=funnel_ids, **scope))
+
+    def lead_pages(
+        self,
+        *,
+        updated_after: datetime | str | None = None,
+        updated_before: datetime | str | None = None,
+        position: Position | None = None,
+        funnel_ids: Iterable[object] | str | None = None,
+        **scope: Any,
+    ) -> Iterator[LeadPage]:
+        """Yield what :meth:`iter_leads` does, page by page and with the position of each.
+
+        :param updated_after: see :meth:`iter_leads`
+        :param updated_before: the newest come first, so they are yielded whatever this says
+        :param position: of the page to start with; funnels that are gone since are passed over
+        :param funnel_ids: see :meth:`iter_leads`
+        :raises LeadsNotFoundError: when a funnel doesn't exist
+        :raises LeadsServerError: when a list ends before the number of contacts that it says it has
+        """
+        self.check_scope(**scope)
+        bound = maybe_instant("updated_after", updated_after)
+        return self._pages_of(id_list("funnel_ids", funnel_ids), bound, position)
+
+    def scopes_to_read(self, *, funnel_ids: Iterable[object] | str | None = None, **scope: Any) -> list[str] | None:
+        """Return the funnels that a read covers.
+
+        :param funnel_ids: as for :meth:`iter_leads`
+        """
+        return list(self._funnels(id_list("funnel_ids", funnel_ids)))
+
+    def scope_of(self, parts: list[str], **scope: Any) -> dict[str, Any]:
+        """Return a scope that is narrowed to some funnels."""
+        return {**scope, "funnel_ids": parts}
+
+    def find_leads(
+        self, emails: Iterable[str], *, funnel_ids: Iterable[object] | str | None = None, **scope: Any
+    ) -> Iterator[Lead]:
+        """Yield the contacts with these addresses; the API has no filter, so the funnels are read in full.
+
+        :param emails: addresses in any spelling
+        :param funnel_ids: as for :meth:`iter_leads`
+        """
+        self.check_scope(**scope)
+        wanted = addresses("emails", emails)
+        funnels = id_list("funnel_ids", funnel_ids)
+        return (lead for lead in self._read(funnels, None) if lead.email_key in wanted) if wanted else iter(())
+
+    def writable_fields(self) -> frozenset[str]:
+        """Return the lead fields that every funnel's contacts have; ``status`` is left to explicit writes."""
+        return frozenset(LEAD_FIELDS) - {"status"} | {"address"}
+
+    def write_cost(self, row: PlanRow) -> float:
+        """Return what writing a plan row costs in API calls: one per contact field that changes."""
+        if row.action != "update":
+            return super().write_cost(row)
+        return float(len(update_fields(row.values, row.before)[0]))
+
+    def target_scope(self, **options: Any) -> str | None:
+        """Return the funnel that a plan with these options is written to."""
+        return self._target_funnel(options)
+
+    def scope_to_read(self, target_scope: str) -> dict[str, Any]:
+        """Return the scope by which :meth:`iter_leads` reads this funnel only."""
+        return {"funnel_ids": [target_scope]}
+
+    def scope_to_write(self, target_scope: str) -> dict[str, Any]:
+        """Return the write options that name this funnel."""
+        return {"funnel_id": target_scope}
+
+    def check_write_options(self, **options: Any) -> None:
+        """Refuse unknown options, and a write without a funnel to write to.
+
+        :param options: ``funnel_id`` (default the only one of the connection's ``funnel_ids``) and
+            ``skip_automation_trigger`` (default true)
+        :raises ValueError: naming the option
+        """
+        super().check_write_options(**options)
+        boolean("skip_automation_trigger", options.get("skip_automation_trigger", True))
+        self._target_funnel(options)
+
+    def repeats_quietly(self, **options: Any) -> bool:
+        """Tell whether writing a value once more does nothing: not where it starts automations."""
+        return boolean("skip_automation_trigger", options.get("skip_automation_trigger", True))
+
+    def _prepare_writes(self, options: Mapping[str, Any]) -> None:
+        self._known = {}
+
+    def _create(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+        funnel_id = self._target_funnel(options)
+        with self._reading:
+            if funnel_id not in self._known:
+                self._known[funnel_id] = self._read_known(funnel_id)
+        known = self._known[funnel_id]
+        for row in rows:
+            # A retried task meets what its first try created.
+            if row.email_key in known:
+                yield WriteResult(
+                    email_key=row.email_key,
+                    outcome="unchanged",
+                    target_id=known[row.email_key],
+                    reason="exists already",
+                )
+                continue
+            fields, left_out = create_fields(row.values)
+            reasons = [f"no place for {', '.join(left_out)}"] if left_out else []
+            try:
+                skip = options.get("skip_automation_trigger", True)
+                contact = self.create_contact(funnel_id, email=row.email_key, skip_automation_trigger=skip, **fields)
+                target_id = str(contact.get("id") or "") or None
+            except LeadsApiError as error:
+                target_id = self._find_unclear(funnel_id, row, error)
+                if target_id is None:
+                    yield failed_result(row, error)
+                    continue
+                reasons.append("found after an unclear answer")
+            known[row.email_key] = target_id or ""
+            yield WriteResult(
+                email_key=row.email_key,
+                outcome="created",
+                target_id=target_id,
+                reason="; ".join(reasons) or None,
+                fields=[field for field in row.values if field not in left_out],
+            )
+
+    def _update(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+        skip = boolean("skip_automation_trigger", options.get("skip_automation_trigger", True))
+        for row in rows:
+            require("target_id", row.target_id)
+            funnel_id = row.target_scope or self._target_funnel(options)
+            writes, left_out = update_fields(row.values, row.before)
+            inputs = [{"field": name, "value": value} for _, name, value in writes]
+            result, stopped = run_chunks(inputs, 1, self.value_writer(funnel_id, str(row.target_id), skip))
+            failed = {writes[f.index][0] for f in result.failed}
+            reasons = [f"{f.input['field']}: {f.category}, {f.reason}" for f in result.failed]
+            if "address" in left_out:
+                left_out.remove("address")
+                reasons.append("address was left alone: it can't be split into street and house number for sure")
+            if left_out:
+                reasons.append(f"no place for {', '.join(left_out)}")
+            unclear = any(f.ambiguous for f in result.failed)
+            yield WriteResult(
+                email_key=row.email_key,
+                outcome="ambiguous" if unclear else "failed" if failed else "updated" if writes else "unchanged",
+                target_id=row.target_id,
+                reason="; ".join(reasons) or None,
+                request_id=next((f.request_id for f in result.failed), None),
+                refused=bool(result.failed) and all(f.refused for f in result.failed),
+                fields=list(dict.fromkeys(field for field, _, _ in writes if field not in failed)),
+            )
+            if stopped:
+                raise stopped
+
+    def _erase(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+        named = self._configured_funnels()
+        funnels = named or list(_funnels_of(trail.read(lambda: list(self.list_workspaces()))))
+        yield from erase(self, trail, people, funnels, others=bool(named))
+
+    def _probe(self) -> tuple[bool, str]:
+        try:
+            workspaces = list(self.list_workspaces())
+        except LeadsPermissionError:
+            return True, (
+                "Perspective accepts the key, but it may not list workspaces: name the funnels in the connection's "
+                "extra 'funnel_ids', or grant that permission."
+            )
+        seen = list(_funnels_of(workspaces))
+        hidden = [funnel for funnel in self._configured_funnels() or () if funnel not in seen]
+        warning = f" It can't see these of the extra 'funnel_ids': {', '.join(hidden)}." if hidden else ""
+        return True, f"Perspective accepts the key: {len(workspaces)} workspaces with {len(seen)} funnels.{warning}"
+
+    def _read(self, funnel_ids: list[str] | None, bound: datetime | None) -> Iterator[Lead]:
+        return leads_of(self._pages_of(funnel_ids, bound, None))
+
+    def _funnels(self, funnel_ids: list[str] | None) -> Iterable[str]:
+        return funnel_ids or self._configured_funnels() or _funnels_of(self.list_workspaces())
+
+    def _pages_of(
+        self, funnel_ids: list[str] | None, bound: datetime | None, position: Position | None
+    ) -> Iterator[LeadPage]:
+        left = dict(position or {})
+        done: list[str] = left.pop("done", [])
+        current = left.pop("funnel_id", None)
+        for funnel_id in self._funnels(funnel_ids):
+            if funnel_id in done:
+                continue
+            start = left if funnel_id == current else None
+            with closing(self.contact_pages(funnel_id, _NEWEST_FIRST, start, to_the_end=bound is None)) as pages:
+                for page, at in pages:
+                    leads = [to_lead(contact, funnel_id) for contact in page]
+                    here = {"funnel_id": funnel_id, **at, "done": list(done)}
+                    if bound is None:
+                        yield LeadPage(leads, here)
+                        continue
+                    recent = [lead for lead in leads if lead.updated_at is None or lead.updated_at >= bound]
+                    yield LeadPage(recent, here)
+                    # Contacts without a date stand at one end of the list or anywhere: they say nothing about the rest.
+                    dated = [lead.updated_at for lead in leads if lead.updated_at is not None]
+                    if dated and max(dated) < bound:
+                        break
+            done.append(funnel_id)
+
+    def _configured_funnels(self) -> list[str] | None:
+        value = self.settings.extra.get("funnel_ids")
+        try:
+            return None if value in ([], "[]") else id_list("funnel_ids", value)
+        except ValueError as error:
+            raise LeadsSettingsError(f"{self.label}: extra '{error}'.") from None
+
+    def _target_funnel(self, options: Mapping[str, Any]) -> str:
+        funnel_id = options.get("funnel_id")
+        if funnel_id is not None:
+            require("funnel_id", funnel_id)
+            return str(funnel_id)
+        configured = self._configured_funnels() or []
+        if len(configured) != 1:
+            raise ValueError(
+                f"{self.label}: funnel_id must say which funnel to write to. Give it as a write option, or name just "
+                f"one funnel in the connection's extra 'funnel_ids'; it names {len(configured)}. {WHERE_FUNNEL_IDS_ARE}"
+            )
+        return configured[0]
+
+    def _read_known(self, funnel_id: str) -> dict[str, str]:
+        try:
+            return {lead.email_key: lead.source_id for lead in self._read([funnel_id], None) if lead.email_key}
+        except LeadsNotFoundError as error:
+            # Without its funnel no row of the plan can be created, so this is no matter of one record.
+            raise LeadsApiError(str(error), status=error.status, category=error.category, not_found=True) from None
+
+    def _find_unclear(self, funnel_id: str, row: PlanRow, error: LeadsApiError) -> str | None:
+        """Return the id of a contact whose create got no clear answer, ``None`` when it is not there (yet)."""
+        if not error.ambiguous:
+            raise error
+        try:
+            found = self._id_in(funnel_id, row.email_key)
+            if found is None:
+                # What took too long to be answered may take effect yet, and whoever tries again would make a second
+                # contact.
+                self.client.sleep(min(self.settings.timeout, _LATE_SECONDS))
+                found = self._id_in(funnel_id, row.email_key)
+        except LeadsApiError:
+            raise error from None
+        if found is None and isinstance(error, LeadsServerError):
+            # Raised, so that a vendor that keeps failing ends the work.
+            raise error
+        return found
+
+    def _id_in(self, funnel_id: str, email_key: str) -> str | None:
+        leads = self._read([funnel_id], None)
+        return next((lead.source_id for lead in leads if lead.email_key == email_key), None)
+
+
+def _funnels_of(workspaces: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the ids of all funnels, each once; ``funnels`` is a name of the list that other clients expect."""
+    found = (
+        funnel for workspace in workspaces for funnel in workspace.get("campaigns") or workspace.get("funnels") or ()
+    )
+    yield from dict.fromkeys(str(funnel["id"]) for funnel in found if funnel.get("id"))

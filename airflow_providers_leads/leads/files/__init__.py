@@ -1,0 +1,1 @@
+"""Files of rows: Parquet by parts, tables, lists of addresses, YAML."""

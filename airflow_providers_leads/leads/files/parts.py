@@ -1,0 +1,122 @@
+"""A file that grows in durable parts: what is there stays there when the writer is killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from airflow_providers_leads.leads.files.row_groups import concatenate
+from airflow_providers_leads.leads.files.staging import (
+    RowWriter,
+    StagingError,
+    appearing,
+    as_path,
+    count_rows,
+    open_parquet,
+    read_rows,
+    write_rows,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Parts(Generic[S]):
+    """Rows on their way to one Parquet file, kept in numbered parts until :meth:`assemble`.
+
+    :param uri: the file in the end
+    :param kind: the row type
+    :param owner: keeps the parts of different writers to one URI apart
+    :param count: how many parts an earlier try has left that are to be kept; any beyond are written over
+    """
+
+    def __init__(self, uri: Any, kind: type[S], owner: str, count: int = 0) -> None:
+        self.path = as_path(uri)
+        self.count = count
+        self._kind = kind
+        self._owner = owner
+        self._writer: RowWriter | None = None
+
+    def add(self, rows: Iterable[S] | pa.RecordBatch) -> None:
+        """Add rows, or columns of rows, to the next part, which is durable once :meth:`append` has ended it.
+
+        When that fails, what was added since the last part is lost.
+        """
+        try:
+            self._begun().write_all(rows)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def append(self, rows: Iterable[S] = ()) -> int:
+        """Write a part of what was added and of these rows, and return how many they are when it is durable."""
+        self.add(rows)
+        writer, self._writer = self._begun(), None
+        writer.__exit__(None, None, None)
+        self.count += 1
+        return writer.rows
+
+    def __iter__(self) -> Iterator[S]:
+        """Yield the rows of all parts in their order."""
+        for number in range(self.count):
+            yield from read_rows(self._part(number), self._kind)
+
+    def complete(self) -> bool:
+        """Tell whether every part that should be there is: a store may have been cleared between two tries."""
+        columns = self._kind.__struct_fields__
+        try:
+            for number in range(self.count):
+                open_parquet(self._part(number), columns).close(force=True)
+        except StagingError:
+            return False
+        return True
+
+    def assemble(self, more: Iterable[S] = ()) -> int:
+        """Put all parts together into the one file, and return its rows; the parts stay.
+
+        :param more: rows to end with, which are in no part
+        """
+        rows, parts = iter(more), [self._part(number) for number in range(self.count)]
+        first = next(rows, None)
+        if first is None and not parts:
+            return write_rows(self.path, self._kind, ())
+        last = self._named("last")
+        try:
+            if first is not None:
+                write_rows(last, self._kind, chain([first], rows))
+                parts.append(last)
+            with appearing(self.path) as part, part.open("wb") as file:
+                concatenate(parts, file)
+        finally:
+            last.unlink(missing_ok=True)
+        return count_rows(self.path)
+
+    def discard(self) -> None:
+        """Remove the parts, and those of an earlier try that had more of them."""
+        self._abandon()
+        number = 0
+        while number < self.count or self._part(number).exists():
+            self._part(number).unlink(missing_ok=True)
+            number += 1
+        self.count = 0
+
+    def _begun(self) -> RowWriter:
+        if self._writer is None:
+            self._writer = RowWriter(self._part(self.count), self._kind).__enter__()
+        return self._writer
+
+    def _abandon(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.__exit__(InterruptedError, None, None)
+
+    def _part(self, number: int) -> Any:
+        return self._named(f"{number:05}")
+
+    def _named(self, name: str) -> Any:
+        return self.path.with_name(f"{self.path.name}.{self._owner}.{name}.part")

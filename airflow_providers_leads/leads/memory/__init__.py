@@ -1,0 +1,1 @@
+"""What a sync remembers from one run to the next."""

@@ -1,0 +1,221 @@
+"""Who is one person: records joined by address, by secondary addresses, by merged ids and, if asked for, by phone.
+
+Addresses and phones are nodes; a record that knows two of them joins them. A person is what hangs together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from airflow_providers_leads.leads.merge.engine import batches, forget, keep
+from airflow_providers_leads.leads.model.identity import (
+    IdentityRules,
+    is_role_address,
+    is_role_expr,
+    person_key,
+    person_key_expr,
+)
+from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, MERGED_IDS_PROPERTY
+
+if TYPE_CHECKING:
+    import ibis
+
+RECORD: Final = ("source", "source_scope", "source_id")
+"""What identifies a record within all CRMs."""
+
+# The last code point: phones sort behind every address, so a person is named by an address if there is one.
+_PHONE: Final = "\U0010ffff"
+_MAX_ROUNDS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Leads sorted by person.
+
+    :param known: leads with ``person``
+    :param rejected: leads that belong to nobody, with ``reason``
+    :param shared_phones: phones that join nobody because too many addresses share them: ``phone``, ``emails``
+    :param by_address: true when a person is just an address, so that ``person`` is ``email_key``
+    """
+
+    known: ibis.Table
+    rejected: ibis.Table
+    shared_phones: list[dict[str, Any]]
+    by_address: bool
+
+
+def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules) -> People:
+    """Return who each lead belongs to.
+
+    :param connection: the engine
+    :param leads: rows with the columns of a lead
+    :param rules: what else but the address itself joins records
+    """
+    import ibis
+
+    named = alone = leads.mutate(person=person_key_expr(leads.email_key, rules))
+    by_phone = "phone" in rules.match_on
+    shared: list[dict[str, Any]] = []
+    edges: list[Any] = []
+    if by_phone:
+        # Before what records say of others: those that only a phone names have a say too.
+        named, phone_edges, shared = _join_phones(connection, named, rules)
+        edges.append(phone_edges)
+    edges += _record_edges(connection, named, rules)
+    if edges:
+        together = _components(connection, ibis.union(*edges) if len(edges) > 1 else edges[0])
+        linked = named.left_join(together, named.person == together.node)
+        named = linked.mutate(person=ibis.coalesce(linked.label, linked.person)).drop("node", "label")
+    if by_phone:
+        # Records that only a phone and somebody's secondary address name have no address for a golden row.
+        addressed = named.email_key.max().over(group_by=named.person).notnull()
+        named = named.mutate(person=addressed.ifelse(named.person, None))
+    known = named.filter(~_is_nobody(named, rules))
+    # Only a phone gives a name to who has none: else the joins above are nothing to those who are nobody.
+    unnamed = named if by_phone else alone
+    unnamed = unnamed.filter(_is_nobody(unnamed, rules))
+    rejected = unnamed.mutate(reason=_reason(unnamed))
+    # No role address stands in an edge, so whoever has one is named as before the joins, which this needn't wait for.
+    if strangers := _strangers(connection, known if by_phone else alone, rules):
+        found = ibis.memtable({"stranger": strangers})
+        marked = known.left_join(found, known.person == found.stranger)
+        known = marked.filter(marked.stranger.isnull()).drop("stranger")
+        glued = marked.filter(marked.stranger.notnull()).mutate(reason=ibis.literal("shared_mailbox"))
+        rejected = ibis.union(rejected, glued.select(*rejected.columns))
+    changed = edges or rules.plus_tags or rules.gmail_dots or rules.domain_aliases
+    return People(
+        known=known,
+        rejected=rejected,
+        shared_phones=shared,
+        by_address=not changed,
+    )
+
+
+def _is_nobody(named: ibis.Table, rules: IdentityRules) -> Any:
+    nobody = named.person.isnull()
+    return nobody | named.person.startswith(_PHONE) if "phone" in rules.match_on else nobody
+
+
+def _reason(unnamed: ibis.Table) -> Any:
+    blank = unnamed.email.isnull() | (unnamed.email.strip() == "")
+    # An address that gave no key was refused by the syntax check; no address at all is the other case.
+    return blank.ifelse("no_email", "invalid_email")
+
+
+def _record_edges(connection: Any, named: ibis.Table, rules: IdentityRules) -> list[Any]:
+    """Return what single records say of others: secondary addresses, and ids that were merged into them."""
+    import ibis
+
+    # Few records have either, so they are read here rather than by an engine's own idea of JSON.
+    words = [named.properties.contains(f'"{name}"') for name in (ALIASES_PROPERTY, MERGED_IDS_PROPERTY)]
+    some = named.filter(named.person.notnull() & (words[0] | words[1]))
+    aliases: dict[str, list[str]] = {"a": [], "b": []}
+    merged: dict[str, list[str]] = {"survivor": [], **{f"merged_{name}": [] for name in RECORD}}
+    for row in _rows(connection, some.select("person", "properties", *RECORD)):
+        told = msgspec.json.decode(row["properties"])
+        if is_role_address(row["person"], rules):
+            continue
+        for alias in told.get(ALIASES_PROPERTY) or ():
+            if not is_role_address(key := person_key(str(alias), rules), rules):
+                aliases["a"].append(row["person"])
+                aliases["b"].append(key)
+        for source_id in told.get(MERGED_IDS_PROPERTY) or ():
+            merged["survivor"].append(row["person"])
+            for name in RECORD:
+                merged[f"merged_{name}"].append(str(source_id) if name == "source_id" else row[name])
+    edges: list[Any] = []
+    if aliases["a"]:
+        edges.append(ibis.memtable(aliases))
+    if merged["survivor"]:
+        old = ibis.memtable(merged)
+        found = named.inner_join(old, [named[name] == old[f"merged_{name}"] for name in RECORD])
+        found = found.filter(found.person.notnull() & ~is_role_expr(found.person, rules))
+        edges.append(found.select(a=found.survivor, b=found.person))
+    return edges
+
+
+def _rows(connection: Any, table: ibis.Table) -> Iterator[dict[str, Any]]:
+    for batch in batches(connection, table):
+        yield from batch.to_pylist()
+
+
+def _join_phones(connection: Any, named: ibis.Table, rules: IdentityRules) -> tuple[Any, Any, list[dict[str, Any]]]:
+    """Return the leads, those without address named by their phone, the edges from phones, and the shared phones."""
+    import ibis
+
+    from airflow_providers_leads.leads.model.phones import phone_keys
+
+    texts = [row["phone"] for row in _rows(connection, named.filter(named.phone.notnull()).select("phone").distinct())]
+    keys = phone_keys(texts, rules.phone_region)
+    usable = [(text, key) for text, key in zip(texts, keys, strict=True) if key]
+    table = ibis.memtable(
+        {"phone_text": [text for text, _ in usable], "phone_node": [_PHONE + key for _, key in usable]},
+        schema={"phone_text": "string", "phone_node": "string"},
+    )
+    joined = keep(connection, named.left_join(table, named.phone == table.phone_text).drop("phone_text"))
+    persons = joined.filter(joined.person.notnull() & joined.phone_node.notnull())
+    persons = persons.filter(~is_role_expr(persons.person, rules))
+    counted = persons.group_by("phone_node").aggregate(emails=persons.person.nunique())
+    crowded = _rows(connection, counted.filter(counted.emails > rules.max_emails_per_phone))
+    shared = [{"phone": row["phone_node"].removeprefix(_PHONE), "emails": row["emails"]} for row in crowded]
+    barred = [_PHONE + row["phone"] for row in shared]
+    free = joined.phone_node.notin(barred) if barred else ibis.literal(True)
+    renamed = joined.mutate(person=ibis.coalesce(joined.person, free.ifelse(joined.phone_node, None)))
+    edges = persons.filter(persons.phone_node.notin(barred)) if barred else persons
+    return renamed.drop("phone_node"), edges.select(a=edges.person, b=edges.phone_node).distinct(), shared
+
+
+def _components(connection: Any, edges: ibis.Table) -> ibis.Table:
+    """Return ``node`` and ``label`` for every node of the edges ``a``–``b``; the label is the least it hangs with.
+
+    Each round what an edge leads to offers its label's label to the node at the other end and to that node's label, and
+    every node takes the least offer (the method is known as FastSV). The number of rounds grows with the logarithm of
+    the longest chain; handing labels only from node to node would take a round per link.
+
+    :raises ValueError: when it doesn't settle, which only a chain of astronomic length could bring about
+    """
+    import ibis
+
+    both = keep(connection, ibis.union(edges.select("a", "b"), edges.select(a=edges.b, b=edges.a), distinct=True))
+    first = both.group_by("a").aggregate(least=both.b.min())
+    kept = labels = keep(connection, first.select(node=first.a, label=ibis.least(first.a, first.least)))
+    for _ in range(_MAX_ROUNDS):
+        # Joins of a table with what was made of it are by name: Ibis takes both sides of an equation for one.
+        heads = labels.select(head=labels.node, further=labels.label)
+        ahead = keep(connection, labels.inner_join(heads, [("label", "head")]).select("node", "label", "further"))
+        across = both.inner_join(ahead, [("b", "node")])
+        offered = across.group_by("a").aggregate(offer=across.further.min())
+        near = offered.inner_join(ahead, [("a", "node")])
+        offers = ibis.union(
+            ahead.select("node", offer=ahead.further),
+            near.select("node", "offer"),
+            near.select(node=near.label, offer=near.offer),
+        )
+        taken = offers.group_by("node").aggregate(label=offers.offer.min())
+        old = labels.select(was=labels.node, old=labels.label)
+        settled = keep(connection, taken.inner_join(old, [("node", "was")]).select("node", "label", "old"))
+        forget(connection, ahead)
+        forget(connection, kept)
+        kept, labels = settled, settled.select("node", "label")
+        if int(connection.execute(settled.filter(settled.label != settled.old).count())) == 0:
+            return labels
+    raise ValueError("the records hang together in a chain too long to follow")
+
+
+def _strangers(connection: Any, named: ibis.Table, rules: IdentityRules) -> list[str]:
+    """Return the shared mailboxes behind which different people stand, so that they aren't glued together.
+
+    Records of one mailbox are one person only when all have the same name, or none has any.
+    """
+    role = named.filter(is_role_expr(named.person, rules))
+    name = (role.first_name.fill_null("") + " " + role.last_name.fill_null("")).strip().lower()
+    role = role.mutate(full_name=name.nullif(""))
+    seen = role.group_by("person").aggregate(
+        records=role.count(), with_name=role.full_name.count(), names=role.full_name.nunique()
+    )
+    mixed = seen.filter((seen.names > 1) | ((seen.names == 1) & (seen.with_name < seen.records)))
+    return [row["person"] for row in _rows(connection, mixed.select("person"))]

@@ -1,0 +1,291 @@
+"""Where the relational expressions run: DuckDB in process by default, Spark where one machine is outgrown."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+from airflow_providers_leads.leads.files.staging import (
+    VERSION_METADATA,
+    appearing,
+    as_path,
+    check_readable,
+    count_rows,
+    is_local,
+    local_name,
+    open_parquet,
+)
+from airflow_providers_leads.leads.merge import spark
+
+if TYPE_CHECKING:
+    import ibis
+
+DEFAULT_ENGINE: Final = "duckdb://"
+_DEFAULT_MEMORY: Final = "2GB"
+_BATCH_ROWS: Final = 50_000
+
+
+@contextmanager
+def connect(url: str = DEFAULT_ENGINE) -> Iterator[Any]:
+    """Open an engine and close it again.
+
+    ``duckdb://`` runs in this process and spills to disk beyond its memory limit. Its settings may stand in the URL:
+    ``duckdb://?memory_limit=4GB&temp_directory=/mnt/spill&threads=4``; by default 2 GB and the system's temporary
+    folder. ``spark://local[2]`` or ``spark://host:7077`` runs on Spark, which must be installed (``pyspark``); other
+    settings in the URL become Spark's.
+
+    :param url: the engine's URL
+    :raises ValueError: for another kind of engine, or a setting that the engine refuses
+    """
+    # Not by urlsplit, to which the brackets of local[2] are a broken IPv6 address.
+    kind, separator, rest = url.partition("://")
+    target, _, query = rest.partition("?")
+    openers = {"duckdb": _duckdb, "spark": spark.open_spark}
+    if not separator or kind not in openers:
+        raise ValueError(f"engine must start with {' or '.join(f'{name}://' for name in openers)}")
+    with openers[kind](target, dict(parse_qsl(query, keep_blank_values=True))) as connection:
+        yield connection
+
+
+@contextmanager
+def _duckdb(target: str, settings: dict[str, str]) -> Iterator[Any]:
+    import duckdb
+    import ibis
+
+    if target:
+        raise ValueError("engine: duckdb:// takes settings only, no file: what it reads and writes are the given URIs")
+    folder = settings.get("temp_directory") or None
+    if folder is not None and not Path(folder).is_dir():
+        raise ValueError(f"engine: temp_directory {folder} is no folder on this machine")
+    with tempfile.TemporaryDirectory(prefix="leads-spill-", dir=folder) as spill:
+        asked = {"memory_limit": _DEFAULT_MEMORY, **settings, "temp_directory": spill}
+        try:
+            connection = ibis.duckdb.connect(**asked)
+        except duckdb.Error as error:
+            raise ValueError(
+                f"engine: DuckDB refuses the settings {_refused(asked)} ({type(error).__name__})"
+            ) from None
+        try:
+            # Times mean UTC whatever the machine's zone, and rows may leave in the order in which they are ready.
+            connection.raw_sql("SET TimeZone = 'UTC'")
+            connection.raw_sql("SET preserve_insertion_order = false")
+            yield connection
+        finally:
+            connection.disconnect()
+
+
+def collect(connection: Any, table: ibis.Table) -> list[dict[str, Any]]:
+    """Return the rows of a small result.
+
+    Not by the connection's ``to_pyarrow`` or ``execute``: they import pandas, which takes a task 40 MB.
+
+    :param connection: from :func:`connect`
+    :param table: what to read
+    """
+    rows: list[dict[str, Any]] = connection.to_pyarrow_batches(table).read_all().to_pylist()
+    return rows
+
+
+def _refused(settings: dict[str, str]) -> list[str]:
+    """Return the names of the settings that DuckDB refuses; their values may be secrets."""
+    import duckdb
+
+    names = []
+    for name, value in settings.items():
+        try:
+            duckdb.connect(config={name: value}).close()
+        except duckdb.Error:
+            names.append(name)
+    return names
+
+
+@contextmanager
+def blaming(inputs: Sequence[Any]) -> Iterator[None]:
+    """Turn an engine's error into one that says which input is broken, or what DuckDB ran out of.
+
+    :param inputs: URIs or path objects that are read
+    :raises StagingError: naming the broken file
+    :raises MemoryError: when the memory limit or the disk did not suffice
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise MemoryError(
+            "DuckDB ran out of memory or of room to spill. Give the engine more, such as "
+            "duckdb://?memory_limit=4GB&temp_directory=/a/larger/disk"
+        ) from None
+    except duckdb.Error:
+        for uri in inputs:
+            check_readable(uri)
+        raise
+
+
+def is_duckdb(connection: Any) -> bool:
+    """Tell whether a connection is to DuckDB, whose own Parquet reader and writer are used then."""
+    return bool(connection.name == "duckdb")
+
+
+def read_numbered(connection: Any, uri: Any, columns: Sequence[str], first: int) -> ibis.Table:
+    """Return a checked Parquet file as a table of DuckDB, with ``row``: each row's number, counted from ``first``.
+
+    A remote file is read once, into a local one that goes with the connection.
+
+    :param connection: from :func:`connect`, to DuckDB
+    :param uri: URI or path object
+    :param columns: the columns wanted, all of which must be there
+    :param first: the first row's number
+    :raises StagingError: see :func:`~airflow_providers_leads.leads.files.staging.open_parquet`
+    """
+    path = as_path(uri)
+    if is_local(path):
+        open_parquet(uri, columns).close(force=True)
+        name = local_name(path)
+    else:
+        name = f"{spill_folder(connection)}/read-{uuid4().hex}.parquet"
+        write_soon_read(connection, read_parquet(connection, uri, columns), name)
+    numbered = connection.read_parquet(name, file_row_number=True)
+    return numbered.select(*columns, row=numbered.file_row_number + first)
+
+
+def read_parquet(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Table:
+    """Return a checked Parquet file as a table of the engine.
+
+    :param connection: from :func:`connect`
+    :param uri: URI or path object
+    :param columns: the columns wanted, all of which must be there
+    :raises StagingError: see :func:`~airflow_providers_leads.leads.files.staging.open_parquet`
+    """
+    open_parquet(uri, columns).close(force=True)
+    path = as_path(uri)
+    if is_local(path):
+        return connection.read_parquet(local_name(path)).select(*columns)
+    if not is_duckdb(connection):
+        return connection.read_parquet(str(path)).select(*columns)
+    import pyarrow.dataset as ds
+
+    # Read through the path's own filesystem, which holds the credentials.
+    name = f"remote_{uuid4().hex}"
+    connection.con.register(name, ds.dataset(str(path.path), filesystem=path.fs, format="parquet"))
+    return connection.table(name).select(*columns)
+
+
+def keep(connection: Any, table: ibis.Table) -> ibis.Table:
+    """Return a table that is computed once, because several results read it."""
+    if is_duckdb(connection):
+        return connection.create_table(f"kept_{uuid4().hex}", table, temp=True)
+    return spark.keep(connection, table)
+
+
+def forget(connection: Any, table: ibis.Table) -> None:
+    """Give the room of a table from :func:`keep` back."""
+    if is_duckdb(connection):
+        connection.raw_sql(f'DROP TABLE "{table.op().name}"')
+
+
+def batches(connection: Any, table: ibis.Table) -> Iterator[Any]:
+    """Yield a table as Arrow record batches, never the whole of it in this process.
+
+    :param connection: from :func:`connect`
+    :param table: the expression
+    """
+    if is_duckdb(connection):
+        yield from connection.to_pyarrow_batches(table, chunk_size=_BATCH_ROWS)
+    else:
+        yield from spark.batches(connection, table)
+
+
+def write(connection: Any, table: ibis.Table, uri: Any) -> int:
+    """Write a table to one Parquet file, which appears only when it is complete, and return its rows.
+
+    :param connection: from :func:`connect`
+    :param table: the expression
+    :param uri: URI or path object
+    """
+    path = as_path(uri)
+    with appearing(path) as part:
+        if is_local(path) and is_duckdb(connection):
+            write_local(connection, table, local_name(part))
+        else:
+            _stream(connection, table, part)
+    return count_rows(path)
+
+
+def write_local(connection: Any, table: ibis.Table, name: str) -> None:
+    """Write a table to a local Parquet file by DuckDB."""
+    # Beyond the first level zstd saves little more of such rows. A dictionary is worth its price for columns of few
+    # values only, and those that have more should be known for it early.
+    connection.to_parquet(
+        table, name, compression="zstd", compression_level=1, dictionary_size_limit=5000, kv_metadata=VERSION_METADATA
+    )
+
+
+def write_soon_read(connection: Any, table: ibis.Table, name: str, **options: Any) -> None:
+    """Write a table to a local Parquet file, or folder of them, that DuckDB reads back once or twice."""
+    # Compressing, or looking for values that recur, takes longer than it saves.
+    connection.to_parquet(table, name, compression="uncompressed", dictionary_size_limit=1, **options)
+
+
+def spill_folder(connection: Any) -> str:
+    """Return the folder for what DuckDB has no memory for; it goes with the connection."""
+    return str(connection.con.sql("SELECT current_setting('temp_directory')").fetchone()[0])
+
+
+def _stream(connection: Any, table: ibis.Table, part: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Through this process in batches: the engine's own writer would not know the store's credentials, or would leave a
+    # folder of parts where one file is promised.
+    fields = [field.with_type(_in_utc(field.type)) for field in table.schema().to_pyarrow()]
+    schema = pa.schema(fields, metadata=VERSION_METADATA)
+    with part.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in batches(connection, table):
+            writer.write_batch(batch.cast(schema))
+
+
+def _in_utc(kind: Any) -> Any:
+    """Return an Arrow type whose times are UTC, which Spark's are without saying so."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", tz="UTC")
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_in_utc(field.type)) for field in kind])
+    return pa.list_(_in_utc(kind.value_type)) if pa.types.is_list(kind) else kind
+
+
+def record_hash(source: Any, scope: Any, source_id: Any) -> Any:
+    """Return a hash of three text columns, by DuckDB's own function: Ibis goes by way of a text of bits."""
+    import ibis
+    import ibis.expr.datatypes as dt
+
+    def hash_of(one: str, two: str, three: str) -> int:
+        raise AssertionError("runs in DuckDB only")
+
+    signature = ((dt.string, dt.string, dt.string), dt.uint64)
+    return ibis.udf.scalar.builtin(hash_of, name="hash", signature=signature)(source, scope, source_id)
+
+
+def bucket(column: Any, count: int) -> Any:
+    """Return the number from 0 to ``count - 1`` that a value's hash, which may be negative, falls to."""
+    return (column.hash() % count + count) % count
+
+
+def write_partitioned(connection: Any, table: ibis.Table, uris: Sequence[Any], key: str) -> int:
+    """Write a table to several Parquet files by hash of a column, and return its rows.
+
+    :param connection: from :func:`connect`
+    :param table: the expression
+    :param uris: one URI or path object per partition; a row's partition depends on its key alone
+    :param key: the column whose hash decides
+    """
+    table = keep(connection, table)
+    place = bucket(table[key], len(uris))
+    return sum(write(connection, table.filter(place == number), uri) for number, uri in enumerate(uris))

@@ -1,0 +1,165 @@
+"""Golden records: one row per person, with what was merged, what disagreed and what could not be placed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_providers_leads.leads.merge import slices, survivorship
+from airflow_providers_leads.leads.merge.components import RECORD, People, sort_by_person
+from airflow_providers_leads.leads.merge.engine import (
+    DEFAULT_ENGINE,
+    blaming,
+    connect,
+    is_duckdb,
+    keep,
+    read_numbered,
+    read_parquet,
+    record_hash,
+    write,
+    write_partitioned,
+)
+from airflow_providers_leads.leads.merge.policy import MergePolicy
+from airflow_providers_leads.leads.merge.slices import Pieces
+from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, arrow_schema
+
+if TYPE_CHECKING:
+    import ibis
+
+OUTPUTS: Final = ("golden", "members", "conflicts", "rejects")
+# More rows than a file has, so that every row of all files has a number of its own.
+_ROWS_APART: Final = 1 << 40
+
+
+def members(placed: ibis.Table) -> ibis.Table:
+    """Return one row per record of a person.
+
+    ``email_key`` is the golden row's, ``address`` the record's own; ``rank`` is 0 for the best by the policy;
+    ``duplicate`` tells that a better record of the same source and scope stands before it.
+
+    :param placed: ranked leads
+    """
+    import ibis
+
+    records = placed.select(
+        *RECORD, "rank", "updated_at", "member_count",
+        email_key=placed.golden_key, address=placed.email_key,
+    )  # fmt: skip
+    several = records.filter(records.member_count > 1)
+    same = ibis.window(group_by=[several.email_key, several.source, several.source_scope], order_by=several["rank"])
+    # Only who has several records can have two of one source: the others are not sorted for it.
+    marked = several.mutate(duplicate=ibis.row_number().over(same) > 0)
+    alone = records.filter(records.member_count == 1).mutate(duplicate=False)
+    # By name: the columns that Ibis drops stand in the SQL in another order at each run.
+    return ibis.union(marked, alone).select(*RECORD, "rank", "updated_at", "email_key", "address", "duplicate")
+
+
+def rejects(people: People) -> ibis.Table:
+    """Return one row per record that belongs to nobody: ``no_email``, ``invalid_email`` or ``shared_mailbox``."""
+    return people.rejected.select(*RECORD, "email", "phone", "reason")
+
+
+def merge_files(
+    inputs: Sequence[Any],
+    outputs: Mapping[str, Any],
+    *,
+    policy: MergePolicy | None = None,
+    engine: str = DEFAULT_ENGINE,
+    lineage: bool = True,
+    partitions: Mapping[str, Sequence[Any]] | None = None,
+) -> dict[str, int]:
+    """Merge files of leads into files of golden records, members, conflicts and rejects.
+
+    :param inputs: URIs or path objects of Parquet files of leads
+    :param outputs: URI or path object per name in :data:`OUTPUTS`; each appears only when it is complete. One that is
+        left out is not computed
+    :param policy: decides who is one person and which value survives; default :class:`MergePolicy`
+    :param engine: see :func:`~airflow_providers_leads.leads.merge.engine.connect`; default DuckDB in process
+    :param lineage: true (default) tells for each golden field which record it came from
+    :param partitions: instead of one file, several per name (``golden``, ``members``), by hash of the address
+    :return: rows per output, ``inputs``, and ``shared_phones`` when phones joined nobody because too many share them
+    :raises StagingError: naming the file that is missing, damaged, or has a wrong or no column
+    :raises MemoryError: when DuckDB's memory limit and the disk did not suffice
+    :raises ValueError: when the engine can't be used
+    """
+    with connect(engine) as connection, blaming(inputs):
+        leads = _read_all(connection, inputs)
+        chosen = policy or MergePolicy()
+        people = sort_by_person(connection, leads, chosen.identity)
+        counts = {"inputs": int(connection.execute(leads.count()))}
+        targets: dict[str, Any] = {**outputs, **(partitions or {})}
+        with Pieces(connection) as pieces:
+            tables = _of_people(connection, people, chosen, counts["inputs"], leads, targets, pieces, lineage=lineage)
+            for name, target in targets.items():
+                if name not in outputs:
+                    counts[name] = write_partitioned(connection, tables[name], target, "email_key")
+                elif name in pieces:
+                    counts[name] = pieces.write(name, target)
+                else:
+                    counts[name] = write(connection, rejects(people) if name == "rejects" else tables[name], target)
+        if people.shared_phones:
+            counts["shared_phones"] = len(people.shared_phones)
+        return counts
+
+
+def _of_people(
+    connection: Any,
+    people: People,
+    policy: MergePolicy,
+    rows: int,
+    leads: ibis.Table,
+    targets: Mapping[str, Any],
+    pieces: Pieces,
+    *,
+    lineage: bool,
+) -> dict[str, ibis.Table]:
+    """Return the results that concern people.
+
+    On one machine what does not fit into one slice is computed in several, and people with one record apart from them.
+    """
+    duckdb = is_duckdb(connection)
+    results: dict[str, Callable[[ibis.Table], ibis.Table]] = {
+        "golden": lambda placed: survivorship.golden(placed, policy, lineage=lineage, duckdb=duckdb),
+        "members": members,
+        "conflicts": lambda placed: survivorship.conflicts(survivorship.disputed(placed, policy), policy),
+    }
+    asked = [name for name in results if name in targets]
+    if not asked:
+        return {}
+    repeated = _repeated(connection, leads, rows)
+    placed = survivorship.ranked(people.known, policy, by_address=people.by_address, repeated=repeated)
+    if not duckdb or rows <= slices.rows_per_slice(connection):
+        kept = placed if len(asked) <= 1 else keep(connection, placed)
+        return {name: results[name](kept) for name in asked}
+    # Whose records are only to be told apart needs no text for a name.
+    places = keep(connection, survivorship.places(placed.drop("golden_key") if asked == ["golden"] else placed))
+    alone = leads.inner_join(places.filter(places.member_count == 1), "row")
+    if "golden" in asked:
+        pieces.put_aside("golden", survivorship.golden_of_one(alone, policy, lineage=lineage))
+    if "members" in asked:
+        pieces.put_aside("members", members(alone))
+    competing = places.filter(places.member_count > 1)
+    for part in slices.slices(connection, leads, competing, "first_row", once=len(asked) == 1):
+        for name in asked:
+            pieces.put_aside(name, results[name](part))
+    return {name: pieces.whole(name) for name in asked}
+
+
+def _repeated(connection: Any, leads: ibis.Table, rows: int) -> bool:
+    """Tell whether some record was read twice; to say so wrongly, which is rare, costs time and nothing else."""
+    if is_duckdb(connection):
+        # Numbers are counted faster than texts.
+        return int(connection.execute(record_hash(*(leads[name] for name in RECORD)).nunique())) < rows
+    return int(connection.execute(leads.select(*RECORD).distinct().count())) < rows
+
+
+def _read_all(connection: Any, inputs: Sequence[Any]) -> ibis.Table:
+    import ibis
+
+    if is_duckdb(connection):
+        tables = [read_numbered(connection, uri, LEAD_COLUMNS, place * _ROWS_APART) for place, uri in enumerate(inputs)]
+    else:
+        tables = [read_parquet(connection, uri, LEAD_COLUMNS) for uri in inputs]
+    if not tables:
+        return ibis.memtable(arrow_schema().empty_table())
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]

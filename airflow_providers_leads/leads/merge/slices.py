@@ -1,0 +1,113 @@
+"""Large tables in slices, so that memory stays bounded however long they are.
+
+DuckDB's aggregates keep their texts in memory: of tens of millions of people they would not fit, of a slice they do.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_providers_leads.leads.files.row_groups import concatenate
+from airflow_providers_leads.leads.files.staging import appearing, as_path, count_rows
+from airflow_providers_leads.leads.merge.engine import is_duckdb, spill_folder, write_local, write_soon_read
+
+if TYPE_CHECKING:
+    import ibis
+
+# What merges within DuckDB's default 2 GB, lineage and conflicts included, with little turning to the disk.
+ROWS_PER_SLICE: Final = 1_000_000
+_ROOM_FOR_SLICE: Final = 2_000_000_000
+# One result alone needs half the room.
+_ROOM_OF_ONE: Final = 2
+# Reading all the leads so often costs less than writing them in slices and reading each of those once.
+_MOST_READINGS: Final = 5
+_SLICES_ON_DISK: Final = 8
+_SLICE: Final = "slice"
+
+
+def rows_per_slice(connection: Any) -> int:
+    """Return how many rows DuckDB's memory limit has room for."""
+    # Such as "1.8 GiB".
+    number, unit = connection.con.sql("SELECT current_setting('memory_limit')").fetchone()[0].split()
+    room = float(number) * {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}.get(unit, 1)
+    return max(1, round(ROWS_PER_SLICE * room / _ROOM_FOR_SLICE))
+
+
+def slices(connection: Any, table: ibis.Table, places: ibis.Table, key: str, *, once: bool) -> Iterator[ibis.Table]:
+    """Yield a table joined with what is known of its rows in parts, each of which holds all rows of its keys.
+
+    Only one is there at a time.
+
+    :param connection: to DuckDB
+    :param table: with ``row``
+    :param places: with ``row``, one at most for each in the table; others of the table are left out
+    :param key: the column of whole numbers in the places that decides
+    :param once: true when a part is read once only
+    """
+    size = rows_per_slice(connection) * (_ROOM_OF_ONE if once else 1)
+    count = max(1, -(-int(connection.execute(places.count())) // size))
+    marked = places.mutate(**{_SLICE: places[key] % count})
+    if once and count <= _MOST_READINGS:
+        for number in range(count):
+            # Before the join, which is the smaller for it: DuckDB would do it after.
+            yield table.inner_join(marked.filter(marked[_SLICE] == number).drop(_SLICE), "row")
+        return
+    for first in range(0, count, _SLICES_ON_DISK):
+        # Not all at once: the join holds what is known of the rows it writes.
+        some = marked.filter(marked[_SLICE].between(first, first + _SLICES_ON_DISK - 1))
+        with tempfile.TemporaryDirectory(prefix="slices-", dir=spill_folder(connection)) as folder:
+            write_soon_read(connection, table.inner_join(some, "row"), folder, partition_by=_SLICE)
+            parts = sorted(Path(folder).glob(f"{_SLICE}=*"))
+            if count == 1 and not parts:
+                yield table.inner_join(places.limit(0), "row")
+            for part in parts:
+                yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False)
+
+
+class Pieces:
+    """The results of slices, put together at the end.
+
+    Use it as a context manager: what is put aside is removed when it ends.
+
+    :param connection: the engine
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._files: dict[str, list[str]] = {}
+
+    def __enter__(self) -> Pieces:
+        folder = spill_folder(self._connection) if is_duckdb(self._connection) else None
+        self._folder = tempfile.TemporaryDirectory(prefix="pieces-", dir=folder)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def put_aside(self, name: str, table: ibis.Table) -> None:
+        """Compute a slice's result now, because its slice is about to go."""
+        files = self._files.setdefault(name, [])
+        files.append(str(Path(self._folder.name) / f"{name}.{len(files)}.parquet"))
+        write_local(self._connection, table, files[-1])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def whole(self, name: str) -> ibis.Table:
+        """Return the results of all slices as one table."""
+        table: ibis.Table = self._connection.read_parquet(self._files[name])
+        return table
+
+    def write(self, name: str, uri: Any) -> int:
+        """Write the results of all slices to one Parquet file, which appears only when it is complete.
+
+        :param uri: URI or path object
+        :return: the number of rows
+        """
+        path = as_path(uri)
+        with appearing(path) as part, part.open("wb") as file:
+            concatenate([Path(piece) for piece in self._files[name]], file)
+        return count_rows(path)

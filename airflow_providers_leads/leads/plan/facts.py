@@ -1,0 +1,95 @@
+"""What is to be known of a plan as a whole, kept in its file."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from airflow_providers_leads.leads.files.staging import StagingError, as_path, open_parquet
+from airflow_providers_leads.leads.model.outcomes import PlanRow
+
+ACTIONS: Final = ("create", "update", "unchanged", "suppress")
+
+_KEY: Final = "leads.plan"
+
+
+class PlanFacts(msgspec.Struct, kw_only=True):
+    """What a plan was made from and for.
+
+    :param conn_id: connection of the destination
+    :param conn_type: its CRM
+    :param mode: see :class:`~airflow_providers_leads.leads.plan.planning.PlanRules`
+    :param scope: the one scope that is written to (Perspective: the funnel), ``None`` where a CRM has none
+    :param planned_at: aware time at which planning began
+    :param existing_at: aware time from which on changes in the destination are unknown to the plan; ``None`` when it
+        was made from a file of which that isn't known
+    :param requests_per_second: what the destination's quota allows
+    :param properties: the destination's custom properties that the plan writes
+    """
+
+    conn_id: str
+    conn_type: str
+    mode: str
+    scope: str | None = None
+    planned_at: datetime
+    existing_at: datetime | None = None
+    requests_per_second: float
+    properties: list[str] = []
+
+    def metadata(self) -> dict[str, str]:
+        """Return the facts as metadata of a Parquet file."""
+        # A pendulum time is a datetime to everybody but msgspec.
+        return {_KEY: msgspec.json.encode(self, order="sorted", enc_hook=datetime.isoformat).decode()}
+
+
+def read_plan_facts(uri: Any) -> PlanFacts:
+    """Return the facts of a plan file.
+
+    :param uri: the file
+    :raises StagingError: naming the file when it is missing, damaged, or no plan
+    """
+    file = open_parquet(uri)
+    try:
+        told = (file.schema_arrow.metadata or {}).get(_KEY.encode())
+        if told is None:
+            raise StagingError(f"{as_path(uri)} is no plan file. Give the 'plan' of LeadsPlanOperator's result.")
+        return msgspec.json.decode(told, type=PlanFacts)
+    except msgspec.MsgspecError:
+        raise StagingError(f"{as_path(uri)} is a plan of another version of this package. Plan again.") from None
+    finally:
+        file.close(force=True)
+
+
+class PlanTotals:
+    """Sums over a plan, row by row."""
+
+    def __init__(self) -> None:
+        self.actions: Counter[str] = Counter(dict.fromkeys(ACTIONS, 0))
+        self.fields: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.duplicates = 0
+        self._requests: dict[str, float] = dict.fromkeys(ACTIONS, 0.0)
+
+    def add(self, row: PlanRow) -> None:
+        """Count a row in."""
+        self.actions[row.action] += 1
+        self.duplicates += row.records > 1
+        self._requests[row.action] += row.requests
+        self.fields.update(row.values.keys())
+        self.fields.update(f"properties.{name}" for name in row.properties)
+        if row.reason and row.action != "create":
+            self.reasons[row.reason] += 1
+
+    @property
+    def requests(self) -> int:
+        """Whole requests: creates and updates don't share one, and the last batch is sent however small."""
+        # A hundred hundredths are a little more than one.
+        return sum(math.ceil(round(share, 6)) for share in self._requests.values())
+
+    def minutes(self, requests_per_second: float) -> float:
+        """Return how long the quota makes the requests take, in minutes to one place."""
+        return round(self.requests / requests_per_second / 60, 1)

@@ -1,0 +1,345 @@
+"""What a golden record means for one CRM, decided before anything is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import msgspec
+
+from airflow_providers_leads.leads.files.staging import StagingError, structs
+from airflow_providers_leads.leads.merge.components import RECORD
+from airflow_providers_leads.leads.merge.engine import collect, connect, read_parquet
+from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.leads.model.schema import (
+    ALIASES_PROPERTY,
+    LEAD_COLUMNS,
+    PROFILE_FIELDS,
+    STICKY_FIELDS,
+    Lead,
+    text,
+)
+from airflow_providers_leads.leads.plan.suppression import Suppressions
+
+if TYPE_CHECKING:
+    import ibis
+
+Mode = Literal["update", "fill", "create_only"]
+MODES: Final[tuple[str, ...]] = get_args(Mode)
+
+OPT_OUT_PUSHED: Final = "opt_out_pushed"
+
+_EXISTING: Final = "existing_"
+_CHUNK_ROWS: Final = 2_000
+# People that are sorted and joined at once; more of them where the passes over the files would be too many.
+_SLICE_ROWS: Final = 10_000
+_MOST_SLICES: Final = 32
+# What doesn't fit goes to disk; two threads, because each needs a share of it for itself.
+_ENGINE: Final = "duckdb://?memory_limit=256MB&threads=2"
+_MEMBER_COLUMNS: Final = (*RECORD, "email_key", "address")
+_FACTS: Final = ("records", *(f"any_{name}" for name in STICKY_FIELDS), "addresses")
+"""Columns beside the golden record's and the existing one's."""
+_DECIDING: Final = frozenset({*RECORD, *STICKY_FIELDS, "email_key", "updated_at", "properties"})
+"""Columns that are read whatever can be written."""
+
+Slice = tuple[str | None, str | None]
+"""From the first address, up to the second without it; ``None`` is no bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRules:
+    """What decides between create, update, unchanged and suppress.
+
+    :param mode: ``update`` writes what differs, ``fill`` only where the destination has nothing, ``create_only`` never
+        touches an existing record
+    :param writable: lead fields that the destination has a place for
+    :param suppressions: addresses and domains that must not be written
+    :param properties: key within the golden ``properties`` (``utm_source``; ``utmParams.utm_source`` reaches into an
+        object) → the destination's custom property or field
+    :param push_opt_outs: true: who is opted out, and whose record there isn't yet, becomes an update that says so,
+        whatever the mode
+    """
+
+    mode: Mode
+    writable: frozenset[str]
+    suppressions: Suppressions = field(default_factory=Suppressions)
+    properties: Mapping[str, str] = field(default_factory=dict)
+    push_opt_outs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the destination holds of one person.
+
+    :param record: the one that is written to; ``None`` when there is none
+    :param records: how many there are
+    :param opted_out: any of them is
+    :param bounced: any of them is
+    """
+
+    record: Lead | None = None
+    records: int = 0
+    opted_out: bool = False
+    bounced: bool = False
+
+
+def check_mode(mode: str) -> None:
+    """Refuse an unknown mode.
+
+    :raises ValueError: listing the modes
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+
+
+def same_value(left: str | None, right: str | None) -> bool:
+    """Tell whether two values are the same once white space is folded: CRMs fold it when they store."""
+    return " ".join((left or "").split()) == " ".join((right or "").split())
+
+
+def suppression(golden: Lead, held: Held, rules: PlanRules, addresses: Iterable[str] = ()) -> str | None:
+    """Return why a person must not be written, ``None`` when nothing stands against it.
+
+    :param golden: the golden record
+    :param held: what the destination holds of the person
+    :param rules: see :class:`PlanRules`
+    :param addresses: further addresses of the person, as email keys
+    """
+    if golden.opted_out or held.opted_out or (held.record and held.record.opted_out):
+        return "opted_out"
+    if golden.bounced or held.bounced or (held.record and held.record.bounced):
+        return "bounced"
+    if not rules.suppressions:
+        return None
+    known = [golden.email_key, *addresses, *aliases_of(golden)]
+    if held.record:
+        known += [held.record.email_key, *aliases_of(held.record)]
+    return rules.suppressions.reason(dict.fromkeys(key for key in known if key))
+
+
+def aliases_of(lead: Lead) -> list[str]:
+    """Return the secondary addresses that a record names, as email keys."""
+    if not lead.properties or f'"{ALIASES_PROPERTY}"' not in lead.properties:
+        return []
+    listed = msgspec.json.decode(lead.properties).get(ALIASES_PROPERTY)
+    return [str(alias) for alias in listed] if isinstance(listed, list) else []
+
+
+def property_text(properties: Mapping[str, Any], key: str) -> str | None:
+    """Return a property as text, ``None`` where it is absent or no single value.
+
+    :param properties: decoded ``properties`` of a lead
+    :param key: its key; where there is none of that name, a path with dots into objects
+    """
+    value: Any = properties.get(key)
+    if key not in properties:
+        value = properties
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return text(value) if isinstance(value, (str, int, float)) else None
+
+
+def plan_row(
+    golden: Lead, held: Held, rules: PlanRules, *, alias_of: str | None = None, addresses: Iterable[str] = ()
+) -> PlanRow:
+    """Decide what becomes of one golden record in one destination.
+
+    :param golden: the golden record; has an email key
+    :param held: what the destination holds of the person
+    :param rules: see :class:`PlanRules`
+    :param alias_of: id of the destination's record that has this address as a secondary one
+    :param addresses: further addresses of the person, as email keys
+    """
+    row = PlanRow(email_key=golden.email_key or "", action="unchanged", records=held.records)
+    if existing := held.record:
+        row.target_id, row.target_scope = existing.source_id, existing.source_scope
+    if reason := suppression(golden, held, rules, addresses):
+        pushed = rules.push_opt_outs and golden.opted_out and existing is not None and not existing.opted_out
+        if existing is not None and pushed:
+            row.action, row.reason, row.values = "update", OPT_OUT_PUSHED, {"opted_out": "true"}
+            row.before = {"opted_out": None if existing.opted_out is None else "false"}
+        else:
+            row.action, row.reason, row.records = "suppress", reason, 0
+        return row
+    if existing is None and alias_of is not None:
+        # Creating it would either be refused or swap the primary address of that record.
+        row.reason, row.target_id = "secondary_address", alias_of
+        return row
+    values = {name: value for name in PROFILE_FIELDS if name in rules.writable and text(value := getattr(golden, name))}
+    properties = _mapped(golden, rules.properties)
+    if existing is None:
+        row.action, row.values, row.properties = "create", values, properties
+        return row
+    if held.records > 1:
+        row.reason = f"{held.records} records of this address in the destination"
+    told = msgspec.json.decode(existing.properties) if properties and existing.properties else {}
+    row.values, row.before = _changes(values, {name: getattr(existing, name) for name in values}, rules.mode)
+    row.properties, row.properties_before = _changes(
+        properties, {name: property_text(told, name) for name in properties}, rules.mode
+    )
+    if row.values or row.properties:
+        row.action = "update"
+    return row
+
+
+def _mapped(golden: Lead, names: Mapping[str, str]) -> dict[str, str]:
+    if not names or not golden.properties:
+        return {}
+    held = msgspec.json.decode(golden.properties)
+    return {target: value for key, target in names.items() if (value := property_text(held, key))}
+
+
+def _changes(
+    values: Mapping[str, str], held: Mapping[str, str | None], mode: Mode
+) -> tuple[dict[str, str], dict[str, str | None]]:
+    if mode == "create_only":
+        return {}, {}
+    changes = {
+        name: value
+        for name, value in values.items()
+        if not same_value(value, held[name]) and not (mode == "fill" and held[name])
+    }
+    return changes, {name: held[name] for name in changes}
+
+
+def iter_plan(
+    golden_uri: Any, existing_uri: Any, rules: PlanRules, *, scope: str | None = None, members_uri: Any = None
+) -> Iterator[PlanRow]:
+    """Yield the plan of a file of golden records against a file of what the destination holds, ordered by address.
+
+    The order is the same at each call, so the n-th batch of a retried task is the n-th batch of the first try.
+
+    :param golden_uri: file of golden records
+    :param existing_uri: full extract of the destination
+    :param rules: see :class:`PlanRules`
+    :param scope: only records of this scope count as existing (Perspective: the funnel that is written to)
+    :param members_uri: the members that the golden records were made of: a record that the merge has joined to a person
+        by more than the address is then found again, and not created under the other address
+    :raises StagingError: naming the file that is missing, broken, lacks a column, or holds a person twice
+    """
+    check_mode(rules.mode)
+    with connect(_ENGINE) as connection:
+        golden = read_parquet(connection, golden_uri, LEAD_COLUMNS)
+        _check_golden(connection, golden, golden_uri)
+        existing = read_parquet(connection, existing_uri, LEAD_COLUMNS)
+        if scope is not None:
+            existing = existing.filter(existing.source_scope == scope)
+        aliases = alias_owners(connection, existing)
+        members = None if members_uri is None else read_parquet(connection, members_uri, _MEMBER_COLUMNS)
+        # Nobody asks for a person's other addresses where there is nothing to find them in.
+        told = members if rules.suppressions else None
+        golden, existing = (_what_decides(table, rules) for table in (golden, existing))
+        slices = _slices(connection, golden)
+        joined = (_joined(golden, existing, members, told, each) for each in slices)
+        batches = (batch for part in joined for batch in connection.to_pyarrow_batches(part, chunk_size=_CHUNK_ROWS))
+        for batch in batches:
+            records = structs(batch, Lead, rename=lambda name: f"{_EXISTING}{name}")
+            facts = [batch.column(name).to_pylist() for name in _FACTS]
+            for person, record, *known in zip(structs(batch, Lead), records, *facts, strict=True):
+                count, opted_out, bounced, addresses = known
+                held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
+                alias_of = aliases.get(person.email_key or "")
+                yield plan_row(person, held, rules, alias_of=alias_of, addresses=addresses or ())
+
+
+def _check_golden(connection: Any, golden: ibis.Table, uri: Any) -> None:
+    people = golden.aggregate(rows=golden.count(), people=golden.email_key.nunique())
+    (counted,) = collect(connection, people)
+    if counted["rows"] != counted["people"]:
+        raise StagingError(
+            f"{uri} holds {counted['rows']} rows of {counted['people']} people: it is no file of golden records. "
+            "Give the result of LeadsDeduplicateOperator."
+        )
+
+
+def _what_decides(leads: ibis.Table, rules: PlanRules) -> ibis.Table:
+    """Return what a plan is made of; of the properties, which are most of a record, what something is read from."""
+    import ibis
+
+    leads = leads.select(name for name in LEAD_COLUMNS if name in rules.writable or name in _DECIDING)
+    if rules.properties:
+        return leads
+    naming = leads.properties.contains(f'"{ALIASES_PROPERTY}"')
+    wanted = naming if rules.suppressions else ibis.literal(False)
+    return leads.mutate(properties=wanted.ifelse(leads.properties, ibis.null(str)))
+
+
+def _slices(connection: Any, golden: ibis.Table) -> list[Slice]:
+    """Return the ranges of addresses that are planned one after the other: sorting all people would hold them all."""
+    import ibis
+
+    (counted,) = collect(connection, golden.aggregate(rows=golden.count()))
+    rows = counted["rows"]
+    each = max(_SLICE_ROWS, math.ceil(rows / _MOST_SLICES))
+    if rows <= each:
+        return [(None, None)]
+    keys = golden.select("email_key")
+    ranked = keys.mutate(place=ibis.row_number().over(order_by=keys.email_key))
+    first = ranked.filter((ranked.place > 0) & (ranked.place % each == 0)).order_by("place")
+    cuts = [row["email_key"] for row in collect(connection, first)]
+    return list(zip([None, *cuts], [*cuts, None], strict=True))
+
+
+def _within(table: ibis.Table, key: str, bounds: Slice) -> ibis.Table:
+    low, high = bounds
+    table = table if low is None else table.filter(table[key] >= low)
+    return table if high is None else table.filter(table[key] < high)
+
+
+def _joined(
+    golden: ibis.Table,
+    existing: ibis.Table,
+    members: ibis.Table | None,
+    told: ibis.Table | None,
+    bounds: Slice = (None, None),
+) -> ibis.Table:
+    import ibis
+
+    names = existing.columns
+    golden = _within(golden, "email_key", bounds)
+    if members is not None:
+        # A record may be read twice, and a person then has it twice; its golden row is the same.
+        belongs = members.group_by(list(RECORD)).aggregate(golden_key=members.email_key.min())
+        existing = existing.left_join(belongs, list(RECORD))
+        existing = existing.mutate(person=ibis.coalesce(existing.golden_key, existing.email_key))
+    else:
+        existing = existing.mutate(person=existing.email_key)
+    usable = _within(existing.filter(existing.person.notnull()), "person", bounds)
+    by_key = ibis.window(
+        group_by=usable.person,
+        # Among duplicates the same record is chosen in every run, or each run would write to another.
+        order_by=[usable.updated_at.desc(nulls_first=False), usable.source_scope, usable.source_id],
+    )
+    of_person = ibis.window(group_by=usable.person)
+    counted = usable.mutate(
+        place=ibis.row_number().over(by_key),
+        records=usable.count().over(of_person),
+        # Who objected in one record has objected, also where another is the one that is written to.
+        **{f"any_{name}": usable[name].fill_null(False).max().over(of_person) for name in STICKY_FIELDS},
+    )
+    first = counted.filter(counted.place == 0)
+    renamed = first.select(*_FACTS[:-1], **{f"{_EXISTING}{name}": first[name] for name in names}, holder=first.person)
+    joined = golden.left_join(renamed, golden.email_key == renamed.holder)
+    if told is None:
+        joined = joined.mutate(addresses=ibis.null("array<string>"))
+    else:
+        other = _within(told.filter(told.address != told.email_key), "email_key", bounds)
+        others = other.group_by(member_key=other.email_key).aggregate(addresses=other.address.collect())
+        joined = joined.left_join(others, joined.email_key == others.member_key)
+    return joined.order_by(joined.email_key)
+
+
+def alias_owners(connection: Any, existing: ibis.Table) -> dict[str, str]:
+    """Return secondary address → record id; few records have any, so they fit in memory."""
+    some = existing.filter(existing.properties.contains(f'"{ALIASES_PROPERTY}"')).select("source_id", "properties")
+    # Of two records that list one address the same is named in every run.
+    some = some.order_by(some.source_id.desc())
+    owners: dict[str, str] = {}
+    for row in collect(connection, some):
+        for alias in msgspec.json.decode(row["properties"]).get(ALIASES_PROPERTY) or ():
+            owners[str(alias)] = row["source_id"]
+    return owners

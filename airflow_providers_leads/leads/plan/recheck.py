@@ -1,0 +1,190 @@
+"""A plan that has waited, held against what the destination holds by now, record by record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import msgspec
+
+from airflow_providers_leads.leads.files.staging import structs
+from airflow_providers_leads.leads.merge.engine import connect, read_parquet
+from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead
+from airflow_providers_leads.leads.plan.planning import Held, Mode, alias_owners, property_text, same_value
+
+if TYPE_CHECKING:
+    import ibis
+
+IfStale = Literal["replan", "refuse", "ignore"]
+IF_STALE: Final[tuple[str, ...]] = get_args(IfStale)
+
+STALE: Final = "stale"
+"""How the reason of a row begins that is no longer what was planned."""
+
+_HELD: Final = "held_"
+_FACTS: Final = ("held_records", *(f"any_{name}" for name in STICKY_FIELDS))
+_CHUNK_ROWS: Final = 10_000
+
+
+def recheck_row(
+    row: PlanRow,
+    held: Held,
+    *,
+    mode: Mode,
+    refuse: bool = False,
+    whole: bool = True,
+    alias_of: str | None = None,
+) -> PlanRow:
+    """Return what a planned row means by now.
+
+    Whoever has opted out or bounced since is not written. A create of somebody who is there by now becomes an update,
+    and an update loses the fields that are as planned already; what somebody else has changed meanwhile is written over
+    as the mode says. A record that is gone is not made again.
+
+    :param row: as planned
+    :param held: what the destination holds: of a create, by address; of an update, the record itself
+    :param mode: of the plan
+    :param refuse: true: a record that isn't as it was when planned is left alone
+    :param whole: false: what is not found may be there under another address
+    :param alias_of: id of the record that has the address as a secondary one
+    """
+    if row.action not in ("create", "update"):
+        return row
+    record = held.record
+    if record is None:
+        if row.action == "create" and alias_of is not None:
+            left = _left(row, "secondary_address")
+            left.action, left.target_id = "unchanged", alias_of
+            return left
+        return _left(row, f"{STALE}: the record is gone") if row.action == "update" and whole else row
+    if reason := _objection(row, held):
+        return _left(row, reason)
+    now, told = _values(record, row.values), _told(record, row.properties)
+    values = _still(row.values, row.before, now, mode)
+    properties = _still(row.properties, row.properties_before, told, mode)
+    if row.action == "create" and mode == "create_only":
+        values, properties = {}, {}
+    # An empty place was empty when a create was planned, and nobody has changed it.
+    changed = _touched(row.values, row.before, now) or _touched(row.properties, row.properties_before, told)
+    if changed and refuse:
+        return _left(row, f"{STALE}: the record was changed")
+    fresh = msgspec.structs.replace(
+        row,
+        action="update" if values or properties else "unchanged",
+        values=values,
+        before={name: now[name] for name in values},
+        properties=properties,
+        properties_before={name: told[name] for name in properties},
+        target_id=record.source_id,
+        target_scope=record.source_scope,
+        records=max(row.records, held.records),
+    )
+    if changed or row.action == "create":
+        fresh.reason = f"{STALE}: planned anew"
+    return fresh
+
+
+def _objection(row: PlanRow, held: Held) -> str | None:
+    if "opted_out" in row.values:
+        # The row says that very thing.
+        return None
+    record = held.record
+    for name, told in (("opted_out", held.opted_out), ("bounced", held.bounced)):
+        if told or (record is not None and getattr(record, name)):
+            return name
+    return None
+
+
+def _left(row: PlanRow, reason: str) -> PlanRow:
+    return msgspec.structs.replace(
+        row, action="suppress", reason=reason, values={}, before={}, properties={}, properties_before={}, requests=0.0
+    )
+
+
+def _touched(values: Mapping[str, str], before: Mapping[str, str | None], now: Mapping[str, str | None]) -> bool:
+    """Tell whether somebody has written something else where a value is to be written."""
+    return any(
+        not same_value(now[name], before.get(name)) and not same_value(now[name], value)
+        for name, value in values.items()
+    )
+
+
+def _values(record: Lead, names: Iterable[str]) -> dict[str, str | None]:
+    """Return a record's values of lead fields as a plan tells them."""
+    flags = {True: "true", False: "false", None: None}
+    return {name: flags[getattr(record, name)] if name in STICKY_FIELDS else getattr(record, name) for name in names}
+
+
+def _told(record: Lead, names: Iterable[str]) -> dict[str, str | None]:
+    held: Mapping[str, Any] = msgspec.json.decode(record.properties) if record.properties else {}
+    return {name: property_text(held, name) for name in names}
+
+
+def _still(
+    values: Mapping[str, str], before: Mapping[str, str | None], now: Mapping[str, str | None], mode: Mode
+) -> dict[str, str]:
+    """Return the values that are still to be written."""
+    filled = {name for name in values if mode == "fill" and now[name] and not same_value(now[name], before.get(name))}
+    return {name: value for name, value in values.items() if name not in filled and not same_value(now[name], value)}
+
+
+def iter_recheck(
+    plan_uri: Any, current_uri: Any, *, mode: Mode, scope: str | None, refuse: bool, whole: bool
+) -> Iterator[PlanRow]:
+    """Yield a plan's rows as they are by now, in the plan's order; see :func:`recheck_row`.
+
+    :param plan_uri: the plan file
+    :param current_uri: file of what the destination holds of these people, or of everybody
+    :param mode: of the plan
+    :param scope: only records of this scope count
+    :param refuse: see :func:`recheck_row`
+    :param whole: true when the file holds the whole scope
+    """
+    with connect() as connection:
+        plan = read_parquet(connection, plan_uri, PlanRow.__struct_fields__)
+        current = read_parquet(connection, current_uri, LEAD_COLUMNS)
+        if scope is not None:
+            current = current.filter(current.source_scope == scope)
+        owners = alias_owners(connection, current)
+        for batch in connection.to_pyarrow_batches(_joined(plan, current), chunk_size=_CHUNK_ROWS):
+            records = structs(batch, Lead, rename=lambda name: f"{_HELD}{name}")
+            rows = structs(batch, PlanRow)
+            facts = [batch.column(name).to_pylist() for name in _FACTS]
+            for row, record, count, opted_out, bounced in zip(rows, records, *facts, strict=True):
+                held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
+                yield recheck_row(row, held, mode=mode, refuse=refuse, whole=whole, alias_of=owners.get(row.email_key))
+
+
+def _joined(plan: ibis.Table, current: ibis.Table) -> ibis.Table:
+    """Return the plan's rows, each with the record that it would write to."""
+    import ibis
+
+    usable = current.filter(current.email_key.notnull())
+    same = ibis.window(group_by=usable.email_key)
+    chosen = ibis.window(group_by=usable.email_key, order_by=[usable.source_scope, usable.source_id])
+    of_person = usable.mutate(
+        place=ibis.row_number().over(chosen),
+        held_records=usable.count().over(same),
+        **{f"any_{name}": usable[name].fill_null(False).max().over(same) for name in STICKY_FIELDS},
+    )
+    by_address = _renamed(of_person.filter(of_person.place == 0), "a:", "email_key")
+    by_id = current.mutate(
+        held_records=ibis.literal(1, "int64"),
+        **{f"any_{name}": current[name].fill_null(False) for name in STICKY_FIELDS},
+    )
+    holders = ibis.union(by_address, _renamed(by_id, "i:", "source_id"))
+    wanted = plan.mutate(
+        held_key=(plan.action == "update").ifelse(
+            ibis.literal("i:") + plan.target_id, ibis.literal("a:") + plan.email_key
+        )
+    )
+    joined = wanted.left_join(holders, wanted.held_key == holders.holder)
+    return joined.order_by(joined.email_key)
+
+
+def _renamed(table: ibis.Table, prefix: str, key: str) -> ibis.Table:
+    import ibis
+
+    held = {f"{_HELD}{name}": table[name] for name in LEAD_COLUMNS}
+    return table.select(*_FACTS, **held, holder=ibis.literal(prefix) + table[key])

@@ -1,0 +1,1 @@
+"""What the three stand-ins share: the server, its clock, limits, faults and people."""

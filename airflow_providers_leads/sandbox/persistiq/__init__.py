@@ -1,0 +1,1 @@
+"""PersistIQ's stand-in."""

@@ -1,0 +1,1 @@
+"""Perspective's stand-in."""

@@ -1,0 +1,362 @@
+"""A plan file into a CRM, so that a try that was killed anywhere is taken up by the next."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from airflow_providers_leads.hooks.telemetry import count_rows
+from airflow_providers_leads.tasks.paths import storage_path
+from airflow_providers_leads.tasks.progress import Progress, phase
+from airflow_providers_leads.tasks.returns import check_failures
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.base import LeadsHook
+    from airflow_providers_leads.hooks.writing import Batch, Settled
+    from airflow_providers_leads.leads.files.parts import Parts
+    from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
+    from airflow_providers_leads.leads.model.schema import Lead
+    from airflow_providers_leads.leads.plan.ledger import Ledger
+    from airflow_providers_leads.tasks.checkpoint import Checkpoint
+
+# What is settled is made durable this often: so much can be in doubt after a kill.
+_DURABLE_SECONDS: Final = 5.0
+_DURABLE_ROWS: Final = 10_000
+FOUND_AGAIN: Final = "found after an interrupted try"
+
+
+def apply_plan(
+    hook: LeadsHook,
+    plan: str,
+    results: str,
+    options: Mapping[str, Any],
+    tolerated: float | None,
+    *,
+    checkpoint: Checkpoint,
+    log: Any,
+    ledger: Ledger | None = None,
+) -> dict[str, Any]:
+    """Write a plan file to its CRM and return the counts of outcomes.
+
+    :param hook: of the destination
+    :param plan: URI of the plan file
+    :param results: URI of the results file
+    :param options: write options
+    :param tolerated: failures that don't fail the task: a number, a share below 1, ``None`` for any number
+    :param checkpoint: of the task
+    :param log: the task's logger
+    :param ledger: rows that the CRM refused before
+    :raises LeadsApiError: when the CRM can't be written at all; what was settled is in ``results``
+    :raises LeadsWriteError: when too many rows failed
+    """
+    from airflow_providers_leads.http.errors import LeadsApiError
+    from airflow_providers_leads.leads.files.staging import read_rows
+    from airflow_providers_leads.leads.model.outcomes import PlanRow
+
+    work = _Work(hook, plan, results, checkpoint, log)
+    batches = work.remaining(hook.batched(read_rows(storage_path(plan), PlanRow)), options)
+    if ledger is not None:
+        batches = (_without_quarantined(batch, ledger) for batch in batches)
+        # All tries of a task are one run: a refusal that two of them write down is one.
+        if at := checkpoint.state.get("planned_at"):
+            ledger.now = datetime.fromisoformat(at)
+    fatal: LeadsApiError | None = None
+    try:
+        # Closed also when settling fails, or what is under way would go on behind the back of the next try.
+        with (
+            phase(log, f"Write to {hook.conn_id}"),
+            closing(hook.write_batches(work.claimed(batches), **options)) as sent,
+        ):
+            for settled in sent:
+                work.settle(settled)
+    except LeadsApiError as error:
+        # What was settled before is written down first.
+        fatal = error
+    work.finish(complete=fatal is None)
+    if fatal is not None:
+        log.error(
+            "%s: stopped after %d of %d leads; their outcomes: %s. A retry goes on from there.",
+            hook.conn_id, work.done, work.total, results,
+        )  # fmt: skip
+        raise fatal
+    outcomes, reasons = _tally(work.parts)
+    count_rows(hook.conn_type, outcomes)
+    if ledger is not None:
+        _keep_ledger(ledger, plan, work.parts)
+    checkpoint.clear()
+    work.parts.discard()
+    log.info("%s: %s", hook.conn_id, ", ".join(f"{outcome} {number}" for outcome, number in outcomes.items()))
+    quarantined = sum(number for reason, number in reasons.items() if _is_quarantine(reason))
+    if quarantined:
+        log.warning(
+            "%s: %d leads were refused again and again and are left alone until they change; each stands in %s",
+            hook.conn_id, quarantined, results,
+        )  # fmt: skip
+    failed = outcomes["failed"] + outcomes["ambiguous"] - quarantined
+    if failed:
+        told = Counter({reason: number for reason, number in reasons.items() if not _is_quarantine(reason)})
+        worst = "; ".join(f"{reason} ({number})" for reason, number in told.most_common(5))
+        message = f"{hook.label}: {failed} of {work.total} leads were not written: {worst}. Each stands in {results}."
+        check_failures(failed, work.total, tolerated, message, log)
+    return {"results": results, "conn_id": hook.conn_id, **outcomes, "quarantined": quarantined}
+
+
+class _Work:
+    """How far a plan is applied: batches are settled in their order, and a few after the last settled one are claimed.
+
+    A batch that is claimed but not settled when the worker is killed may have been written or not.
+    """
+
+    def __init__(self, hook: LeadsHook, plan: str, results: str, checkpoint: Checkpoint, log: Any) -> None:
+        from airflow_providers_leads.leads.files.parts import Parts
+        from airflow_providers_leads.leads.files.staging import count_rows, digest
+        from airflow_providers_leads.leads.model.outcomes import WriteResult
+
+        self.total = count_rows(storage_path(plan))
+        self.done = self.settled = self.started = 0
+        self.parts: Parts[WriteResult] = Parts(storage_path(results), WriteResult, checkpoint.owner)
+        self._hook, self._checkpoint, self._log = hook, checkpoint, log
+        self._plan = digest(storage_path(plan))
+        self._ahead = _batches_in(hook, _DURABLE_SECONDS)
+        self._waiting: list[WriteResult] = []
+        self._waiting_batches = 0
+        self._held: list[list[WriteResult]] = []
+        self._stuck = False
+        self._durable = time.monotonic()
+        self._progress = self._progress_from(0)
+
+    def remaining(self, batches: Iterator[Batch], options: Mapping[str, Any]) -> Iterator[Batch]:
+        """Return the batches that are not settled yet; those in doubt have what is found of them marked as known."""
+        state = self._checkpoint.state
+        if state.get("digest") != self._plan:
+            return batches
+        self.parts.count = int(state["parts"])
+        if not self.parts.complete():
+            self._log.warning("%s: parts of the results are gone, applying from the start", self._hook.conn_id)
+            self.parts.count = 0
+            state = {**state, "settled": 0, "done": 0}
+        self.settled, self.started = int(state["settled"]), int(state["started"])
+        self.done = int(state["done"])
+        self._progress = self._progress_from(self.done)
+        for _ in islice(batches, self.settled):
+            pass
+        self._log.info(
+            "%s: going on after %d of %d leads; the interrupted try may have written some of the next %d batches",
+            self._hook.conn_id, self.done, self.total, self.started - self.settled,
+        )  # fmt: skip
+        doubtful = islice(batches, self.started - self.settled)
+        return chain(_looked_up(self._hook, doubtful, options), batches)
+
+    def claimed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield batches, each noted as begun before it can be."""
+        for number, batch in enumerate(batches, start=self.settled):
+            if number >= self.started:
+                self.started = number + self._ahead
+                self._save()
+            yield batch
+
+    def settle(self, settled: Settled) -> None:
+        """Take the results of the next batch."""
+        from airflow_providers_leads.hooks.base import meets_all
+        from airflow_providers_leads.http.errors import LeadsServerError
+
+        self.done += len(settled.results)
+        self._stuck = self._stuck or not settled.sent or meets_all(settled.error)
+        self._held.append(settled.results)
+        # A batch that got no answer is settled as failed once a later one gets through: the trouble was its own.
+        if not self._stuck and not isinstance(settled.error, LeadsServerError):
+            self._release()
+        now = time.monotonic()
+        if now - self._durable >= _DURABLE_SECONDS or len(self._waiting) >= _DURABLE_ROWS:
+            self._make_durable()
+        self._progress.at(self.done)
+
+    def finish(self, *, complete: bool) -> None:
+        """Write the results file; of an incomplete apply a retry goes on after the last settled batch."""
+        if complete:
+            self._release()
+        self._make_durable()
+        self.parts.assemble(chain.from_iterable(self._held))
+
+    def _progress_from(self, done: int) -> Progress:
+        return Progress(self._log, f"{self._hook.conn_id}: settled", total=self.total, done=done)
+
+    def _release(self) -> None:
+        for results in self._held:
+            self._waiting.extend(results)
+        self._waiting_batches += len(self._held)
+        self._held.clear()
+
+    def _make_durable(self) -> None:
+        self._durable = time.monotonic()
+        if not self._waiting_batches:
+            return
+        self.parts.append(self._waiting)
+        self.settled += self._waiting_batches
+        self._waiting, self._waiting_batches = [], 0
+        self._save()
+
+    def _save(self) -> None:
+        unsettled = len(self._waiting) + sum(map(len, self._held))
+        self._checkpoint.note(
+            digest=self._plan,
+            settled=self.settled,
+            started=self.started,
+            parts=self.parts.count,
+            done=self.done - unsettled,
+            total=self.total,
+        )
+
+
+def _batches_in(hook: LeadsHook, seconds: float) -> int:
+    """Return how many batches are sent in some seconds at most, and at least as many as run side by side."""
+    limiter = hook.client.limiters.get("default")
+    return max(4 * hook.write_threads, int(limiter.limit / limiter.period * seconds) if limiter else 0)
+
+
+def _looked_up(hook: LeadsHook, batches: Iterator[Batch], options: Mapping[str, Any]) -> Iterator[Batch]:
+    """Yield batches of an interrupted try; what took effect is known as written, and not sent again.
+
+    An update writes the same values once more, which does nothing, unless it would start automations again.
+    """
+    actions = ("create",) if hook.repeats_quietly(**options) else ("create", "update")
+    while window := _rows_of(batches, _DURABLE_ROWS):
+        doubtful = [row for batch in window if batch.action in actions for row in batch.rows]
+        found = _find(hook, doubtful, options)
+        for batch in window:
+            yield _without_found(batch, found) if batch.action in actions else batch
+
+
+def _rows_of(batches: Iterator[Batch], rows: int) -> list[Batch]:
+    """Take batches of so many rows together."""
+    taken: list[Batch] = []
+    while rows > 0 and (batch := next(batches, None)):
+        taken.append(batch)
+        rows -= len(batch.rows)
+    return taken
+
+
+def _find(hook: LeadsHook, rows: list[PlanRow], options: Mapping[str, Any]) -> dict[str, list[Lead]]:
+    """Return what the destination holds of the people in some rows, by address."""
+    wanted = {row.email_key for row in rows}
+    if not wanted:
+        return {}
+    target = hook.target_scope(**options)
+    scope = {} if target is None else hook.scope_to_read(target)
+    if "properties" in hook.scope_keys and (names := sorted({name for row in rows for name in row.properties})):
+        scope["properties"] = names
+    few = len(wanted) <= hook.lookup_rows
+    found: dict[str, list[Lead]] = {}
+    for lead in hook.find_leads(sorted(wanted), **scope) if few else hook.iter_leads(**scope):
+        if lead.email_key in wanted:
+            found.setdefault(lead.email_key, []).append(lead)
+    return found
+
+
+def _without_found(batch: Batch, found: Mapping[str, list[Lead]]) -> Batch:
+    """Return a batch of which those writes are known as done that stand in the destination in full."""
+    from airflow_providers_leads.hooks.writing import Batch
+    from airflow_providers_leads.leads.model.outcomes import WriteResult
+
+    rows, known = [], list(batch.known)
+    for row in batch.rows:
+        of_person = found.get(row.email_key, ())
+        same = [lead for lead in of_person if batch.action == "create" or lead.source_id == row.target_id]
+        # With other values it may be somebody else's record: the CRM's own create sorts that out.
+        there = next((lead for lead in same if _holds(lead, row)), None)
+        if there is None:
+            rows.append(_left_to_write(row, same))
+            continue
+        known.append(
+            WriteResult(
+                email_key=row.email_key,
+                outcome="created" if batch.action == "create" else "updated",
+                target_id=there.source_id,
+                reason=FOUND_AGAIN,
+                fields=[*row.values, *(f"properties.{name}" for name in row.properties)],
+            )
+        )
+    return Batch(batch.action, rows, known)
+
+
+def _holds(lead: Lead, row: PlanRow) -> bool:
+    """Tell whether a record has all the values of a plan row."""
+    from airflow_providers_leads.leads.plan.planning import property_text, same_value
+
+    told = msgspec.json.decode(lead.properties) if row.properties and lead.properties else {}
+    return all(same_value(value, _value(lead, name)) for name, value in row.values.items()) and all(
+        same_value(value, property_text(told, name)) for name, value in row.properties.items()
+    )
+
+
+def _value(lead: Lead, name: str) -> str | None:
+    value = getattr(lead, name, None)
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _left_to_write(row: PlanRow, of_record: list[Lead]) -> PlanRow:
+    """Return an update without the values that the record has already; any other row as it is."""
+    from airflow_providers_leads.leads.plan.planning import same_value
+
+    if row.action != "update" or not of_record:
+        return row
+    (lead, *_) = of_record
+    left = {name: value for name, value in row.values.items() if not same_value(value, _value(lead, name))}
+    return msgspec.structs.replace(row, values=left)
+
+
+def _without_quarantined(batch: Batch, ledger: Ledger) -> Batch:
+    """Return a batch without the rows that the CRM has refused too often."""
+    from airflow_providers_leads.hooks.writing import PASSED, Batch
+    from airflow_providers_leads.leads.model.outcomes import WriteResult
+
+    if batch.action == PASSED:
+        return batch
+    rows, known = [], list(batch.known)
+    for row in batch.rows:
+        if (reason := ledger.verdict(row)) is None:
+            rows.append(row)
+        else:
+            known.append(WriteResult(email_key=row.email_key, outcome="failed", target_id=row.target_id, reason=reason))
+    return Batch(batch.action, rows, known)
+
+
+def _keep_ledger(ledger: Ledger, plan: str, results: Iterable[WriteResult]) -> None:
+    from airflow_providers_leads.leads.files.staging import read_rows
+    from airflow_providers_leads.leads.model.outcomes import PlanRow
+
+    told = {
+        result.email_key: result for result in results if result.outcome == "failed" or ledger.holds(result.email_key)
+    }
+    if not told:
+        return
+    for row in read_rows(storage_path(plan), PlanRow):
+        if result := told.get(row.email_key):
+            ledger.record(row, result)
+    ledger.save()
+
+
+def _is_quarantine(reason: str) -> bool:
+    from airflow_providers_leads.leads.plan.ledger import QUARANTINED
+
+    return reason.startswith(QUARANTINED)
+
+
+def _tally(results: Iterable[WriteResult]) -> tuple[dict[str, int], Counter[str]]:
+    """Return the number of results per outcome, and of failures per reason."""
+    from airflow_providers_leads.leads.model.outcomes import OUTCOMES
+
+    outcomes: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for result in results:
+        outcomes[result.outcome] += 1
+        if result.outcome in ("failed", "ambiguous"):
+            reasons[result.reason or "no reason given"] += 1
+    return {outcome: outcomes[outcome] for outcome in OUTCOMES}, reasons

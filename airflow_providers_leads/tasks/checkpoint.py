@@ -1,0 +1,63 @@
+"""How far a task got, kept where its own retry finds it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_providers_leads.tasks.paths import storage_path
+
+
+class Checkpoint:
+    """A small mapping that the tries of one task instance share.
+
+    Kept in Airflow's task state store (3.3 and newer), where it can be seen while the task runs; before that, in a file
+    beside what the task writes.
+
+    :param context: the task's context
+    :param name: tells the checkpoints of one task apart
+    :param beside: URI of the file that the task writes
+    """
+
+    def __init__(self, context: Context, name: str, beside: str) -> None:
+        ti: Any = context["ti"]
+        owner = "/".join(str(part) for part in (ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1)))
+        self.owner = hashlib.sha256(owner.encode()).hexdigest()[:12]
+        """Tells this task instance from every other one that may write to the same place."""
+        self._name = name
+        self._store: Any = context.get("task_state_store")
+        self._uri = f"{beside}.{self.owner}.progress.json"
+
+        self.state: dict[str, Any] = self._read()
+        """What this try and those before it have noted; empty at first."""
+
+    def _read(self) -> dict[str, Any]:
+        if self._store is not None:
+            return dict(self._store.get(self._name) or {})
+        try:
+            return msgspec.json.decode(storage_path(self._uri).read_bytes(), type=dict[str, Any])
+        except (FileNotFoundError, msgspec.DecodeError):
+            # Damaged, as a disk that filled up leaves it: beginning anew does no harm, failing each try would.
+            return {}
+
+    def note(self, **entries: Any) -> None:
+        """Add JSON values to what is noted, durably."""
+        self.state |= entries
+        if self._store is not None:
+            self._store.set(self._name, self.state)
+            return
+        from airflow_providers_leads.leads.files.staging import appearing
+
+        with appearing(storage_path(self._uri)) as part:
+            part.write_bytes(msgspec.json.encode(self.state))
+
+    def clear(self) -> None:
+        """Forget: the next try, or a deliberate second run, begins anew."""
+        self.state = {}
+        if self._store is not None:
+            self._store.delete(self._name)
+        else:
+            storage_path(self._uri).unlink(missing_ok=True)

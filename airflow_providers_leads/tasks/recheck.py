@@ -1,0 +1,102 @@
+"""A plan file that has waited, brought up to date with its destination before it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pendulum
+
+from airflow_providers_leads.tasks.extract import extract
+from airflow_providers_leads.tasks.paths import storage_path
+from airflow_providers_leads.tasks.progress import phase
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.base import LeadsHook
+    from airflow_providers_leads.leads.plan.facts import PlanFacts
+
+
+def recheck(
+    hook: LeadsHook, plan: str, stem: str, options: Mapping[str, Any], if_stale: str, *, log: Any
+) -> dict[str, Any]:
+    """Write the plan as it is to be applied now; return its URI, the write options, and how many rows have changed.
+
+    :param hook: of the destination
+    :param plan: URI of the plan file
+    :param stem: URI without ending of the files to write
+    :param options: write options
+    :param if_stale: ``replan``, ``refuse`` or ``ignore``
+    :param log: the task's logger
+    :raises ValueError: when the plan is of another connection or scope, or ``if_stale`` is something else
+    """
+    from airflow_providers_leads.leads.files.staging import RowWriter, read_rows
+    from airflow_providers_leads.leads.model.outcomes import PlanRow
+    from airflow_providers_leads.leads.plan.facts import read_plan_facts
+    from airflow_providers_leads.leads.plan.recheck import IF_STALE, iter_recheck
+
+    if if_stale not in IF_STALE:
+        raise ValueError(f"if_stale must be one of {', '.join(IF_STALE)}, not {if_stale!r}")
+    facts = read_plan_facts(storage_path(plan))
+    found = {"plan": plan, "options": _options(hook, plan, facts, options), "stale": 0}
+    if if_stale == "ignore":
+        return found
+    people = [row.email_key for row in read_rows(storage_path(plan), PlanRow) if row.action in ("create", "update")]
+    if not people:
+        return found
+    current, checked = f"{stem}.current.parquet", f"{stem}.checked.parquet"
+    now = pendulum.now("UTC")
+    with phase(log, f"What {hook.conn_id} holds now"):
+        whole = _read_current(hook, people, current, facts, log)
+    rows = iter_recheck(
+        storage_path(plan), storage_path(current),
+        mode=facts.mode, scope=facts.scope, refuse=if_stale == "refuse", whole=whole,  # type: ignore[arg-type]
+    )  # fmt: skip
+    stale = 0
+    metadata = msgspec.structs.replace(facts, planned_at=now, existing_at=now).metadata()
+    with RowWriter(storage_path(checked), PlanRow, metadata=metadata) as writer:
+        for planned, row in zip(read_rows(storage_path(plan), PlanRow), rows, strict=True):
+            stale += (planned.action, planned.values, planned.properties) != (row.action, row.values, row.properties)
+            row.requests = hook.write_cost(row)
+            writer.write(row)
+    if stale:
+        log.warning(
+            "%s: %d of %d leads are no longer as they were when planned at %s; %s",
+            hook.conn_id, stale, len(people), facts.planned_at,
+            "they are left alone" if if_stale == "refuse" else "they are planned anew",
+        )  # fmt: skip
+    return found | {"plan": checked, "stale": stale}
+
+
+def _options(hook: LeadsHook, plan: str, facts: PlanFacts, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the write options; the plan itself says which scope it is for."""
+    if facts.conn_id != hook.conn_id:
+        raise ValueError(
+            f"{plan} was made for connection '{facts.conn_id}', not for '{hook.conn_id}': its record ids mean other "
+            "people there. Plan for this connection."
+        )
+    options = {**(hook.scope_to_write(facts.scope) if facts.scope else {}), **given}
+    hook.check_write_options(**options)
+    scope = hook.target_scope(**options)
+    if facts.scope != scope:
+        raise ValueError(f"{plan} was made for {facts.scope!r}, and write_options say {scope!r}. Plan for that.")
+    return options
+
+
+def _read_current(hook: LeadsHook, people: list[str], uri: str, facts: PlanFacts, log: Any) -> bool:
+    """Write what the destination holds now; true when that is all it holds, false when people were looked up."""
+    from airflow_providers_leads.leads.files.staging import write_rows
+    from airflow_providers_leads.leads.model.identity import spellings
+    from airflow_providers_leads.leads.model.schema import Lead
+
+    scope: dict[str, Any] = {} if facts.scope is None else hook.scope_to_read(facts.scope)
+    if facts.properties and "properties" in hook.scope_keys:
+        scope["properties"] = facts.properties
+    addresses = [spelling for key in people for spelling in spellings(key, key)]
+    if len(addresses) <= hook.lookup_rows:
+        log.info("%s: looking up %d addresses to see what has changed since the plan", hook.conn_id, len(addresses))
+        write_rows(storage_path(uri), Lead, hook.find_leads(addresses, **scope))
+        return False
+    log.info("%s: reading what it holds to see what has changed since the plan", hook.conn_id)
+    extract(hook, uri, scope=scope, log=log)
+    return True

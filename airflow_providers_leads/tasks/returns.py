@@ -1,0 +1,157 @@
+"""From what a hook method returns to what goes to XCom: rows to a file, counts to XCom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from airflow.providers.common.compat.sdk import AirflowException
+
+from airflow_providers_leads.tasks.arguments import given
+from airflow_providers_leads.tasks.paths import storage_path
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.leads.model.outcomes import BatchResult
+
+XCOM_ROWS: Final = 1_000
+"""Rows that a list may have without an ``output``."""
+_BATCH_ROWS: Final = 5_000
+
+
+class LeadsWriteError(AirflowException):
+    """More inputs were not written than the task allows."""
+
+
+def tolerance(on_failure: str, max_failed: float | str) -> float | None:
+    """Return how many failures are tolerated, ``None`` for any number.
+
+    :param on_failure: ``fail`` or ``report``
+    :param max_failed: a number, or a share below 1
+    :raises ValueError: naming the argument
+    """
+    if on_failure not in ("fail", "report"):
+        raise ValueError("on_failure must be 'fail' or 'report'")
+    try:
+        number = float(max_failed)
+    except (TypeError, ValueError):
+        number = -1.0
+    if number < 0:
+        raise ValueError("max_failed must be a number, or a share below 1")
+    return None if on_failure == "report" else number
+
+
+def check_failures(failed: int, total: int, tolerated: float | None, message: str, log: Any) -> None:
+    """Fail the task, or warn, when something was not written.
+
+    :param failed: how many were not written
+    :param total: of how many
+    :param tolerated: see :func:`tolerance`
+    :param message: what to say
+    :param log: the task's logger
+    :raises LeadsWriteError: when too many failed
+    """
+    if not failed:
+        return
+    if tolerated is not None and failed > (tolerated * total if 0 < tolerated < 1 else tolerated):
+        raise LeadsWriteError(message)
+    log.warning(message)
+
+
+def hand_over(
+    result: Any,
+    *,
+    label: str,
+    log: Any,
+    output: Any = None,
+    on_failure: str = "fail",
+    max_failed: float | str = 0,
+) -> Any:
+    """Return what goes to XCom for a hook method's result.
+
+    A list goes to ``output``, and then XCom holds its URI and count; without ``output`` it goes to XCom itself, refused
+    above :data:`XCOM_ROWS`. A batch result becomes counts and reasons; its rows go to ``output``.
+
+    :param result: what the hook method returned
+    :param label: the connection and the method, for messages
+    :param log: the task's logger
+    :param output: URI of a ``.parquet``, ``.jsonl`` or ``.jsonl.gz`` file
+    :param on_failure: for batches: ``fail`` or ``report``
+    :param max_failed: for batches: failures that are tolerated, a number or a share below 1
+    :raises LeadsWriteError: when too many inputs of a batch failed
+    :raises ValueError: when a list is too long for XCom, or ``output`` is of an unknown kind
+    """
+    from airflow_providers_leads.leads.model.outcomes import BatchResult
+
+    uri = given(output)
+    if isinstance(result, BatchResult):
+        return _batch(result, label, uri, tolerance(on_failure, max_failed), log)
+    if isinstance(result, Iterator) or (isinstance(result, list) and uri):
+        return _rows(iter(result), label, uri, log)
+    plain = msgspec.to_builtins(result)
+    if uri is None:
+        return plain
+    return _rows(iter([plain]), label, uri, log)
+
+
+def _rows(rows: Iterator[Any], label: str, uri: str | None, log: Any) -> Any:
+    if uri is not None:
+        count = write_table(uri, rows)
+        log.info("%s: %d rows written to %s", label, count, uri)
+        return {"uri": uri, "rows": count}
+    kept = [msgspec.to_builtins(row) for row in islice(rows, XCOM_ROWS)]
+    if next(rows, None) is not None:
+        raise ValueError(
+            f"{label}: more than {XCOM_ROWS} rows, too many for XCom. Set output to a URI to stream them to a file."
+        )
+    log.info("%s: %d rows", label, len(kept))
+    return kept
+
+
+def _batch(result: BatchResult, label: str, uri: str | None, tolerated: float | None, log: Any) -> dict[str, Any]:
+    summary: dict[str, Any] = dict(result.summary)
+    if uri is not None:
+        summary["uri"] = uri
+        write_table(uri, _batch_rows(result))
+    total = summary["succeeded"] + summary["failed"]
+    log.info("%s: %d of %d succeeded", label, summary["succeeded"], total)
+    reasons = "; ".join(f"{reason} ({number})" for reason, number in list(summary["reasons"].items())[:5])
+    where = f" Each stands in {uri}." if uri else " Set output to a URI to see each."
+    check_failures(
+        summary["failed"], total, tolerated, f"{label}: {summary['failed']} of {total} failed: {reasons}.{where}", log
+    )
+    return summary
+
+
+def _batch_rows(result: BatchResult) -> Iterator[dict[str, Any]]:
+    marked = [(item.index, True, item) for item in result.succeeded] + [(i.index, False, i) for i in result.failed]
+    for _, ok, item in sorted(marked, key=lambda entry: entry[0]):
+        yield {"ok": ok, **msgspec.to_builtins(item)}
+
+
+def write_table(uri: str, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Stream rows of any form to a file and return how many.
+
+    JSON Lines keeps each row as it is. Parquet needs one schema for the whole file: values that are no plain text,
+    number or boolean are kept as JSON text, and so is a column whose type differs between rows.
+
+    :param uri: ends in ``.parquet``, ``.jsonl`` or ``.jsonl.gz``
+    :param rows: mappings
+    :raises ValueError: for another ending
+    """
+    from airflow_providers_leads.leads.files.tables import JsonLinesWriter, ParquetTableWriter
+
+    path = storage_path(uri)
+    if uri.endswith(".parquet"):
+        writer: Any = ParquetTableWriter(path)
+    elif uri.endswith((".jsonl", ".jsonl.gz")):
+        writer = JsonLinesWriter(path)
+    else:
+        raise ValueError("output must end in .parquet, .jsonl or .jsonl.gz")
+    count, remaining = 0, iter(rows)
+    with writer:
+        while batch := list(islice(remaining, _BATCH_ROWS)):
+            writer.write(batch)
+            count += len(batch)
+    return count
