@@ -13,11 +13,12 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_providers_leads import __version__
 from airflow_providers_leads.get_provider_info import CRMS
+from airflow_providers_leads.hooks.account import Mark, fingerprint, known_id, read_mark, remember_id
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, Settings, label_for, read_settings
 from airflow_providers_leads.hooks.telemetry import count_request
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import Answer, HttpClient
-from airflow_providers_leads.http.errors import LeadsApiError
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsPermissionError
 from airflow_providers_leads.http.pagination import Pages, iter_pages
 from airflow_providers_leads.http.rate_limit import RateLimiter, shared_limiter
 from airflow_providers_leads.http.retry import RetryPolicy
@@ -76,6 +77,57 @@ class ConnectedHook(BaseHook):
             )
         auth = OriginAuth(settings.origin, lambda: {self.key_header: settings.key}, self.label)
         return self.build_client(auth, identity=settings.key)
+
+    @property
+    def secret(self) -> str:
+        """What the account is opened with: the key."""
+        return self.settings.key
+
+    @property
+    def known_account(self) -> str:
+        """The mark of the connection's account as far as it is known without a request.
+
+        A text to be kept beside what is about the account, for :meth:`is_account`; it gives neither key nor id away.
+        """
+        key = fingerprint(self.settings.origin, self.secret)
+        return str(Mark(key, known_id(key)[1]))
+
+    @property
+    def account(self) -> str:
+        """The mark of the connection's account, by which it is known again after its key was changed.
+
+        Asks the CRM for the account's id, once per process, where the CRM has one (HubSpot). Elsewhere, and where the
+        key may not ask, it is :attr:`known_account`.
+
+        :raises LeadsApiError: when the CRM can't be asked
+        """
+        key = fingerprint(self.settings.origin, self.secret)
+        if not known_id(key)[0]:
+            try:
+                own = self._account_id()
+            except (LeadsPermissionError, LeadsNotFoundError):
+                own = None
+            remember_id(key, own and fingerprint(self.settings.origin, own))
+        return self.known_account
+
+    def is_account(self, mark: str) -> bool:
+        """Tell whether a mark is of the connection's account; may ask the CRM when it was made with another key.
+
+        :param mark: :attr:`account` or :attr:`known_account` of some connection at some time
+        """
+        kept, key = read_mark(mark), fingerprint(self.settings.origin, self.secret)
+        if kept is None:
+            return False
+        if kept.key == key:
+            if kept.id:
+                remember_id(key, kept.id)
+            return True
+        mine = read_mark(self.account) if kept.id else None
+        return mine is not None and mine.id is not None and mine.id == kept.id
+
+    def _account_id(self) -> str | None:
+        """Ask the CRM for its own id of the account; ``None`` where it tells none."""
+        return None
 
     def build_client(self, auth: OriginAuth, identity: str, **options: Any) -> HttpClient:
         """Return a client with this connection's patience and quotas.

@@ -24,6 +24,7 @@ _LEGACY: Final = {
     "associations": "/crm/v4/associations",
     "properties": "/crm/v3/properties",
     "owners": "/crm/v3/owners",
+    "account": "/account-info/v3",
 }
 _DATED: Final = {
     "objects": "/crm/objects/",
@@ -31,6 +32,7 @@ _DATED: Final = {
     "associations": "/crm/associations/",
     "properties": "/crm/properties/",
     "owners": "/crm/owners/",
+    "account": "/account-info/",
 }
 _OAUTH_EXTRAS: Final = ("client_id", "client_secret", "refresh_token")
 # Used when the token answer does not say how long the token lives.
@@ -54,7 +56,8 @@ def api_path(version: str, area: str, suffix: str = "") -> str:
     """Return the path template of a call in an API version.
 
     :param version: ``v3`` or ``YYYY-MM``
-    :param area: ``objects``, ``records`` (associations of one record), ``associations``, ``properties`` or ``owners``
+    :param area: ``objects``, ``records`` (associations of one record), ``associations``, ``properties``, ``owners``
+        or ``account``
     :param suffix: what follows the area's root, such as ``/contacts/{contact_id}``
     """
     root = _LEGACY[area] if version == "v3" else _DATED[area] + version

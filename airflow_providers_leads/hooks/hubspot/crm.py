@@ -69,6 +69,24 @@ class HubSpotCrm(LeadsHook):
         client = self.build_client(auth, identity=app.refresh_token, renew=renew)
         return client
 
+    @property
+    def secret(self) -> str:
+        """What the account is opened with: the key, or an OAuth app's refresh token."""
+        app = read_oauth(self.settings)
+        return app.refresh_token if app else self.settings.key
+
+    def _account_id(self) -> str | None:
+        return str(self.account_details()["portalId"])
+
+    def account_details(self) -> Record:
+        """Return what HubSpot tells of the account, ``portalId`` and ``uiDomain`` among it.
+
+        https://developers.hubspot.com/docs/api-reference/latest/account/account-information/guide
+
+        :raises LeadsApiError: when the key may not ask
+        """
+        return self.one("GET", self.path("account", "/details"), expect=_names_account)
+
     def path(self, area: str, suffix: str = "") -> str:
         """Return a path template in the connection's API version.
 
@@ -299,6 +317,10 @@ class HubSpotCrm(LeadsHook):
         params = {"idProperty": id_property, "archived": archived_param(archived)}
         path = self.path("owners", "/{owner_id}")
         return self.one("GET", path, path_params=values, params=params)
+
+
+def _names_account(body: Any) -> bool:
+    return isinstance(body, dict) and bool(body.get("portalId"))
 
 
 def _check_name(name: str) -> None:

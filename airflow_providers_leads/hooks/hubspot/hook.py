@@ -305,7 +305,7 @@ class HubSpotHook(HubSpotContacts):
         https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
         """
         try:
-            answer = self.request("GET", "/account-info/v3/api-usage/daily/private-apps", expect=is_list)
+            answer = self.request("GET", self.path("account", "/api-usage/daily/private-apps"), expect=is_list)
         except LeadsApiError:
             return [*super().limits_left(), "Calls left today: unknown, the key may not ask."]
         told = []
@@ -323,7 +323,7 @@ class HubSpotHook(HubSpotContacts):
         """
         portal, origin = self.settings.extra.get("portal_id"), self.app
         if not portal:
-            details = self.request("GET", "/account-info/v3/details", expect=_names_account).body
+            details = self.account_details()
             portal = details["portalId"]
             # Accounts live in several regions, each with pages of its own.
             domain = str(details.get("uiDomain"))
@@ -337,17 +337,10 @@ class HubSpotHook(HubSpotContacts):
     def _probe(self) -> tuple[bool, str]:
         self.request("GET", self.path("objects", "/contacts"), params={"limit": 1}, expect=is_list)
         account = ""
-        try:
-            details = self.request("GET", "/account-info/v3/details").body
-            account = f" {details['portalId']}"
-        except (LeadsApiError, KeyError, TypeError):
-            # Not every key may ask; the contacts have answered, and that is what matters.
-            pass
+        # Not every key may ask; the contacts have answered, and that is what matters.
+        with suppress(LeadsApiError):
+            account = f" {self.account_details()['portalId']}"
         return True, f"HubSpot account{account} accepts the key, and it may read contacts."
-
-
-def _names_account(body: Any) -> bool:
-    return isinstance(body, dict) and bool(body.get("portalId"))
 
 
 def _is_read_only(definition: Record) -> bool:

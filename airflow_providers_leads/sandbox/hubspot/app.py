@@ -29,6 +29,7 @@ V3, DATED = "/crm/v3/objects/{type}", "/crm/objects/{version}/{type}"
 RECORDS = ("/crm/v4/objects/{from}/{fromId}/associations", "/crm/objects/{version}/{from}/{fromId}/associations")
 PAIRS = ("/crm/v4/associations/{from}/{to}", "/crm/associations/{version}/{from}/{to}")
 PROPERTIES = ("/crm/v3/properties/{type}", "/crm/properties/{version}/{type}")
+ACCOUNT = ("/account-info/v3", "/account-info/{version}")
 OWNER_ROOTS = ("/crm/v3/owners", "/crm/owners/{version}")
 # HubSpot's contacts guide links records by a typed path under v3; the default PUT exists only under v4 and dates.
 GUIDE = "/crm/v3/objects/{from}/{fromId}/associations/{to}/{toId}/{typeId}"
@@ -77,8 +78,8 @@ ROWS: tuple[Row, ...] = (
     # HubSpot's Python client ends this path, and no other one here, with a slash.
     (OWNER_ROOTS, "GET", "/", account.list_owners, False, OWNERS),
     (OWNER_ROOTS, "GET", "/{id}", account.get_owner, False, OWNERS),
-    (("/account-info/v3",), "GET", "/details", account.details, False, frozenset()),
-    (("/account-info/v3",), "GET", "/api-usage/daily/private-apps", account.daily_usage, False, frozenset()),
+    (ACCOUNT, "GET", "/details", account.details, False, frozenset()),
+    (ACCOUNT, "GET", "/api-usage/daily/private-apps", account.daily_usage, False, frozenset()),
     (("/oauth/v1", "/oauth/v3", "/oauth/{version}"), "POST", "/token", account.exchange, False, frozenset()),
 )
 

@@ -16,7 +16,7 @@ from airflow_providers_leads.operators import hubspot, persistiq, perspective
 from airflow_providers_leads.operators.leads import LeadsApplyOperator, LeadsExtractOperator, LeadsUpsertOperator
 from airflow_providers_leads.operators.links import CrmLink
 
-DETAILS = "https://api.hubapi.com/account-info/v3/details"
+DETAILS = "https://api.hubapi.com/account-info/2026-03/details"
 ACCOUNT = "https://app-eu1.hubspot.com/contacts/4711"
 LIST = f"{ACCOUNT}/objects/0-1/views/all/list"
 TI: Any = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)

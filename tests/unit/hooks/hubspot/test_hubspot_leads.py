@@ -389,7 +389,7 @@ def test_the_connection_test_says_what_is_wrong(
     hook: HubSpotHook, requests_mock: requests_mock.Mocker, answer: dict[str, Any], good: bool, told: str
 ) -> None:
     requests_mock.get(url(CONTACTS + "?limit=1"), [answer])
-    requests_mock.get(url("/account-info/v3/details"), json={"portalId": 4711})
+    requests_mock.get(url("/account-info/2026-03/details"), json={"portalId": 4711})
     found, message = hook.test_connection()
     assert found is good
     assert told in message
@@ -400,7 +400,7 @@ def test_the_account_id_is_a_bonus(
     hook: HubSpotHook, requests_mock: requests_mock.Mocker, answer: dict[str, Any]
 ) -> None:
     requests_mock.get(url(CONTACTS), json={"results": []})
-    requests_mock.get(url("/account-info/v3/details"), **answer)
+    requests_mock.get(url("/account-info/2026-03/details"), **answer)
     assert hook.test_connection()[0]
 
 
