@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from urllib.parse import SplitResult, quote
 
-_WHAT = {"hubspot": "contacts", "persistiq": "leads"}
-"""What a CRM without parts calls its people."""
-
 
 def crm_asset_uri(conn_type: str, conn_id: str, part: str | None = None) -> str:
     """Return the asset URI of a connection's people.
@@ -18,7 +15,13 @@ def crm_asset_uri(conn_type: str, conn_id: str, part: str | None = None) -> str:
     :param conn_id: the connection
     :param part: the funnel, in a CRM that is divided into them
     """
-    path = _WHAT.get(conn_type) or quote(part or "funnels", safe="")
+    # Airflow loads this module with the first asset that has a URI; the hooks are not needed for that.
+    from airflow_providers_leads.hooks.base import hook_class
+
+    hook = hook_class(conn_type)
+    path = hook.asset_path if hook else "leads"
+    if part and hook and hook.parts.scope_key:
+        path = quote(part, safe="")
     return f"{conn_type}://{quote(conn_id, safe='')}/{path}"
 
 

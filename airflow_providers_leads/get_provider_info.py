@@ -1,11 +1,15 @@
 """What Airflow learns of this package: plain data, imports nothing.
 
-A CRM's connection form, hook and settings stand in one entry of :data:`CRMS`.
+A CRM's connection form, hook and settings stand in one entry of :data:`CRMS`; a package with a CRM of its own makes its
+provider info of such an entry with :func:`connection_type` and :func:`asset_uris`.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+ASSET_URI_HANDLER = "airflow_providers_leads.asset_uris.sanitize_uri"
+"""Handles the asset URIs of all lead CRMs; by it a connection type is known as that of one."""
 
 
 def _text(label: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -55,6 +59,7 @@ CRMS: tuple[dict[str, Any], ...] = (
         "key": "Private-app token or service key",
         "key_hint": "pat-… with crm.objects.contacts.read, .write",
         "quota": "100 in 10 seconds",
+        "modules": ("hooks", "operators", "sensors", "triggers"),
         "fields": {
             "api_version": _text(
                 "API version",
@@ -86,6 +91,7 @@ CRMS: tuple[dict[str, Any], ...] = (
         "key": "API key",
         "key_hint": "Account Settings > API Key (admins)",
         "quota": "100 in 60 seconds",
+        "modules": ("hooks", "operators", "sensors", "triggers"),
         "fields": {
             "funnel_ids": _text(
                 "Funnel ids",
@@ -104,12 +110,24 @@ CRMS: tuple[dict[str, Any], ...] = (
         "key": "API key",
         "key_hint": "Settings > Integrations > API Key",
         "quota": "100 in 60 seconds",
+        "modules": ("hooks", "operators", "sensors", "triggers"),
         "fields": {},
     },
 )
 
 
-def _connection_type(crm: dict[str, Any]) -> dict[str, Any]:
+def default_host(conn_type: str) -> str:
+    """Return the origin of a CRM's API."""
+    return next(str(crm["host"]) for crm in CRMS if crm["conn_type"] == conn_type)
+
+
+def connection_type(crm: dict[str, Any]) -> dict[str, Any]:
+    """Return a CRM's entry among a provider's ``connection-types``: its form, with the fields that all CRMs have.
+
+    :param crm: ``conn_type``, ``name``, ``hook`` (dotted name of the class), ``host`` (origin of the API), ``key`` and
+        ``key_hint`` (what the password is, and where to find it), ``quota`` (in words) and ``fields`` (``conn-fields``
+        of its own)
+    """
     return {
         "connection-type": crm["conn_type"],
         "hook-class-name": crm["hook"],
@@ -129,10 +147,16 @@ def _connection_type(crm: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _modules(kind: str, names: dict[str, str]) -> list[dict[str, Any]]:
+def asset_uris(*conn_types: str) -> list[dict[str, Any]]:
+    """Return a provider's ``asset-uris``, which also makes its connection types known as those of lead CRMs."""
+    return [{"schemes": list(conn_types), "handler": ASSET_URI_HANDLER}]
+
+
+def _modules(kind: str, shared: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    names = {crm["conn_type"]: crm["name"] for crm in CRMS if kind in crm["modules"]}
     return [
         {"integration-name": name, "python-modules": [f"airflow_providers_leads.{kind}.{module}"]}
-        for module, name in names.items()
+        for module, name in {**names, **dict.fromkeys(shared, "Leads")}.items()
     ]
 
 
@@ -142,7 +166,6 @@ def _option(description: str, kind: str, default: str | None, example: str | Non
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, of the form of Airflow's ``provider_info.schema.json``."""
-    by_module = {crm["conn_type"]: crm["name"] for crm in CRMS}
     return {
         "package-name": "airflow-providers-leads",
         "name": "Leads",
@@ -151,25 +174,18 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": crm["name"], "external-doc-url": crm["docs"], "tags": ["service"]} for crm in CRMS
         ]
         + [{"integration-name": "Leads", "external-doc-url": CRMS[0]["docs"], "tags": ["protocol"]}],
-        "hooks": _modules("hooks", by_module),
-        "operators": _modules(
-            "operators", {**by_module, **dict.fromkeys(("leads", "metrics", "engagement", "report"), "Leads")}
-        ),
+        "hooks": _modules("hooks"),
+        "operators": _modules("operators", ("leads", "metrics", "engagement", "report")),
         "task-decorators": [
             {"name": "leads_filter", "class-name": "airflow_providers_leads.decorators.leads.leads_filter_task"},
             {"name": "leads_map", "class-name": "airflow_providers_leads.decorators.leads.leads_map_task"},
         ],
         "cli": ["airflow_providers_leads.cli.definition.get_leads_cli_commands"],
         "extra-links": [f"airflow_providers_leads.operators.links.{name}" for name in ("CrmLink", "ReportLink")],
-        "sensors": _modules("sensors", by_module),
-        "triggers": _modules("triggers", {"base": "Leads", **by_module}),
-        "connection-types": [_connection_type(crm) for crm in CRMS],
-        "asset-uris": [
-            {
-                "schemes": [crm["conn_type"] for crm in CRMS],
-                "handler": "airflow_providers_leads.asset_uris.sanitize_uri",
-            }
-        ],
+        "sensors": _modules("sensors"),
+        "triggers": _modules("triggers", ("base",)),
+        "connection-types": [connection_type(crm) for crm in CRMS],
+        "asset-uris": asset_uris(*(crm["conn_type"] for crm in CRMS)),
         "config": {
             "leads": {
                 "description": "Settings of the lead CRM provider.",

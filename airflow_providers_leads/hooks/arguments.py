@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -164,3 +164,45 @@ def id_list(name: str, value: Iterable[object] | str | None) -> list[str] | None
     if not ids or "" in ids:
         raise ValueError(f"{name} must be a list of ids, none of them empty")
     return ids
+
+
+def require(name: str, value: object) -> None:
+    """Refuse an empty argument before any request.
+
+    :raises ValueError: naming the argument
+    """
+    if value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, Sequence) and not value):
+        raise ValueError(f"{name} must not be empty")
+
+
+def refuse_unknown(label: str, crm: str, what: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse what a CRM doesn't know.
+
+    :param label: names the connection
+    :param crm: names the CRM
+    :param what: what the names are of, such as ``scope``
+    :raises ValueError: naming the first of them
+    """
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"{label}: unknown {what} {unknown[0]!r}; {crm} knows {sorted(known)}")
+
+
+def refuse_properties(
+    label: str, names: Iterable[str], known: Mapping[str, bool], ours: Collection[str], how: str
+) -> None:
+    """Refuse custom properties that a CRM would refuse a whole record for.
+
+    :param label: names the connection
+    :param names: the properties that are to be written
+    :param known: those that there are, and whether they can be written
+    :param ours: those that hold a lead field or the address
+    :param how: how to make one
+    :raises ValueError: naming the property
+    """
+    for name in names:
+        if name in ours:
+            raise ValueError(f"{label}: properties: {name!r} is written from a lead field already; leave it out")
+        if name not in known:
+            raise ValueError(f"{label}: properties: there is no {name!r}. {how}")
+        if not known[name]:
+            raise ValueError(f"{label}: properties: {name!r} can only be read; leave it out")

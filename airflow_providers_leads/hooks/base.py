@@ -1,53 +1,109 @@
-"""The contract between the pipeline and a CRM."""
+"""The contract between the pipeline and a CRM: all that a CRM must give, may give, and gets.
+
+``docs/own_crm.md`` builds a CRM by it.
+"""
 
 from __future__ import annotations
 
-import math
-import threading
 from abc import abstractmethod
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
-from itertools import islice
+from functools import partial
 from pkgutil import resolve_name
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
-from airflow_providers_leads.get_provider_info import CRMS
+from airflow_providers_leads.hooks.arguments import refuse_properties, refuse_unknown, require
+from airflow_providers_leads.hooks.batches import chunked
+from airflow_providers_leads.hooks.campaigns import Campaigns
 from airflow_providers_leads.hooks.connected import ConnectedHook, fetch_connection
 from airflow_providers_leads.hooks.erasing import Trail, erasures
 from airflow_providers_leads.hooks.reading import LeadPage, Position
+from airflow_providers_leads.hooks.registry import crms
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, label_for
-from airflow_providers_leads.hooks.writing import PASSED, Batch, Settled, batched, side_by_side
-from airflow_providers_leads.http.errors import (
-    LeadsApiError,
-    LeadsConflictError,
-    LeadsNotFoundError,
-    LeadsServerError,
-    LeadsValidationError,
+from airflow_providers_leads.hooks.writing import (
+    RECORD_ERRORS,
+    Batch,
+    Settled,
+    batched,
+    failed_result,
+    meets_all,
+    write_side_by_side,
 )
 from airflow_providers_leads.leads.model.erasure import Erasure, checked_people
-from airflow_providers_leads.leads.model.outcomes import Outcome, PlanRow, WriteResult
+from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
 
-T = TypeVar("T")
+__all__ = [
+    "RECORD_ERRORS", "LeadsHook", "Parts", "all_scope_keys", "chunked", "failed_result", "get_leads_hook", "hook_class",
+    "meets_all", "refuse_properties", "require",
+]  # fmt: skip
 
-# Errors that concern the records of one request; any other would meet the next request as well.
-RECORD_ERRORS = (LeadsValidationError, LeadsConflictError, LeadsNotFoundError)
-_SERVER_ERRORS_IN_A_ROW = 3
-_MOST_THREADS = 8
 _ROWS_PER_PAGE = 100
+
+
+class Parts(NamedTuple):
+    """How a CRM is divided, if it is: every lead belongs to one part, and is read and written there.
+
+    :param scope_key: what names parts in a scope, a list of their ids; ``None``: the CRM is not divided
+    :param write_option: what names the one part that a plan is written to
+    """
+
+    scope_key: str | None = None
+    write_option: str | None = None
+
+    def to_read(self, parts: list[str]) -> dict[str, Any]:
+        """Return the scope by which :meth:`LeadsHook.iter_leads` reads just these parts."""
+        return {self.scope_key: parts} if self.scope_key else {}
+
+    def to_write(self, part: str) -> dict[str, Any]:
+        """Return the write options that name just this part."""
+        return {self.write_option: part} if self.write_option else {}
 
 
 class LeadsHook(ConnectedHook):
     """Reads and writes the leads of one CRM.
 
-    Subclasses give the class attributes, :meth:`iter_leads`, :meth:`find_leads`, :meth:`_create`, :meth:`_update` and
-    :meth:`_probe`.
+    **Required** of a subclass: :meth:`iter_leads`, :meth:`find_leads`, :meth:`create_rows`, :meth:`update_rows` and
+    :meth:`probe`; the attributes :attr:`app` and :attr:`asset_path`, and those of
+    :class:`~airflow_providers_leads.hooks.connected.ConnectedHook` without a default.
+
+    **Optional** is the rest. What a CRM loses that leaves it out:
+
+    ============================================  =====================================================================
+    left out                                      what that means
+    ============================================  =====================================================================
+    :meth:`lead_pages`                            a read that was killed begins anew instead of at its last page
+    :attr:`settle_seconds`                        reads by time have no upper bound: what changes meanwhile comes twice
+    :attr:`scope_keys`, :meth:`check_read`        reads can't be narrowed
+    :attr:`lookup_rows`                           people are never looked up one by one: a plan reads all the CRM holds
+    :attr:`create_batch`, :attr:`update_batch`    a request for each record
+    :meth:`writable_fields`                       records are created with their address only and never updated
+    :attr:`writable_flags`                        opt-outs of other CRMs are not pushed here
+    :meth:`check_properties`                      plans write no custom properties
+    :meth:`blocked_domains`                       only the opt-outs of leads themselves suppress a write
+    :attr:`write_options`                         writes know no options
+    :attr:`parts`, :meth:`target_scope`,          the account is one whole
+    :meth:`scopes_to_read`
+    :meth:`write_cost`                            a plan's cost is counted as one call per batch
+    :meth:`repeats_quietly`                       an update in doubt is sent once more after a kill
+    :meth:`prepare_writes`                        nothing is learnt before the threads of a plan start
+    :meth:`app_url`                               links open the CRM's start page
+    :meth:`erase_steps`                           people can't be erased: ``LeadsEraseOperator`` refuses the connection
+    :attr:`campaigns`                             ``LeadsEnrolOperator`` refuses the connection
+    ============================================  =====================================================================
+
+    **Given** to every CRM: :meth:`apply_plan` and :meth:`write_batches` (batches, threads, what ends the work),
+    :meth:`erase`, and all of :class:`~airflow_providers_leads.hooks.connected.ConnectedHook`: the signed, paced and
+    retried conversation, pages, quotas and ``test_connection``.
 
     :param conn_id: the Airflow connection
     """
 
     app: ClassVar[str]
     """Address of the CRM's own pages."""
+    asset_path: ClassVar[str]
+    """What the CRM calls its people, the last part of their asset URI; with :attr:`parts`, what it calls those."""
     scope_keys: ClassVar[frozenset[str]] = frozenset()
     """What :meth:`iter_leads` may be narrowed by."""
     write_options: ClassVar[frozenset[str]] = frozenset()
@@ -60,12 +116,12 @@ class LeadsHook(ConnectedHook):
     """Up to how many addresses asking for them one by one is less work than reading everything; 0: never."""
     settle_seconds: ClassVar[float] = 0.0
     """How long a change may take to be found by time; 0: :meth:`iter_leads` finds it at once."""
-    overlap_seconds: ClassVar[float] = 300.0
-    """How far successive reads by time should overlap, for clocks that differ and for what is found late."""
     writable_flags: ClassVar[frozenset[str]] = frozenset()
     """Which of ``opted_out`` and ``bounced`` this CRM can be told."""
+    parts: ClassVar[Parts] = Parts()
+    """How the CRM is divided; default not at all."""
 
-    # What the pipeline uses -------------------------------------------------------------------------------------------
+    # Required ---------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def iter_leads(self, *, updated_after: datetime | str | None = None, **scope: Any) -> Iterator[Lead]:
@@ -74,6 +130,29 @@ class LeadsHook(ConnectedHook):
         :param updated_after: only leads changed at or after this time, as far as the API can tell
         :param scope: narrows the read, see :attr:`scope_keys`
         """
+
+    @abstractmethod
+    def find_leads(self, emails: Iterable[str], **scope: Any) -> Iterator[Lead]:
+        """Yield the records that the CRM holds for these addresses, in the API's largest batches."""
+
+    @abstractmethod
+    def create_rows(self, rows: list[PlanRow], **options: Any) -> Iterable[WriteResult]:
+        """Create up to :attr:`create_batch` records and return one result per row.
+
+        Called from several threads. After a kill it may meet what the try before has created: whoever is there already
+        must not be created twice.
+
+        :raises LeadsApiError: for the rows that have no result yet
+        """
+
+    @abstractmethod
+    def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterable[WriteResult]:
+        """Update up to :attr:`update_batch` records by their own id and return one result per row.
+
+        :raises LeadsApiError: for the rows that have no result yet
+        """
+
+    # Optional: reading ------------------------------------------------------------------------------------------------
 
     def lead_pages(
         self,
@@ -103,16 +182,10 @@ class LeadsHook(ConnectedHook):
         self.check_scope(**scope)
 
     def scopes_to_read(self, **scope: Any) -> list[str] | None:
-        """Return the parts into which the CRM divides leads and that a read covers, ``None`` where it doesn't."""
+        """Return the :attr:`parts` that a read covers, ``None`` where the CRM isn't divided."""
         return None
 
-    def scope_of(self, parts: list[str], **scope: Any) -> dict[str, Any]:
-        """Return a scope that is narrowed to some of :meth:`scopes_to_read`."""
-        return dict(scope)
-
-    @abstractmethod
-    def find_leads(self, emails: Iterable[str], **scope: Any) -> Iterator[Lead]:
-        """Yield the records that the CRM holds for these addresses, in the API's largest batches."""
+    # Optional: writing ------------------------------------------------------------------------------------------------
 
     def writable_fields(self) -> frozenset[str]:
         """Return the lead fields that this CRM has a place for; may ask the API."""
@@ -134,35 +207,29 @@ class LeadsHook(ConnectedHook):
                 "standard fields only"
             )
 
+    def check_write_options(self, **options: Any) -> None:
+        """Refuse options that are unknown or missing, before the first write.
+
+        :raises ValueError: naming the option
+        """
+        refuse_unknown(self.label, self.hook_name, "write option", options, self.write_options)
+
+    def target_scope(self, **options: Any) -> str | None:
+        """Return the one of the :attr:`parts` that a plan is written to, ``None`` where the CRM isn't divided."""
+        return None
+
     def write_cost(self, row: PlanRow) -> float:
         """Return what writing a plan row costs in API calls: a share of one where a call takes several."""
         return {"create": 1 / self.create_batch, "update": 1 / self.update_batch}.get(row.action, 0.0)
 
-    @property
-    def requests_per_second(self) -> float:
-        """What the quota allows: the connection's, or what the vendor's headers told since."""
-        limiter = self.client.limiters.get("default")
-        limit, period = (limiter.limit, limiter.period) if limiter else self.quotas["default"]
-        return limit / period
+    def repeats_quietly(self, **options: Any) -> bool:
+        """Tell whether writing a value once more that a record has already does nothing, with these write options."""
+        return True
 
-    def target_scope(self, **options: Any) -> str | None:
-        """Return the one scope that a plan with these options is written to, ``None`` where a CRM has no scopes."""
-        return None
+    def prepare_writes(self, options: Mapping[str, Any]) -> None:
+        """Get ready for a plan, before threads share what is learnt here."""
 
-    def scope_to_read(self, target_scope: str) -> dict[str, Any]:
-        """Return the scope by which :meth:`iter_leads` reads just what :meth:`target_scope` names."""
-        return {}
-
-    def scope_to_write(self, target_scope: str) -> dict[str, Any]:
-        """Return the write options that name just what :meth:`target_scope` does."""
-        return {}
-
-    def limits_left(self) -> list[str]:
-        """Return what is left of each quota, one sentence each; may ask the API."""
-        return [
-            f"Quota {bucket}: {limiter.limit} requests per {limiter.period:g} s, {limiter.left()} left now."
-            for bucket, limiter in self.client.limiters.items()
-        ]
+    # Optional: the rest -----------------------------------------------------------------------------------------------
 
     def app_url(self, record_id: str | None = None) -> str:
         """Return where people see their leads in the CRM's own pages; may ask the API.
@@ -171,26 +238,27 @@ class LeadsHook(ConnectedHook):
         """
         return self.app
 
+    def erase_steps(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+        """Take the steps of an erasure and yield what became of each.
+
+        :param trail: takes a step and tells of it; in a dry run it only tells
+        :param people: email key → address as given
+        """
+        raise NotImplementedError(f"{self.hook_name} has no erasure")
+
+    @property
+    def campaigns(self) -> Campaigns | None:
+        """What the CRM writes to leads by, ``None`` where it has no such thing."""
+        return None
+
+    # Given ------------------------------------------------------------------------------------------------------------
+
     def check_scope(self, **scope: Any) -> None:
         """Refuse what :meth:`iter_leads` can't be narrowed by, before the first request.
 
         :raises ValueError: naming the key
         """
-        if unknown := sorted(set(scope) - self.scope_keys):
-            raise ValueError(
-                f"{self.label}: unknown scope {unknown[0]!r}; {self.hook_name} knows {sorted(self.scope_keys)}"
-            )
-
-    def check_write_options(self, **options: Any) -> None:
-        """Refuse options that are unknown or missing, before the first write.
-
-        :raises ValueError: naming the option
-        """
-        if unknown := sorted(set(options) - self.write_options):
-            raise ValueError(
-                f"{self.label}: unknown write option {unknown[0]!r}; "
-                f"{self.hook_name} knows {sorted(self.write_options)}"
-            )
+        refuse_unknown(self.label, self.hook_name, "scope", scope, self.scope_keys)
 
     def apply_plan(self, rows: Iterable[PlanRow], **options: Any) -> Iterator[WriteResult]:
         """Write a plan and yield one result per row, in the order in which they are settled.
@@ -219,61 +287,10 @@ class LeadsHook(ConnectedHook):
         :param batches: from :meth:`batched`; they are taken one by one, as they can be sent
         """
         self.check_write_options(**options)
-        return self._write_batches(batches, options)
-
-    def _write_batches(self, batches: Iterable[Batch], options: Mapping[str, Any]) -> Generator[Settled, None, None]:
-        self._prepare_writes(options)
-        stop = threading.Event()
-        fatal: LeadsApiError | None = None
-        server_errors = 0
-
-        def work(batch: Batch) -> Settled:
-            if stop.is_set():
-                return Settled([], sent=False)
-            settled = self._settle(batch, options)
-            if meets_all(settled.error):
-                stop.set()
-            return settled
-
-        for settled in side_by_side(batches, work, self.write_threads, stop, _stumbled):
-            server_errors = server_errors + 1 if isinstance(settled.error, LeadsServerError) else 0
-            if fatal is None and (meets_all(settled.error) or server_errors >= _SERVER_ERRORS_IN_A_ROW):
-                fatal = settled.error
-                stop.set()
-            # Also what was not sent: a thread may have begun the batch after it a moment earlier, and whoever counts
-            # batches must not take the one for the other.
-            yield settled
-        if fatal is not None:
-            raise fatal
-
-    def _settle(self, batch: Batch, options: Mapping[str, Any]) -> Settled:
-        results = list(batch.known)
-        if batch.action == PASSED:
-            return Settled([*results, *map(_passed, batch.rows)])
-        write = {"create": self._create, "update": self._update}[batch.action]
-        settled: set[str] = set()
-        error: LeadsApiError | None = None
-        try:
-            for result in write(batch.rows, **options) if batch.rows else ():
-                settled.add(result.email_key)
-                results.append(result)
-        except LeadsApiError as raised:
-            error = raised
-            results.extend(failed_result(row, raised) for row in batch.rows if row.email_key not in settled)
-        return Settled(results, error)
-
-    def _prepare_writes(self, options: Mapping[str, Any]) -> None:
-        """Get ready for a plan, before threads share what is learnt here."""
-
-    def repeats_quietly(self, **options: Any) -> bool:
-        """Tell whether writing a value once more that a record has already does nothing, with these write options."""
-        return True
-
-    @property
-    def write_threads(self) -> int:
-        """How many batches are sent side by side: what the quota feeds while answers take a second."""
-        limiter = self.client.limiters.get("default")
-        return min(_MOST_THREADS, max(2, math.ceil(limiter.limit / limiter.period))) if limiter else 1
+        writers = {"create": partial(self.create_rows, **options), "update": partial(self.update_rows, **options)}
+        return write_side_by_side(
+            batches, writers, prepare=partial(self.prepare_writes, options), threads=lambda: self.write_threads
+        )
 
     def erase(
         self,
@@ -290,106 +307,28 @@ class LeadsHook(ConnectedHook):
 
         :param email_keys: addresses, in any spelling
         :param dry_run: true sends no write and yields what would be done
-        :param block_addresses: true (default) bars the addresses where the CRM has a list of such (HubSpot)
-        :param block_domains: true bars the domains too where the CRM has a list of such (PersistIQ), unless they are
-            known as mail providers'; default false
+        :param block_addresses: true (default) bars the addresses where the CRM has a list of such
+        :param block_domains: true bars the domains too where the CRM has a list of such, unless they are known as mail
+            providers'; default false
         :raises ValueError: when there is nobody, or what is no address, before the first request
         """
         people = checked_people("email_keys", email_keys)
         trail = Trail(self, dry_run, block_addresses, block_domains)
-        return erasures(trail, people, self._erase(trail, people))
-
-    def _erase(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
-        """Take the steps of an erasure; ``people`` is email key → address as given."""
-        raise NotImplementedError(f"{self.hook_name} has no erasure")
-
-    @abstractmethod
-    def _create(self, rows: list[PlanRow], **options: Any) -> Iterable[WriteResult]:
-        """Create up to :attr:`create_batch` records and return one result per row."""
-
-    @abstractmethod
-    def _update(self, rows: list[PlanRow], **options: Any) -> Iterable[WriteResult]:
-        """Update up to :attr:`update_batch` records by id and return one result per row."""
-
-
-def meets_all(error: LeadsApiError | None) -> bool:
-    """Tell whether an error would meet every further request as well."""
-    return error is not None and not isinstance(error, (*RECORD_ERRORS, LeadsServerError))
-
-
-def _stumbled(settled: Settled) -> bool:
-    return settled.error is not None
-
-
-def _passed(row: PlanRow) -> WriteResult:
-    outcome: Outcome = "suppressed" if row.action == "suppress" else "unchanged"
-    return WriteResult(email_key=row.email_key, outcome=outcome, target_id=row.target_id, reason=row.reason)
-
-
-def failed_result(row: PlanRow, error: LeadsApiError) -> WriteResult:
-    """Return the result of a row whose request ended in an error."""
-    reason = ", ".join((error.category or type(error).__name__, *error.codes)) + (
-        f": {error.words}" if error.words else ""
-    )
-    return WriteResult(
-        email_key=row.email_key,
-        outcome="ambiguous" if error.ambiguous else "failed",
-        target_id=row.target_id,
-        reason=reason,
-        request_id=error.request_id,
-        refused=isinstance(error, RECORD_ERRORS) and not error.ambiguous,
-    )
-
-
-def refuse_properties(
-    label: str, names: Iterable[str], known: Mapping[str, bool], ours: Collection[str], how: str
-) -> None:
-    """Refuse custom properties that a CRM would refuse a whole record for.
-
-    :param label: names the connection
-    :param names: the properties that are to be written
-    :param known: those that there are, and whether they can be written
-    :param ours: those that hold a lead field or the address
-    :param how: how to make one
-    :raises ValueError: naming the property
-    """
-    for name in names:
-        if name in ours:
-            raise ValueError(f"{label}: properties: {name!r} is written from a lead field already; leave it out")
-        if name not in known:
-            raise ValueError(f"{label}: properties: there is no {name!r}. {how}")
-        if not known[name]:
-            raise ValueError(f"{label}: properties: {name!r} can only be read; leave it out")
-
-
-def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield lists of up to ``size`` items, in order."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
-
-
-def require(name: str, value: object) -> None:
-    """Refuse an empty argument before any request.
-
-    :raises ValueError: naming the argument
-    """
-    if value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, Sequence) and not value):
-        raise ValueError(f"{name} must not be empty")
+        return erasures(trail, people, self.erase_steps(trail, people))
 
 
 def get_leads_hook(conn_id: str) -> LeadsHook:
     """Return the hook of the CRM that a connection belongs to.
 
-    :param conn_id: an Airflow connection of one of the three types
+    :param conn_id: an Airflow connection of the type of a lead CRM, of this package or of another that is installed
     :raises AirflowNotFoundException: when there is no such connection
     :raises LeadsSettingsError: when it is of another type
     """
     conn = fetch_connection(conn_id)
-    known = [crm["conn_type"] for crm in CRMS]
-    if conn.conn_type not in known:
+    if conn.conn_type not in crms():
         raise LeadsSettingsError(
-            f"{label_for(conn_id)} is of type '{conn.conn_type}', which is no lead CRM. Use one of: {', '.join(known)}."
+            f"{label_for(conn_id)} is of type '{conn.conn_type}', which is no lead CRM. Use one of: "
+            f"{', '.join(crms())}."
         )
     hook = conn.get_hook()  # type: ignore[no-untyped-call]
     if not isinstance(hook, LeadsHook):
@@ -400,6 +339,18 @@ def get_leads_hook(conn_id: str) -> LeadsHook:
     return hook
 
 
+def hook_class(conn_type: str) -> type[LeadsHook] | None:
+    """Return the hook class of a CRM, ``None`` when no CRM of this type is installed."""
+    crm = crms().get(conn_type)
+    found: type[LeadsHook] | None = resolve_name(crm.hook) if crm else None
+    return found
+
+
 def all_scope_keys() -> frozenset[str]:
     """Return every key by which any of the CRMs can be narrowed."""
-    return frozenset().union(*(resolve_name(crm["hook"]).scope_keys for crm in CRMS))
+    keys: frozenset[str] = frozenset()
+    for crm in crms().values():
+        # Another package that is broken must not stop this CRM's reads.
+        with suppress(ImportError, AttributeError):
+            keys |= resolve_name(crm.hook).scope_keys
+    return keys

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 
-from airflow_providers_leads.hooks.base import RECORD_ERRORS, chunked
+from airflow_providers_leads.hooks.writing import RECORD_ERRORS
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsPermissionError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, merge_batches
+
+T = TypeVar("T")
 
 Chunk = list[tuple[int, Any]]
 """Inputs with their positions in the whole call."""
@@ -17,6 +20,13 @@ NOT_ATTEMPTED = "NOT_ATTEMPTED"
 UNACCOUNTED = "UNACCOUNTED"
 # Refused one by one, this many inputs without a single success mean that the call itself is at fault, not an input.
 _LONE_REFUSALS = 3
+
+
+def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of up to ``size`` items, in order."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
 
 
 def failed_input(index: int, item: Any, error: LeadsApiError, *, alone: bool = True) -> Failed:

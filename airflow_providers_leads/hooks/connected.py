@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
@@ -12,7 +13,6 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, conf
 
 from airflow_providers_leads import __version__
-from airflow_providers_leads.get_provider_info import CRMS
 from airflow_providers_leads.hooks.account import Mark, fingerprint, known_id, read_mark, remember_id
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, Settings, label_for, read_settings
 from airflow_providers_leads.hooks.telemetry import count_request
@@ -23,11 +23,13 @@ from airflow_providers_leads.http.pagination import Pages, iter_pages
 from airflow_providers_leads.http.rate_limit import RateLimiter, shared_limiter
 from airflow_providers_leads.http.retry import RetryPolicy
 
+_MOST_THREADS = 8
+
 
 class ConnectedHook(BaseHook):
     """Talks to one CRM over one Airflow connection: signed, paced, retried, page by page.
 
-    Subclasses give the class attributes and :meth:`_probe`.
+    Subclasses give the class attributes and :meth:`probe`.
 
     :param conn_id: the Airflow connection
     """
@@ -36,7 +38,10 @@ class ConnectedHook(BaseHook):
     default_conn_name: ClassVar[str]
     conn_type: ClassVar[str]
     hook_name: ClassVar[str]
+    """How people know the CRM."""
 
+    host: ClassVar[str]
+    """Origin of the API, unless the connection names one."""
     key_header: ClassVar[str]
     """Header that carries the key."""
     quotas: ClassVar[Mapping[str, tuple[int, float]]]
@@ -64,8 +69,7 @@ class ConnectedHook(BaseHook):
     @cached_property
     def settings(self) -> Settings:
         """The connection's checked settings."""
-        host = next(crm["host"] for crm in CRMS if crm["conn_type"] == self.conn_type)
-        return read_settings(self.connection, default_host=host)
+        return read_settings(self.connection, default_host=self.host)
 
     @cached_property
     def client(self) -> HttpClient:
@@ -198,6 +202,26 @@ class ConnectedHook(BaseHook):
         for page in self.pages(pages, path, **options):
             yield from page
 
+    @property
+    def requests_per_second(self) -> float:
+        """What the quota allows: the connection's, or what the vendor's headers told since."""
+        limiter = self.client.limiters.get("default")
+        limit, period = (limiter.limit, limiter.period) if limiter else self.quotas["default"]
+        return limit / period
+
+    @property
+    def write_threads(self) -> int:
+        """How many batches are sent side by side: what the quota feeds while answers take a second."""
+        limiter = self.client.limiters.get("default")
+        return min(_MOST_THREADS, max(2, math.ceil(limiter.limit / limiter.period))) if limiter else 1
+
+    def limits_left(self) -> list[str]:
+        """Return what is left of each quota, one sentence each; may ask the API."""
+        return [
+            f"Quota {bucket}: {limiter.limit} requests per {limiter.period:g} s, {limiter.left()} left now."
+            for bucket, limiter in self.client.limiters.items()
+        ]
+
     def test_connection(self) -> tuple[bool, str]:
         """Tell whether the connection works, and if not whether host, key, permission or plan is the reason."""
         try:
@@ -205,7 +229,7 @@ class ConnectedHook(BaseHook):
             # Somebody is waiting in front of a form.
             self.client.policy = replace(patience, max_retries=min(1, patience.max_retries), max_wait=5.0)
             try:
-                return self._probe()
+                return self.probe()
             finally:
                 self.client.policy = patience
         except (LeadsApiError, LeadsSettingsError, AirflowNotFoundException) as error:
@@ -213,7 +237,7 @@ class ConnectedHook(BaseHook):
             return False, str(error).replace(self.label, "This connection")
 
     @abstractmethod
-    def _probe(self) -> tuple[bool, str]:
+    def probe(self) -> tuple[bool, str]:
         """Send one cheap request and say what it proves."""
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from airflow_providers_leads.hooks.connected import ConnectedHook
 from airflow_providers_leads.http.errors import (
     LeadsApiError,
     LeadsAuthError,
@@ -18,9 +19,6 @@ from airflow_providers_leads.http.errors import (
 )
 from airflow_providers_leads.leads.model.erasure import Erasure, Status
 from airflow_providers_leads.leads.model.identity import person_hash
-
-if TYPE_CHECKING:
-    from airflow_providers_leads.hooks.base import LeadsHook
 
 # Each would wait through all its retries; a person's other steps are worth more than that time.
 _FAILURES_IN_A_ROW: Final = 3
@@ -57,7 +55,7 @@ class Trail:
     :param block_domains: company domains are to be barred where the CRM has a list of such
     """
 
-    hook: LeadsHook
+    hook: ConnectedHook
     dry_run: bool = False
     block_addresses: bool = True
     block_domains: bool = False

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from airflow_providers_leads.http.errors import LeadsApiError
-from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
+from airflow_providers_leads.http.errors import (
+    LeadsApiError,
+    LeadsConflictError,
+    LeadsNotFoundError,
+    LeadsServerError,
+    LeadsValidationError,
+)
+from airflow_providers_leads.leads.model.outcomes import Outcome, PlanRow, WriteResult
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,6 +24,12 @@ R = TypeVar("R")
 PASSED: Final = "passed"
 """Action of a batch whose rows need no request."""
 _PASSED_ROWS: Final = 1_000
+RECORD_ERRORS: Final = (LeadsValidationError, LeadsConflictError, LeadsNotFoundError)
+"""Errors that concern the records of one request; any other would meet the next request as well."""
+_SERVER_ERRORS_IN_A_ROW: Final = 3
+
+Write = Callable[[list[PlanRow]], Iterable[WriteResult]]
+"""Sends one batch and gives a result per row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +111,90 @@ def side_by_side(
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def write_side_by_side(
+    batches: Iterable[Batch],
+    writers: Mapping[str, Write],
+    *,
+    prepare: Callable[[], None],
+    threads: Callable[[], int],
+) -> Generator[Settled, None, None]:
+    """Write batches side by side and yield what became of each, in their order.
+
+    An error that would meet every further request ends the work, and so do three failures of the server in a row.
+
+    :param batches: taken one by one, as they can be sent
+    :param writers: what sends a batch, by its action
+    :param prepare: called before the first batch is taken
+    :param threads: tells, after that, how many batches may be under way
+    :raises LeadsApiError: the error that ended the work, after what was settled
+    """
+    prepare()
+    stop = threading.Event()
+    fatal: LeadsApiError | None = None
+    server_errors = 0
+
+    def work(batch: Batch) -> Settled:
+        if stop.is_set():
+            return Settled([], sent=False)
+        settled = _settle(batch, writers)
+        if meets_all(settled.error):
+            stop.set()
+        return settled
+
+    for settled in side_by_side(batches, work, threads(), stop, _stumbled):
+        server_errors = server_errors + 1 if isinstance(settled.error, LeadsServerError) else 0
+        if fatal is None and (meets_all(settled.error) or server_errors >= _SERVER_ERRORS_IN_A_ROW):
+            fatal = settled.error
+            stop.set()
+        # Also what was not sent: a thread may have begun the batch after it a moment earlier, and whoever counts
+        # batches must not take the one for the other.
+        yield settled
+    if fatal is not None:
+        raise fatal
+
+
+def _settle(batch: Batch, writers: Mapping[str, Write]) -> Settled:
+    results = list(batch.known)
+    if batch.action == PASSED:
+        return Settled([*results, *map(_passed, batch.rows)])
+    settled: set[str] = set()
+    error: LeadsApiError | None = None
+    try:
+        for result in writers[batch.action](batch.rows) if batch.rows else ():
+            settled.add(result.email_key)
+            results.append(result)
+    except LeadsApiError as raised:
+        error = raised
+        results.extend(failed_result(row, raised) for row in batch.rows if row.email_key not in settled)
+    return Settled(results, error)
+
+
+def meets_all(error: LeadsApiError | None) -> bool:
+    """Tell whether an error would meet every further request as well."""
+    return error is not None and not isinstance(error, (*RECORD_ERRORS, LeadsServerError))
+
+
+def _stumbled(settled: Settled) -> bool:
+    return settled.error is not None
+
+
+def _passed(row: PlanRow) -> WriteResult:
+    outcome: Outcome = "suppressed" if row.action == "suppress" else "unchanged"
+    return WriteResult(email_key=row.email_key, outcome=outcome, target_id=row.target_id, reason=row.reason)
+
+
+def failed_result(row: PlanRow, error: LeadsApiError) -> WriteResult:
+    """Return the result of a row whose request ended in an error."""
+    reason = ", ".join((error.category or type(error).__name__, *error.codes)) + (
+        f": {error.words}" if error.words else ""
+    )
+    return WriteResult(
+        email_key=row.email_key,
+        outcome="ambiguous" if error.ambiguous else "failed",
+        target_id=row.target_id,
+        reason=reason,
+        request_id=error.request_id,
+        refused=isinstance(error, RECORD_ERRORS) and not error.ambiguous,
+    )

@@ -20,6 +20,7 @@ from airflow_providers_leads.operators.lookup import LeadsLookupOperator
 from airflow_providers_leads.operators.upsert import LeadsApplyOperator, LeadsPlanOperator, LeadsUpsertOperator
 from airflow_providers_leads.operators.watermark import (
     MODES,
+    OVERLAP_SECONDS,
     LeadsMoveWatermarkOperator,
     WatermarkStore,
     full_every,
@@ -168,7 +169,7 @@ class LeadsExtractOperator(LeadsOperator):
 
         now = pendulum.now("UTC")
         after = maybe_instant("updated_after", given(self.updated_after))
-        overlap = seconds("overlap", self.overlap, hook.overlap_seconds)
+        overlap = seconds("overlap", self.overlap, OVERLAP_SECONDS)
         settle = seconds("settle", self.settle, hook.settle_seconds)
         every = full_every(self.full_every, hook.conn_type)
         try:
@@ -180,7 +181,7 @@ class LeadsExtractOperator(LeadsOperator):
                 overlap=overlap,
                 full_every=every if mode else None,
                 parts=hook.scopes_to_read(**scope) if mode else None,
-                narrowed=lambda parts: hook.scope_of(parts, **scope),
+                narrowed=lambda parts: {**scope, **hook.parts.to_read(parts)},
             )
         except ValueError as error:
             raise ValueError(f"{hook.label}: {error}") from None

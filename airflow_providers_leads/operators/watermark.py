@@ -26,6 +26,8 @@ Airflow shows them under Assets > leads_watermarks, and by REST under ``/api/v2/
 entry makes the next run read everything, writing ``{"at": "2026-01-01T00:00:00Z"}`` makes it go on from there.
 """
 MODES: Final = ("auto", "reset")
+OVERLAP_SECONDS: Final = 300.0
+"""How far successive reads by time overlap, for clocks that differ and for what is found late."""
 
 
 def with_watermarks(inlets: Any) -> list[Any]:

@@ -249,7 +249,7 @@ def _find(hook: LeadsHook, rows: list[PlanRow], options: Mapping[str, Any]) -> d
     if not wanted:
         return {}
     target = hook.target_scope(**options)
-    scope = {} if target is None else hook.scope_to_read(target)
+    scope = {} if target is None else hook.parts.to_read([target])
     if "properties" in hook.scope_keys and (names := sorted({name for row in rows for name in row.properties})):
         scope["properties"] = names
     few = len(wanted) <= hook.lookup_rows

@@ -189,7 +189,7 @@ def _existing(task: PlanTask, target_scope: str | None) -> tuple[str, datetime |
             task.log.info("%s: comparing with what was extracted before", hook.conn_id)
             return str(item["uri"]), _time(item.get("watermark"))
     uri = f"{task.stem}.existing.parquet"
-    scope: dict[str, Any] = {} if target_scope is None else hook.scope_to_read(target_scope)
+    scope: dict[str, Any] = {} if target_scope is None else hook.parts.to_read([target_scope])
     scope |= {"properties": sorted(asked)} if asked else {}
     since = pendulum.now("UTC")
     if count_rows(storage_path(task.golden)) <= hook.lookup_rows and _looked_up(task, uri, scope):

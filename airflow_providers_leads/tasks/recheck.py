@@ -75,7 +75,7 @@ def _options(hook: LeadsHook, plan: str, facts: PlanFacts, given: Mapping[str, A
             f"{plan} was made for connection '{facts.conn_id}', not for '{hook.conn_id}': its record ids mean other "
             "people there. Plan for this connection."
         )
-    options = {**(hook.scope_to_write(facts.scope) if facts.scope else {}), **given}
+    options = {**(hook.parts.to_write(facts.scope) if facts.scope else {}), **given}
     hook.check_write_options(**options)
     scope = hook.target_scope(**options)
     if facts.scope != scope:
@@ -89,7 +89,7 @@ def _read_current(hook: LeadsHook, people: list[str], uri: str, facts: PlanFacts
     from airflow_providers_leads.leads.model.identity import spellings
     from airflow_providers_leads.leads.model.schema import Lead
 
-    scope: dict[str, Any] = {} if facts.scope is None else hook.scope_to_read(facts.scope)
+    scope: dict[str, Any] = {} if facts.scope is None else hook.parts.to_read([facts.scope])
     if facts.properties and "properties" in hook.scope_keys:
         scope["properties"] = facts.properties
     addresses = [spelling for key in people for spelling in spellings(key, key)]

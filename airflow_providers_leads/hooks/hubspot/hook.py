@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 import pendulum
 
+from airflow_providers_leads.get_provider_info import default_host
 from airflow_providers_leads.hooks.arguments import boolean, maybe_instant
 from airflow_providers_leads.hooks.base import RECORD_ERRORS, chunked, failed_result, refuse_properties
 from airflow_providers_leads.hooks.batches import UNACCOUNTED
@@ -51,6 +52,8 @@ class HubSpotHook(HubSpotContacts):
     default_conn_name = "hubspot_default"
     conn_type = "hubspot"
     hook_name = "HubSpot"
+    host = default_host(conn_type)
+    asset_path = "contacts"
 
     quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 10.0), "search": (5, 1.0)}
     advice: ClassVar[Mapping[int | None, str]] = {
@@ -269,7 +272,7 @@ class HubSpotHook(HubSpotContacts):
         )
         refuse_properties(self.label, names, known, {"email", *PROPERTY_OF.values()}, how)
 
-    def _create(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+    def create_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         # An upsert, so that a repetition after a lost answer creates nobody twice.
         items = []
         for index, row in enumerate(rows):
@@ -281,7 +284,7 @@ class HubSpotHook(HubSpotContacts):
             yield _written(done.input, "updated" if done.new is False else "created", done.id)
         yield from _not_written(result.failed, stopped)
 
-    def _update(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+    def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         items = []
         for index, row in enumerate(rows):
             key = record_id("target_id", row.target_id)
@@ -331,10 +334,10 @@ class HubSpotHook(HubSpotContacts):
         page = f"record/0-1/{quote(record_id, safe='')}" if record_id else "objects/0-1/views/all/list"
         return f"{origin}/contacts/{quote(str(portal), safe='')}/{page}"
 
-    def _erase(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+    def erase_steps(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
         return erase(self, trail, people)
 
-    def _probe(self) -> tuple[bool, str]:
+    def probe(self) -> tuple[bool, str]:
         self.request("GET", self.path("objects", "/contacts"), params={"limit": 1}, expect=is_list)
         account = ""
         # Not every key may ask; the contacts have answered, and that is what matters.

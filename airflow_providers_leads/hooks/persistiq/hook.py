@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Final
 
+from airflow_providers_leads.get_provider_info import default_host
 from airflow_providers_leads.hooks.arguments import addresses, boolean, maybe_instant
 from airflow_providers_leads.hooks.base import refuse_properties, require
 from airflow_providers_leads.hooks.batches import run_batch, run_chunks
@@ -47,6 +48,8 @@ class PersistIQHook(PersistIQCampaigns):
     default_conn_name = "persistiq_default"
     conn_type = "persistiq"
     hook_name = "PersistIQ"
+    host = default_host(conn_type)
+    asset_path = "leads"
 
     app = "https://app.persistiq.com"
     key_header = "x-api-key"
@@ -288,10 +291,10 @@ class PersistIQHook(PersistIQCampaigns):
             yield from found.values()
             settled.add(key)
 
-    def _prepare_writes(self, options: Mapping[str, Any]) -> None:
+    def prepare_writes(self, options: Mapping[str, Any]) -> None:
         self._creator = LeadCreator(self)
 
-    def _create(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+    def create_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         names = self._field_names
         leads = [
             {"email": row.email_key, **row.properties, **{names[f]: v for f, v in row.values.items() if f in names}}
@@ -332,7 +335,7 @@ class PersistIQHook(PersistIQCampaigns):
             fields=fields,
         )
 
-    def _update(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+    def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         for row in rows:
             fields, left_out = self._split(row)
             data = {**row.properties, **{self._field_names[field]: row.values[field] for field in fields}}
@@ -358,10 +361,10 @@ class PersistIQHook(PersistIQCampaigns):
         left_out = [field for field in row.values if field not in names and field not in apart]
         return [field for field in row.values if field in names], left_out
 
-    def _erase(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+    def erase_steps(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
         return erase(self, trail, people)
 
-    def _probe(self) -> tuple[bool, str]:
+    def probe(self) -> tuple[bool, str]:
         users = NumberedPages("users")
         answer = self.request("GET", "/v1/users", expect=lambda body: users.rows(body) is not None)
         count = len(answer.body["users"])

@@ -8,8 +8,9 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
+from airflow_providers_leads.get_provider_info import default_host
 from airflow_providers_leads.hooks.arguments import addresses, boolean, id_list, maybe_instant
-from airflow_providers_leads.hooks.base import failed_result, require
+from airflow_providers_leads.hooks.base import Parts, failed_result, require
 from airflow_providers_leads.hooks.batches import run_chunks
 from airflow_providers_leads.hooks.erasing import Trail
 from airflow_providers_leads.hooks.perspective.api import PAGE_SIZE, WHERE_FUNNEL_IDS_ARE, PerspectiveApi
@@ -57,6 +58,9 @@ class PerspectiveHook(PerspectiveApi):
     default_conn_name = "perspective_default"
     conn_type = "perspective"
     hook_name = "Perspective"
+    host = default_host(conn_type)
+    asset_path = "funnels"
+    parts = Parts("funnel_ids", "funnel_id")
 
     app = "https://app.perspective.co"
     key_header = "x-perspective-api-key"
@@ -125,10 +129,6 @@ class PerspectiveHook(PerspectiveApi):
         """
         return list(self._funnels(id_list("funnel_ids", funnel_ids)))
 
-    def scope_of(self, parts: list[str], **scope: Any) -> dict[str, Any]:
-        """Return a scope that is narrowed to some funnels."""
-        return {**scope, "funnel_ids": parts}
-
     def find_leads(
         self, emails: Iterable[str], *, funnel_ids: Iterable[object] | str | None = None, **scope: Any
     ) -> Iterator[Lead]:
@@ -156,14 +156,6 @@ class PerspectiveHook(PerspectiveApi):
         """Return the funnel that a plan with these options is written to."""
         return self._target_funnel(options)
 
-    def scope_to_read(self, target_scope: str) -> dict[str, Any]:
-        """Return the scope by which :meth:`iter_leads` reads this funnel only."""
-        return {"funnel_ids": [target_scope]}
-
-    def scope_to_write(self, target_scope: str) -> dict[str, Any]:
-        """Return the write options that name this funnel."""
-        return {"funnel_id": target_scope}
-
     def check_write_options(self, **options: Any) -> None:
         """Refuse unknown options, and a write without a funnel to write to.
 
@@ -179,10 +171,10 @@ class PerspectiveHook(PerspectiveApi):
         """Tell whether writing a value once more does nothing: not where it starts automations."""
         return boolean("skip_automation_trigger", options.get("skip_automation_trigger", True))
 
-    def _prepare_writes(self, options: Mapping[str, Any]) -> None:
+    def prepare_writes(self, options: Mapping[str, Any]) -> None:
         self._known = {}
 
-    def _create(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+    def create_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         funnel_id = self._target_funnel(options)
         with self._reading:
             if funnel_id not in self._known:
@@ -219,7 +211,7 @@ class PerspectiveHook(PerspectiveApi):
                 fields=[field for field in row.values if field not in left_out],
             )
 
-    def _update(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
+    def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         skip = boolean("skip_automation_trigger", options.get("skip_automation_trigger", True))
         for row in rows:
             require("target_id", row.target_id)
@@ -247,12 +239,12 @@ class PerspectiveHook(PerspectiveApi):
             if stopped:
                 raise stopped
 
-    def _erase(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+    def erase_steps(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
         named = self._configured_funnels()
         funnels = named or list(_funnels_of(trail.read(lambda: list(self.list_workspaces()))))
         yield from erase(self, trail, people, funnels, others=bool(named))
 
-    def _probe(self) -> tuple[bool, str]:
+    def probe(self) -> tuple[bool, str]:
         try:
             workspaces = list(self.list_workspaces())
         except LeadsPermissionError:

@@ -26,6 +26,7 @@ class ScriptedHook(LeadsHook):
 
     conn_type = "hubspot"
     hook_name = "Scripted"
+    host = "https://api.scripted.example"
     key_header = "x-key"
     quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 10.0)}
     write_options = frozenset({"colour"})
@@ -42,17 +43,17 @@ class ScriptedHook(LeadsHook):
     def find_leads(self, emails: Iterable[str], **_: Any) -> Iterator[Any]:
         return iter(())
 
-    def _create(self, rows: list[PlanRow], **options: Any) -> Iterable[WriteResult]:
+    def create_rows(self, rows: list[PlanRow], **options: Any) -> Iterable[WriteResult]:
         self.sent.append([row.email_key for row in rows])
         if error := next(self.script, None):
             raise error
         return [WriteResult(email_key=row.email_key, outcome="created") for row in rows]
 
-    def _update(self, rows: list[PlanRow], **options: Any) -> Iterable[WriteResult]:
+    def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterable[WriteResult]:
         self.sent.append([row.email_key for row in rows])
         return [WriteResult(email_key=row.email_key, outcome="updated") for row in rows]
 
-    def _probe(self) -> tuple[bool, str]:
+    def probe(self) -> tuple[bool, str]:
         raise next(self.script) or AssertionError
 
 

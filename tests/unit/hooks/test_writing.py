@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_providers_leads.hooks import base as base_module
+from airflow_providers_leads.hooks import writing as writing_module
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.hooks.writing import _PASSED_ROWS, PASSED, Batch, batched, side_by_side
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsServerError
@@ -215,6 +215,7 @@ class NumberedHook(LeadsHook):
 
     conn_type = "hubspot"
     hook_name = "Numbered"
+    host = "https://api.numbered.example"
     key_header = "x-key"
     quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 10.0)}
 
@@ -228,14 +229,14 @@ class NumberedHook(LeadsHook):
     def find_leads(self, emails: Iterable[str], **_: Any) -> Iterator[Any]:
         return iter(())
 
-    def _create(self, rows: list[PlanRow], **options: Any) -> Iterable[WriteResult]:
+    def create_rows(self, rows: list[PlanRow], **options: Any) -> Iterable[WriteResult]:
         number = int(rows[0].email_key[1:].partition("@")[0])
         self.becomes.get(number, lambda: None)()
         return [WriteResult(email_key=row.email_key, outcome="created") for row in rows]
 
-    _update = _create
+    update_rows = create_rows
 
-    def _probe(self) -> tuple[bool, str]:
+    def probe(self) -> tuple[bool, str]:
         return True, ""
 
 
@@ -267,7 +268,7 @@ def test_a_batch_that_was_left_alone_keeps_its_place(monkeypatch: pytest.MonkeyP
     class Threading:
         Event = LateForOne
 
-    monkeypatch.setattr(base_module, "threading", Threading)
+    monkeypatch.setattr(writing_module, "threading", Threading)
     hook = NumberedHook({2: fail(LeadsAuthError("wrong key")), 1: lambda: None})
     settled = []
     with pytest.raises(LeadsAuthError):

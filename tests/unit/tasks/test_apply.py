@@ -54,6 +54,7 @@ class Crm(LeadsHook):
 
     conn_type = "hubspot"
     hook_name = "Scripted"
+    host = "https://api.scripted.example"
     key_header = "x-key"
     quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 10.0)}
     scope_keys = frozenset({"properties"})
@@ -109,10 +110,10 @@ class Crm(LeadsHook):
             for row, id_ in zip(rows, ids, strict=True)
         ]
 
-    def _create(self, rows: list[PlanRow], **options: Any) -> list[WriteResult]:
+    def create_rows(self, rows: list[PlanRow], **options: Any) -> list[WriteResult]:
         return self._request("create", rows, lambda row: self.hold(row.email_key, **row.values).source_id)
 
-    def _update(self, rows: list[PlanRow], **options: Any) -> list[WriteResult]:
+    def update_rows(self, rows: list[PlanRow], **options: Any) -> list[WriteResult]:
         def update(row: PlanRow) -> str:
             record = next(lead for lead in self.records if lead.source_id == row.target_id)
             for name, value in row.values.items():
@@ -121,7 +122,7 @@ class Crm(LeadsHook):
 
         return self._request("update", rows, update)
 
-    def _probe(self) -> tuple[bool, str]:
+    def probe(self) -> tuple[bool, str]:
         return True, ""
 
     @property
@@ -440,9 +441,9 @@ def test_what_was_left_alone_is_sent_by_the_next_try(run: Run, monkeypatch: pyte
 
     def write(batches: Iterable[Batch], **options: Any) -> Iterator[Settled]:
         first, _, third, fourth = batches
-        yield crm._settle(first, {})
+        yield Settled(crm.create_rows(first.rows))
         yield Settled([], sent=False)
-        yield crm._settle(third, {})
+        yield Settled(crm.create_rows(third.rows))
         error = LeadsAuthError("key")
         yield Settled([WriteResult(email_key=row.email_key, outcome="failed") for row in fourth.rows], error)
         raise error
@@ -490,7 +491,7 @@ def test_nothing_is_kept_beyond_a_window(run: Run, monkeypatch: pytest.MonkeyPat
     crm = Crm(threads=2)
     ahead: list[int] = []
     batched = crm.batched
-    create = crm._create
+    create = crm.create_rows
 
     def counted(rows: Iterable[PlanRow]) -> Iterator[Batch]:
         for batch in batched(rows):
@@ -502,7 +503,7 @@ def test_nothing_is_kept_beyond_a_window(run: Run, monkeypatch: pytest.MonkeyPat
         return create(rows, **options)
 
     monkeypatch.setattr(crm, "batched", counted)
-    monkeypatch.setattr(crm, "_create", creating)
+    monkeypatch.setattr(crm, "create_rows", creating)
     run.planned(creates(range(90))).apply(crm)
     assert max(kept) <= 10 + 2
     assert max(ahead) <= 2 * 2 + 1
@@ -525,8 +526,8 @@ def test_whom_the_crm_keeps_refusing_is_left_out_of_the_batch_and_not_counted(
     for number in range(MAX_TRIES + 1):
         crm = Crm()
         crm.create_batch = 1  # type: ignore[misc]
-        check, create = refused(1), crm._create
-        crm._create = lambda rows, check=check, create=create, **options: (check(rows), create(rows))[1]  # type: ignore[method-assign]
+        check, create = refused(1), crm.create_rows
+        crm.create_rows = lambda rows, check=check, create=create, **options: (check(rows), create(rows))[1]  # type: ignore[method-assign]
         ledger = Ledger.load(uri, now=now.add(days=number))
         if number < MAX_TRIES:
             with pytest.raises(LeadsWriteError):

@@ -155,7 +155,7 @@ def test_the_connection_can_name_the_funnels(monkeypatch: pytest.MonkeyPatch, ap
         serve(api, [[contact(1)]], funnel)
     assert [lead.source_scope for lead in hook.iter_leads()] == ["a", "b"]
     assert [lead.source_scope for lead in hook.iter_leads(funnel_ids="c")] == ["c"]
-    assert hook.scope_to_read("c") == {"funnel_ids": ["c"]}
+    assert hook.parts.to_read(["c"]) == {"funnel_ids": ["c"]}
 
 
 def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, api: Any) -> None:

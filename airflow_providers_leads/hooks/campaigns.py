@@ -1,0 +1,39 @@
+"""What a CRM can do that writes to its leads by campaigns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+
+from airflow_providers_leads.leads.model.outcomes import BatchResult
+from airflow_providers_leads.leads.model.schema import Lead
+
+
+class Campaigns(ABC):
+    """Campaigns of one CRM, as :class:`~airflow_providers_leads.operators.leads.LeadsEnrolOperator` uses them."""
+
+    @abstractmethod
+    def ids(self) -> list[str]:
+        """Return the ids of the campaigns that the key may see."""
+
+    @abstractmethod
+    def members(self, campaign_id: str) -> set[str]:
+        """Return the ids of the leads that are in a campaign, as far as the API tells.
+
+        One that isn't told of is added again, which must do no harm.
+
+        :param campaign_id: the campaign
+        """
+
+    @abstractmethod
+    def leads(self, lead_ids: Collection[str]) -> Iterator[Lead]:
+        """Yield what the CRM holds of these leads now; whom it doesn't know any more is left out."""
+
+    @abstractmethod
+    def add(self, campaign_id: str, lead_ids: Sequence[str], mailbox_id: str | None) -> BatchResult:
+        """Add leads to a campaign, which may write to them at once; ``new`` is false of those that were in it.
+
+        :param campaign_id: the campaign
+        :param lead_ids: any number
+        :param mailbox_id: mailbox to send from; default the campaign's own
+        """
