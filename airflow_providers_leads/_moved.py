@@ -14,10 +14,11 @@ _ROOT: Final = __name__.rpartition(".")[0]
 _HOMES: Final = {
     "files": ("address_lists", "parts", "staging", "tables", "yaml_text"),
     "merge": ("components", "engine", "functions", "lineage", "policy", "slices", "survivorship"),
-    "model": ("engagement", "erasure", "identity", "metrics", "outcomes", "phones", "properties", "schema"),
+    "model": ("erasure", "identity", "metrics", "outcomes", "phones", "properties", "schema"),
     "plan": ("ledger", "lookup", "recheck", "suppression"),
 }
 _RENAMED: Final = {
+    "leads.engagement": "bridges.persistiq_hubspot",
     "leads.incremental": "leads.memory.watermarks",
     "leads.plan_facts": "leads.plan.facts",
     "operators.returns": "tasks.returns",

@@ -16,12 +16,10 @@ def crm_asset_uri(conn_type: str, conn_id: str, part: str | None = None) -> str:
     :param part: the funnel, in a CRM that is divided into them
     """
     # Airflow loads this module with the first asset that has a URI; the hooks are not needed for that.
-    from airflow_providers_leads.hooks.base import hook_class
+    from airflow_providers_leads.hooks.base import hook_class, is_divided
 
     hook = hook_class(conn_type)
-    path = hook.asset_path if hook else "leads"
-    if part and hook and hook.parts.scope_key:
-        path = quote(part, safe="")
+    path = quote(part, safe="") if part and is_divided(conn_type) else hook.asset_path if hook else "leads"
     return f"{conn_type}://{quote(conn_id, safe='')}/{path}"
 
 

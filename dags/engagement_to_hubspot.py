@@ -16,7 +16,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import Param, conf, dag, task
 from airflow.sdk import CronDataIntervalTimetable
 
-from airflow_providers_leads.leads.model.engagement import GROUP, PROPERTIES
+from airflow_providers_leads.bridges.persistiq_hubspot import GROUP, PROPERTIES
 from airflow_providers_leads.operators.engagement import (
     HubSpotEnsurePropertiesOperator,
     PersistIQEngagementToHubSpotOperator,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.providers.common.compat.sdk import AirflowException
@@ -22,9 +22,6 @@ from airflow_providers_leads.tasks.paths import safe_name, storage_path
 
 if TYPE_CHECKING:
     from airflow_providers_leads.leads.merge.policy import MergePolicy
-
-_LISTS: Final = ("funnel_ids", "properties")
-"""Keys of a scope that hold lists."""
 
 
 def run(name: str, given: argparse.Namespace) -> int:
@@ -69,7 +66,7 @@ def pull(given: argparse.Namespace) -> int:
     if not uri.endswith(".parquet"):
         uri = f"{uri.rstrip('/')}/{safe_name(given.conn_id)}.leads.parquet"
     with Terminal() as terminal:
-        read = _extract(hook, uri, _scope(given.scope or ()), terminal, updated_after=given.updated_after)
+        read = _extract(hook, uri, _pairs("--scope", given.scope or ()), terminal, updated_after=given.updated_after)
     _print(f"{read['rows']} leads in {uri}")
     return 0
 
@@ -82,7 +79,9 @@ def diff(given: argparse.Namespace) -> int:
     from airflow_providers_leads.tasks.plan import PlanTask, write_plan
 
     hook = get_leads_hook(given.conn_id)
-    options = {"funnel_id": given.funnel_id} if given.funnel_id else {}
+    options = _pairs("--option", given.option or ())
+    if given.funnel_id:
+        options["funnel_id"] = given.funnel_id
     hook.check_write_options(**options)
     policy = policy_from(given.policy)
     # What is read is personal data: only this user can read the folder, and it is gone in the end.
@@ -167,19 +166,16 @@ def _uri(path: str) -> str:
     return path if "://" in path else Path(path).absolute().as_uri()
 
 
-def _scope(pairs: Sequence[str]) -> dict[str, Any]:
-    scope: dict[str, Any] = {}
+def _pairs(flag: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Return KEY=VALUE as a mapping; a key that is given several times holds a list."""
+    found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not value:
-            raise ValueError("--scope takes KEY=VALUE, such as funnel_ids=ID")
-        if key in _LISTS:
-            scope.setdefault(key, []).append(value)
-        elif key in scope:
-            raise ValueError(f"--scope {key} is given twice")
-        else:
-            scope[key] = value
-    return scope
+            raise ValueError(f"{flag} takes KEY=VALUE, such as properties=NAME")
+        known = found.get(key)
+        found[key] = value if known is None else [*known, value] if isinstance(known, list) else [known, value]
+    return found
 
 
 def _print(line: str) -> None:

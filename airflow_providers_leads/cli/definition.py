@@ -35,7 +35,7 @@ def _count(value: str) -> int:
     return number
 
 
-_CONN_ID: Final = (("conn_id",), {"help": "Airflow connection of type hubspot, perspective or persistiq"})
+_CONN_ID: Final = (("conn_id",), {"help": "Airflow connection of a lead CRM"})
 _SCOPE: Final = (
     ("--scope",),
     {
@@ -83,7 +83,16 @@ COMMANDS: Final = (
                 },
             ),
             (("--policy",), {"default": None, "help": "merge policy, a .yaml file"}),
-            (("--funnel-id",), {"default": None, "help": "Perspective: the funnel that would be written to"}),
+            (
+                ("--option",),
+                {
+                    "action": "append",
+                    "default": None,
+                    "metavar": "KEY=VALUE",
+                    "help": "a write option of the CRM, such as funnel_id=ID; may be given several times",
+                },
+            ),
+            (("--funnel-id",), {"default": None, "help": "the same as --option funnel_id=ID"}),
             (
                 ("--action",),
                 {

@@ -21,6 +21,7 @@ from airflow_providers_leads.hooks.erasing import Trail, erasures
 from airflow_providers_leads.hooks.reading import LeadPage, Position
 from airflow_providers_leads.hooks.registry import crms
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, label_for
+from airflow_providers_leads.hooks.streams import Poll, Stream
 from airflow_providers_leads.hooks.writing import (
     RECORD_ERRORS,
     Batch,
@@ -36,7 +37,7 @@ from airflow_providers_leads.leads.model.schema import Lead
 
 __all__ = [
     "RECORD_ERRORS", "LeadsHook", "Parts", "all_scope_keys", "chunked", "failed_result", "get_leads_hook", "hook_class",
-    "meets_all", "refuse_properties", "require",
+    "is_divided", "meets_all", "refuse_properties", "require",
 ]  # fmt: skip
 
 _ROWS_PER_PAGE = 100
@@ -91,6 +92,7 @@ class LeadsHook(ConnectedHook):
     :meth:`app_url`                               links open the CRM's start page
     :meth:`erase_steps`                           people can't be erased: ``LeadsEraseOperator`` refuses the connection
     :attr:`campaigns`                             ``LeadsEnrolOperator`` refuses the connection
+    :attr:`streams`                               there is nothing that sensors and triggers could wait for
     ============================================  =====================================================================
 
     **Given** to every CRM: :meth:`apply_plan` and :meth:`write_batches` (batches, threads, what ends the work),
@@ -120,6 +122,8 @@ class LeadsHook(ConnectedHook):
     """Which of ``opted_out`` and ``bounced`` this CRM can be told."""
     parts: ClassVar[Parts] = Parts()
     """How the CRM is divided; default not at all."""
+    streams: ClassVar[Mapping[str, Stream | Poll]] = {}
+    """Name → what sensors and triggers can wait for."""
 
     # Required ---------------------------------------------------------------------------------------------------------
 
@@ -344,6 +348,12 @@ def hook_class(conn_type: str) -> type[LeadsHook] | None:
     crm = crms().get(conn_type)
     found: type[LeadsHook] | None = resolve_name(crm.hook) if crm else None
     return found
+
+
+def is_divided(conn_type: str) -> bool:
+    """Tell whether the scopes of a CRM's leads are parts of one account; false when no such CRM is installed."""
+    hook = hook_class(conn_type)
+    return hook is not None and hook.parts.scope_key is not None
 
 
 def all_scope_keys() -> frozenset[str]:

@@ -13,8 +13,6 @@ from airflow_providers_leads.tasks.arguments import as_bool, given, given_entrie
 from airflow_providers_leads.tasks.returns import check_failures, tolerance, write_table
 
 if TYPE_CHECKING:
-    from airflow_providers_leads.hooks.hubspot import HubSpotHook
-    from airflow_providers_leads.leads.model.engagement import Folded
     from airflow_providers_leads.leads.model.outcomes import BatchResult
 
 
@@ -94,7 +92,7 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
     :param hubspot_conn_id: connection of type ``hubspot``
     :param properties: field → HubSpot property, fields being ``replied_at``, ``bounced_at``, ``opted_out_at`` and
         ``last_campaign``; fields that are left out aren't written; default
-        :data:`~airflow_providers_leads.leads.model.engagement.PROPERTY_OF`, made by
+        :data:`~airflow_providers_leads.bridges.persistiq_hubspot.PROPERTY_OF`, made by
         :class:`HubSpotEnsurePropertiesOperator`
     :param output: URI of a ``.parquet``, ``.jsonl`` or ``.jsonl.gz`` file that tells for each changed contact what was
         written, by ids; default none
@@ -144,9 +142,9 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Read, match and write; see the class."""
+        from airflow_providers_leads.bridges.persistiq_hubspot import contact_changes, fold
         from airflow_providers_leads.hooks.hubspot import HubSpotHook
         from airflow_providers_leads.hooks.persistiq import PersistIQHook
-        from airflow_providers_leads.leads.model.engagement import fold
 
         dry_run, tolerated = as_bool("dry_run", self.plan_only), tolerance(self.on_failure, self.max_failed)
         property_of, start = self._property_of(), given(self.start_at)
@@ -154,7 +152,7 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
             raise ValueError("start_at must be given")
         persistiq, hubspot = PersistIQHook(self.persistiq_conn_id), HubSpotHook(self.hubspot_conn_id)
         folded = fold(persistiq.list_events(group="lead_detail", start_at=start, end_at=given(self.end_at)))
-        inputs, unchanged, unmatched = _changes(hubspot, folded, property_of)
+        inputs, unchanged, unmatched = contact_changes(hubspot, folded, property_of)
         self.log.info(
             "%d people replied, bounced or opted out; HubSpot doesn't hold %d of them, %d contacts differ",
             len(folded.people), unmatched, len(inputs),
@@ -188,7 +186,7 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
         }
 
     def _property_of(self) -> dict[str, str]:
-        from airflow_providers_leads.leads.model.engagement import FIELDS, PROPERTY_OF
+        from airflow_providers_leads.bridges.persistiq_hubspot import FIELDS, PROPERTY_OF
 
         wanted = given(self.properties)
         if wanted is None:
@@ -202,47 +200,6 @@ def _unless_there(conflict: type[Exception], make: Any, *args: Any, **kwargs: An
     # Somebody else may be quicker; it is there then, which is all that is wanted.
     with suppress(conflict):
         make(*args, **kwargs)
-
-
-def _changes(
-    hook: HubSpotHook, folded: Folded, property_of: Mapping[str, str]
-) -> tuple[list[dict[str, Any]], int, int]:
-    """Return the updates to send, how many contacts need none, and how many people HubSpot doesn't hold."""
-    import msgspec
-
-    from airflow_providers_leads.leads.model.engagement import Engagement, missing
-    from airflow_providers_leads.leads.model.identity import spellings
-    from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY
-
-    if not folded.people:
-        return [], 0, 0
-    found: set[str] = set()
-    inputs: list[dict[str, Any]] = []
-    unchanged = 0
-    asked = (one for key, address in folded.addresses.items() for one in spellings(key, address))
-    for contact in _each_once(hook.find_leads(asked, properties=[*property_of.values()])):
-        extra = msgspec.json.decode(contact.properties) if contact.properties else {}
-        keys = {contact.email_key, *extra.get(ALIASES_PROPERTY, ())} & folded.people.keys()
-        found |= keys
-        # A person with two addresses may have answered from both.
-        whole = Engagement()
-        for key in sorted(keys):
-            whole.add(folded.people[key])
-        held = {field: extra.get(name) for field, name in property_of.items()}
-        changes = {property_of[field]: value for field, value in missing(whole, held).items() if field in property_of}
-        if changes:
-            inputs.append({"id": contact.source_id, "properties": changes})
-        else:
-            unchanged += 1
-    return inputs, unchanged, len(folded.people) - len(found)
-
-
-def _each_once(leads: Any) -> Any:
-    seen: set[str] = set()
-    for lead in leads:
-        if lead.source_id not in seen:
-            seen.add(lead.source_id)
-            yield lead
 
 
 def _rows(inputs: list[dict[str, Any]], result: BatchResult | None) -> Any:

@@ -1,9 +1,9 @@
-"""Enrolling new leads into a PersistIQ campaign, which writes to them."""
+"""Enrolling new leads into a campaign of a CRM that has such, which writes to them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
@@ -15,15 +15,15 @@ from airflow_providers_leads.tasks.paths import file_name, resolve_folder, stora
 from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures, tolerance
 
 if TYPE_CHECKING:
-    from airflow_providers_leads.hooks.persistiq import PersistIQHook
+    from airflow_providers_leads.hooks.base import LeadsHook
+    from airflow_providers_leads.hooks.campaigns import Campaigns
     from airflow_providers_leads.leads.model.schema import Lead
 
 __all__ = ["LeadsEnrolOperator", "LeadsWriteError"]
 
 Fate = Literal["enrolled", "unchanged", "suppressed", "failed", "ambiguous"]
 FATES: Final[tuple[Fate, ...]] = get_args(Fate)
-# A minute's quota of single reads; more leads than these are found in the list, a hundred per request.
-_SINGLE_READS: Final = 100
+_MOST_NAMED: Final = 10
 
 
 class Enrolment(msgspec.Struct, kw_only=True):
@@ -32,7 +32,7 @@ class Enrolment(msgspec.Struct, kw_only=True):
     :param email_key: the person
     :param outcome: ``enrolled``; ``unchanged``: was in the campaign already; ``suppressed``: must not be mailed;
         ``failed``; ``ambiguous``: sent, and no answer tells whether it took effect
-    :param target_id: the lead's id in PersistIQ
+    :param target_id: the lead's id in the CRM
     :param reason: why, free of addresses
     :param request_id: the vendor's id of the request
     """
@@ -45,7 +45,7 @@ class Enrolment(msgspec.Struct, kw_only=True):
 
 
 class LeadsEnrolOperator(LeadsOperator):
-    """Put leads that an upsert has written into a PersistIQ campaign. **An active campaign mails them at once.**
+    """Put leads that an upsert has written into a campaign. **An active campaign mails them at once.**
 
     Each lead is looked at anew first: whoever has opted out or bounced by now, or has an address in a do-not-contact
     domain, is left out. Leads that are in the campaign stay as they are, so a second run sends nothing.
@@ -54,7 +54,7 @@ class LeadsEnrolOperator(LeadsOperator):
 
         LeadsEnrolOperator(task_id="enrol", conn_id="persistiq_default", campaign_id="c_42", leads=upserted.output)
 
-    :param conn_id: connection of type ``persistiq``
+    :param conn_id: connection of a CRM that has campaigns: PersistIQ, or one of another package
     :param campaign_id: the campaign; without one the task is skipped and nobody is enrolled
     :param leads: results of :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator` or
         :class:`~airflow_providers_leads.operators.leads.LeadsApplyOperator` on the same connection, or the URIs of
@@ -69,7 +69,7 @@ class LeadsEnrolOperator(LeadsOperator):
     :return: ``results`` (URI of a file of :class:`Enrolment`), ``campaign_id``, ``conn_id``, ``dry_run`` and the number
         of leads per outcome: ``enrolled``, ``unchanged``, ``suppressed``, ``failed``, ``ambiguous``
     :raises LeadsWriteError: when too many leads failed
-    :raises LeadsApiError: when PersistIQ can't be read or written at all
+    :raises LeadsApiError: when the CRM can't be read or written at all
     :raises ValueError: for a bad argument, an unknown campaign, results of another connection or an unusable file,
         before anybody is added
     """
@@ -115,13 +115,13 @@ class LeadsEnrolOperator(LeadsOperator):
         wanted = _outcomes(self.outcomes)
         if (campaign_id := given(self.campaign_id)) is None:
             raise AirflowSkipException("campaign_id is not given, so nobody was enrolled and no mail was caused")
-        hook = _persistiq(self.conn_id)
+        hook, campaigns = _campaigns(self.conn_id)
         people = self._people(wanted)
         uri = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}.enrolled.parquet"
         rows: list[Enrolment] = []
         if people:
-            _check_campaign(hook, str(campaign_id))
-            rows = list(_enrol(hook, str(campaign_id), people, given(self.mailbox_id), dry_run=dry_run))
+            _check_campaign(hook, campaigns, str(campaign_id))
+            rows = list(_enrol(hook, campaigns, str(campaign_id), people, given(self.mailbox_id), dry_run=dry_run))
         write_rows(storage_path(uri), Enrolment, rows)
         counts = Counter(row.outcome for row in rows)
         told: dict[str, int] = {fate: counts[fate] for fate in FATES}
@@ -176,38 +176,44 @@ def _outcomes(value: Any) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def _persistiq(conn_id: str) -> PersistIQHook:
+def _campaigns(conn_id: str) -> tuple[LeadsHook, Campaigns]:
     from airflow_providers_leads.hooks.base import get_leads_hook
-    from airflow_providers_leads.hooks.persistiq import PersistIQHook
 
     hook = get_leads_hook(conn_id)
-    if not isinstance(hook, PersistIQHook):
-        raise ValueError(f"{hook.label} is of type '{hook.conn_type}': only PersistIQ has campaigns")
-    return hook
+    if (campaigns := hook.campaigns) is None:
+        raise ValueError(f"{hook.label} is of type '{hook.conn_type}': {hook.hook_name} has no campaigns")
+    return hook, campaigns
 
 
-def _check_campaign(hook: PersistIQHook, campaign_id: str) -> None:
-    known = [str(campaign.get("id")) for campaign in hook.list_campaigns()]
+def _check_campaign(hook: LeadsHook, campaigns: Campaigns, campaign_id: str) -> None:
+    known = campaigns.ids()
     if campaign_id not in known:
+        listed = f"{', '.join(known[:_MOST_NAMED])}{', …' if len(known) > _MOST_NAMED else ''}" or "none"
         raise ValueError(
             f"{hook.label}: campaign_id names none of the {len(known)} campaigns that the key may see. "
-            "PersistIQListCampaignsOperator lists them with their ids."
+            f"Their ids: {listed}."
         )
 
 
 def _enrol(
-    hook: PersistIQHook, campaign_id: str, people: Mapping[str, str], mailbox_id: str | None, *, dry_run: bool
+    hook: LeadsHook,
+    campaigns: Campaigns,
+    campaign_id: str,
+    people: Mapping[str, str],
+    mailbox_id: str | None,
+    *,
+    dry_run: bool,
 ) -> Iterator[Enrolment]:
-    members = _members(hook, campaign_id)
+    members = campaigns.members(campaign_id)
     outside = [lead_id for lead_id in people if lead_id not in members]
     for lead_id in people.keys() & members:
         yield _row(people, lead_id, "unchanged", "is in the campaign already")
-    now = _leads_now(hook, outside)
+    now = {lead.source_id: lead for lead in campaigns.leads(outside)} if outside else {}
     objection = _objections(hook) if outside else None
     fit = []
     for lead_id in outside:
         if (lead := now.get(lead_id)) is None or objection is None:
-            yield _row(people, lead_id, "failed", "PersistIQ has no such lead any more")
+            yield _row(people, lead_id, "failed", f"{hook.hook_name} has no such lead any more")
         elif reason := objection(lead):
             yield _row(people, lead_id, "suppressed", reason)
         else:
@@ -217,7 +223,7 @@ def _enrol(
         return
     if not fit:
         return
-    result = hook.add_leads_to_campaign(campaign_id, fit, mailbox_id)
+    result = campaigns.add(campaign_id, fit, mailbox_id)
     for done in result.succeeded:
         yield _row(people, done.input, "unchanged" if done.new is False else "enrolled")
     for failure in result.failed:
@@ -225,7 +231,7 @@ def _enrol(
         yield _row(people, failure.input, "ambiguous" if failure.ambiguous else "failed", reason, failure.request_id)
 
 
-def _objections(hook: PersistIQHook) -> Callable[[Lead], str | None]:
+def _objections(hook: LeadsHook) -> Callable[[Lead], str | None]:
     """Return what tells why a lead must not be mailed as things stand now, ``None`` when nothing stands against it."""
     from airflow_providers_leads.leads.plan.planning import Held, PlanRules, suppression
     from airflow_providers_leads.leads.plan.suppression import DO_NOT_CONTACT, Suppressions
@@ -244,35 +250,3 @@ def _row(
     return Enrolment(
         email_key=people[lead_id], outcome=outcome, target_id=lead_id, reason=reason, request_id=request_id
     )
-
-
-def _members(hook: PersistIQHook, campaign_id: str) -> set[str]:
-    from airflow_providers_leads.hooks.base import RECORD_ERRORS
-
-    try:
-        places = [place.get("lead") or {} for place in hook.list_campaign_leads(campaign_id)]
-    except RECORD_ERRORS as error:
-        # Only one of the vendor's two documents has this list. Adding a member again is refused, and does no harm.
-        hook.log.warning("The campaign's leads can't be listed (%s); PersistIQ itself refuses those in it", error)
-        return set()
-    return {str(lead["id"]) for lead in places if lead.get("id")}
-
-
-def _leads_now(hook: PersistIQHook, lead_ids: Iterable[str]) -> dict[str, Lead]:
-    """Return what PersistIQ holds of these leads now; whom it doesn't know is left out."""
-    from airflow_providers_leads.hooks.persistiq.fields import to_lead
-    from airflow_providers_leads.http.errors import LeadsNotFoundError
-
-    found: dict[str, Lead] = {}
-    wanted = set(lead_ids)
-    if len(wanted) > _SINGLE_READS:
-        for record in hook.list_leads():
-            if (lead := to_lead(record, hook.conn_id)).source_id in wanted:
-                found[lead.source_id] = lead
-    # The list shifts while it is read, so those that weren't met there are asked for, too.
-    for lead_id in sorted(wanted - found.keys()):
-        try:
-            found[lead_id] = to_lead(hook.get_lead(lead_id), hook.conn_id)
-        except LeadsNotFoundError:
-            continue
-    return found

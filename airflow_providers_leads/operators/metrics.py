@@ -101,6 +101,7 @@ class PerspectiveExportMetricsOperator(LeadsOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Read and write; see the class."""
         from airflow_providers_leads.hooks.arguments import offset_minutes, one_of, window, wire_time
+        from airflow_providers_leads.hooks.perspective import metrics
         from airflow_providers_leads.hooks.perspective.fields import AB_TEST_CHART
         from airflow_providers_leads.hooks.perspective.hook import (
             AB_TESTS,
@@ -108,7 +109,7 @@ class PerspectiveExportMetricsOperator(LeadsOperator):
             KPI_SUBTYPES,
             PerspectiveHook,
         )
-        from airflow_providers_leads.leads.model import metrics
+        from airflow_providers_leads.leads.model.metrics import MetricWindow
 
         funnel_id = _required("funnel_id", self.funnel_id)
         start, end = map(_to_milliseconds, window("start", self.start, "end", self.end))
@@ -126,7 +127,7 @@ class PerspectiveExportMetricsOperator(LeadsOperator):
 
         hook = PerspectiveHook(self.perspective_conn_id)
         asked_at = datetime.now(UTC)
-        asked = metrics.MetricWindow(scope_id=funnel_id, start=start, end=end, offset=offset, fetched_at=asked_at)
+        asked = MetricWindow(scope_id=funnel_id, start=start, end=end, offset=offset, fetched_at=asked_at)
         span: dict[str, Any] = {"start": start, "end": end, "offset": offset, "empty_on_not_found": True}
         rows: list[MetricRow] = []
         names: list[str] = []
@@ -217,8 +218,8 @@ class PersistIQExportCampaignStatsOperator(LeadsOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Read and write; see the class."""
         from airflow_providers_leads.hooks.arguments import instant, wire_time
-        from airflow_providers_leads.hooks.persistiq import PersistIQHook
-        from airflow_providers_leads.leads.model import metrics
+        from airflow_providers_leads.hooks.persistiq import PersistIQHook, metrics
+        from airflow_providers_leads.leads.model.metrics import MetricWindow
 
         named = given(self.snapshot_at)
         snapshot_at = _to_milliseconds(instant("snapshot_at", _time_of_run(context) if named is None else named))
@@ -235,7 +236,7 @@ class PersistIQExportCampaignStatsOperator(LeadsOperator):
         rows: list[MetricRow] = []
         replaced = []
         for found_id, stats in _campaigns(hook, campaign_id):
-            asked = metrics.MetricWindow(scope_id=found_id, start=snapshot_at, end=snapshot_at, fetched_at=asked_at)
+            asked = MetricWindow(scope_id=found_id, start=snapshot_at, end=snapshot_at, fetched_at=asked_at)
             rows += metrics.campaign_rows(asked, stats)
             replaced.append(
                 {"source": table.source, "campaign_id": found_id, "start": snapshot_at, "end": snapshot_at, "offset": 0}

@@ -131,7 +131,7 @@ def full_every(value: Any, conn_type: str) -> timedelta | None:
             return timedelta(days=number)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ValueError("full_every must be a number of days above 0, or a mapping such as {'perspective': 7}")
+    raise ValueError("full_every must be a number of days above 0, or a mapping of connection types to days")
 
 
 class LeadsMoveWatermarkOperator(LeadsOperator):

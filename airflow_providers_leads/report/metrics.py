@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from airflow_providers_leads.hooks.registry import crm_name
 from airflow_providers_leads.report import charts
 from airflow_providers_leads.report.history import Entry
 from airflow_providers_leads.report.metrics_facts import Measured, MetricFacts
@@ -105,6 +106,7 @@ def metrics_page(facts: MetricFacts, run: Run) -> str:
         funnels=[_funnel(funnel, drawn=place < _MOST_DRAWN) for place, funnel in enumerate(funnels)],
         campaigns=[(c, _campaign(c)) for c in campaigns[:_MOST_CARDS] if c.value("total_prospects")],
         table=[(c.id, [c.value(name) for name in (*_STEPS, *_ASIDE)], _rate(c)) for c in campaigns],
+        sources=", ".join(sorted({crm_name(c.source) for c in campaigns})),
         steps=[*_STEPS.values(), *_ASIDE.values()],
         charts=charts.available(),
     )
@@ -148,6 +150,7 @@ def _funnel(funnel: Measured, *, drawn: bool) -> dict[str, Any]:
             )
     return {
         "id": funnel.id,
+        "source": crm_name(funnel.source),
         "window": (funnel.start, funnel.end),
         "kpis": [
             (title, _with_unit(value, unit))

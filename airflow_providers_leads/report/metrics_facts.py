@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from airflow_providers_leads.leads.files.staging import open_parquet
-from airflow_providers_leads.leads.model.metrics import PERSISTIQ_CAMPAIGN_STATS, PERSPECTIVE_METRICS, MetricTable
+from airflow_providers_leads.leads.model.metrics import CAMPAIGN_COLUMN, FUNNEL_COLUMN, metric_columns
 
 Numbers = dict[str, list[tuple[str, float, int | None]]]
 """Metric → key, value and sample size of each number, in the API's order."""
@@ -20,6 +20,7 @@ _MOST_WINDOWS: Final = 60
 class Measured:
     """One funnel or campaign.
 
+    :param source: connection type of its CRM
     :param start: begin of the last window, aware
     :param end: its end; the same for a snapshot
     :param offset: minutes from UTC by which its days were moved
@@ -28,6 +29,7 @@ class Measured:
     """
 
     id: str
+    source: str
     start: datetime
     end: datetime
     offset: int
@@ -42,7 +44,7 @@ class Measured:
 
 @dataclass(slots=True)
 class MetricFacts:
-    """What was found: funnels of Perspective, campaigns of PersistIQ, each by its id."""
+    """What was found: funnels and campaigns, each by its id."""
 
     funnels: dict[str, Measured] = field(default_factory=dict)
     campaigns: dict[str, Measured] = field(default_factory=dict)
@@ -56,14 +58,15 @@ def read_metrics(uris: Iterable[str], path: Any = str) -> MetricFacts:
     :raises StagingError: naming the file that is missing or damaged
     """
     facts = MetricFacts()
-    kinds = ((PERSPECTIVE_METRICS, facts.funnels), (PERSISTIQ_CAMPAIGN_STATS, facts.campaigns))
+    kinds = ((FUNNEL_COLUMN, facts.funnels), (CAMPAIGN_COLUMN, facts.campaigns))
     for uri in uris:
         file = open_parquet(path(uri))
         try:
-            for table, found in kinds:
-                if set(table.columns) <= set(file.schema_arrow.names):
-                    for batch in file.iter_batches(columns=list(table.columns)):
-                        _take(table, batch.to_pylist(), found)
+            for scope_column, found in kinds:
+                columns = metric_columns(scope_column)
+                if set(columns) <= set(file.schema_arrow.names):
+                    for batch in file.iter_batches(columns=list(columns)):
+                        _take(scope_column, batch.to_pylist(), found)
         finally:
             file.close(force=True)
     for measured in (*facts.funnels.values(), *facts.campaigns.values()):
@@ -73,14 +76,16 @@ def read_metrics(uris: Iterable[str], path: Any = str) -> MetricFacts:
     return facts
 
 
-def _take(table: MetricTable, rows: list[dict[str, Any]], into: dict[str, Measured]) -> None:
+def _take(scope_column: str, rows: list[dict[str, Any]], into: dict[str, Measured]) -> None:
     for row in rows:
-        name = row[table.scope_column]
+        name = row[scope_column]
         held = into.get(name)
         rank = (row["end"], row["start"], row["fetched_at"])
         if held is None or rank > (held.end, held.start, held.fetched_at):
             past = held.past if held else {}
-            held = into[name] = Measured(name, row["start"], row["end"], row["offset"], row["fetched_at"], past=past)
+            held = into[name] = Measured(
+                name, row["source"], row["start"], row["end"], row["offset"], row["fetched_at"], past=past
+            )
         if rank == (held.end, held.start, held.fetched_at):
             held.numbers.setdefault(row["metric"], []).append((row["key"], row["value"], row["count"]))
         if not row["key"]:

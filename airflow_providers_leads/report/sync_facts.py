@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from airflow_providers_leads.hooks.base import is_divided
+from airflow_providers_leads.hooks.registry import crm_name
 from airflow_providers_leads.leads.files.staging import open_parquet
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import blaming, connect, read_parquet
@@ -24,8 +26,6 @@ _MOST_SETS: Final = 12
 _MOST_REASONS: Final = 12
 _MOST_EXAMPLES: Final = 6
 _OTHERS: Final = "others"
-
-_NAMES: Final = {"perspective": "Perspective", "hubspot": "HubSpot", "persistiq": "PersistIQ"}
 
 
 @dataclass(slots=True)
@@ -203,15 +203,15 @@ def read_sync(files: RunFiles, path: Any = str, engine: str = "duckdb://") -> Sy
 def _source_names(found: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str], str]:
     """Return source and scope → name: a CRM is named by itself, unless several accounts of it were read.
 
-    Perspective's scopes are funnels of one account. Of many names the largest stand for themselves.
+    The scopes of a CRM that is divided are parts of one account. Of many names the largest stand for themselves.
     """
     scopes: dict[str, set[str]] = defaultdict(set)
     for source, scope, _ in found:
         scopes[source].add(scope)
     names, sizes = {}, Counter[str]()
     for source, scope, number in found:
-        title = _NAMES.get(source, source)
-        several = source != "perspective" and len(scopes[source]) > 1
+        title = crm_name(source)
+        several = len(scopes[source]) > 1 and not is_divided(source)
         names[source, scope] = f"{title} · {scope}" if several else title
         sizes[names[source, scope]] += number
     kept = {name for name, _ in sizes.most_common(_MOST_SOURCES)}

@@ -94,9 +94,9 @@ class LeadsSensor(BaseSensorOperator):
 
     def _look(self, query: Mapping[str, Any]) -> dict[str, Any] | None:
         from airflow_providers_leads.triggers.patience import MISSES, verdict
-        from airflow_providers_leads.triggers.polls import POLLS, hook_for
+        from airflow_providers_leads.triggers.polls import hook_for, poll_named
 
-        conn_type, poll = POLLS[self.poll_name]
+        conn_type, poll = poll_named(self.poll_name)
         conn_id = getattr(self, self.conn_parameter)
         try:
             self._hook = self._hook or hook_for(conn_type, conn_id)

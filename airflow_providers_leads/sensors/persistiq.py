@@ -54,7 +54,7 @@ class PersistIQEventSensor(LeadsSensor):
 
     def query(self, context: Context) -> dict[str, Any]:
         """Return what to look for."""
-        from airflow_providers_leads.triggers.polls import event_kinds
+        from airflow_providers_leads.triggers.persistiq import event_kinds
 
         return {
             "kinds": event_kinds(self.events),

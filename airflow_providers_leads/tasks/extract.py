@@ -13,6 +13,7 @@ from uuid import uuid4
 import pendulum
 
 from airflow_providers_leads.hooks.telemetry import count_rows
+from airflow_providers_leads.tasks.inputs import as_list
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 
@@ -81,7 +82,7 @@ def extract(
         "source": hook.conn_type,
         # Further properties make a read richer, not smaller.
         "complete": reads.full and not set(scope) - {"properties"},
-        "properties": list(scope.get("properties") or ()),
+        "properties": as_list(scope.get("properties") or None),
         "rejects": work.rejects,
         "since": next((read.since for read in reads.reads if read.since), None),
         "parts": dict(work.by_part),

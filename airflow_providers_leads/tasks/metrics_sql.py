@@ -95,7 +95,7 @@ def check_table(table: str) -> str:
     """
     parts = str(table).strip().split(".")
     if len(parts) > 3 or not all(_NAME.fullmatch(part) for part in parts):
-        raise ValueError("table must be a name such as perspective_metrics or analytics.perspective_metrics")
+        raise ValueError("table must be a name such as metrics or analytics.metrics")
     return ".".join(parts)
 
 

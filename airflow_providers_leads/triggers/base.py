@@ -14,9 +14,10 @@ import msgspec
 import pendulum
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
-from airflow_providers_leads.triggers.cursor import Batch, Cursor, Item
+from airflow_providers_leads.hooks.streams import Item
+from airflow_providers_leads.triggers.cursor import Batch, Cursor
 from airflow_providers_leads.triggers.patience import MISSES, verdict, wait_after
-from airflow_providers_leads.triggers.polls import POLLS, STREAMS, hook_for, matching
+from airflow_providers_leads.triggers.polls import hook_for, items_since, matching, poll_named, stream_named
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class _Looker:
 class LeadsPollTrigger(BaseTrigger):
     """Waits for a deferred sensor; fires once.
 
-    :param poll: name of what to look for, see :data:`~airflow_providers_leads.triggers.polls.POLLS`
+    :param poll: name of what to look for, see :func:`~airflow_providers_leads.triggers.polls.poll_named`
     :param conn_id: the connection
     :param query: what exactly, as the poll takes it
     :param state: what the look before left
@@ -102,7 +103,7 @@ class LeadsPollTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until it is found, or until looking on makes no sense."""
-        conn_type, poll = POLLS[self.poll]
+        conn_type, poll = await asyncio.to_thread(poll_named, self.poll)
         looker, asked = _Looker(conn_type, self.conn_id), 0.0
         while True:
             await self.sleep(wait_after(looker.misses, self.poll_interval, asked))
@@ -159,14 +160,14 @@ class LeadsEventTrigger(BaseEventTrigger):
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[list[Item]]:
         """Yield what appeared since the last look, for ever; begins with all that may have appeared late."""
         trigger = cls(**kwargs)
-        stream, interval = STREAMS[cls.stream], float(trigger.arguments["poll_interval"])
-        looker = _Looker(stream.conn_type, trigger.conn_id)
+        conn_type, stream = await asyncio.to_thread(stream_named, cls.stream)
+        looker, interval = _Looker(conn_type, trigger.conn_id), float(trigger.arguments["poll_interval"])
         narrow = {name: trigger.query.get(name) for name in cls.shared}
         cursor = Cursor.starting(cls.now() - stream.lookback)
 
         def look(hook: Any) -> tuple[list[Item], Cursor]:
             moved = cursor.copy()
-            fresh = [item for item in stream.items(hook, narrow, cursor) if item.id not in cursor.seen]
+            fresh = [item for item in items_since(stream, hook, narrow, cursor) if item.id not in cursor.seen]
             moved.take(fresh, stream.lookback, cls.now())
             return fresh, moved
 
@@ -193,17 +194,18 @@ class LeadsEventTrigger(BaseEventTrigger):
 
     async def _catch_up(self) -> Batch | None:
         """Look once from where this trigger stopped: the shared stream knows nothing of that."""
-        stream, interval = STREAMS[self.stream], float(self.arguments["poll_interval"])
+        conn_type, stream = await asyncio.to_thread(stream_named, self.stream)
+        interval = float(self.arguments["poll_interval"])
         known, since = await self._stored(), self.arguments["since"]
         begin = datetime.fromisoformat(since) if since else self.now() - stream.lookback
         cursor = known or Cursor.starting(begin)
 
         def look(hook: Any) -> tuple[Batch | None, Cursor]:
             moved = cursor.copy()
-            items = matching(stream.items(hook, self.query, cursor), self.query)
+            items = matching(items_since(stream, hook, self.query, cursor), self.query)
             return moved.take(items, stream.lookback, self.now()), moved
 
-        looker = _Looker(stream.conn_type, self.conn_id)
+        looker = _Looker(conn_type, self.conn_id)
         batch, self._cursor = await looker.until_it_works(look, interval, self.sleep)
         baseline = known is None and not since
         if baseline:
@@ -212,7 +214,8 @@ class LeadsEventTrigger(BaseEventTrigger):
 
     def _take(self, items: list[Item]) -> Batch | None:
         assert self._cursor is not None
-        return self._cursor.take(matching(items, self.query), STREAMS[self.stream].lookback, self.now())
+        _, stream = stream_named(self.stream)
+        return self._cursor.take(matching(items, self.query), stream.lookback, self.now())
 
     def _told(self, batch: Batch) -> TriggerEvent:
         return _event({"conn_id": self.conn_id, **msgspec.to_builtins(batch)})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
+
+from airflow_providers_leads.hooks.streams import Item
 
 MAX_IDS: Final = 100
 """Ids that an event names; its count is always whole."""
@@ -16,21 +18,6 @@ MAX_SEEN: Final = 5_000
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 # A record dated further ahead is a slip of its author: moved there, a cursor would see nothing for all that time.
 _AHEAD: Final = timedelta(days=1)
-
-
-class Item(NamedTuple):
-    """One thing that happened in a CRM.
-
-    :param id: names it for good, so that it is never told twice
-    :param at: when, by the CRM's clock
-    :param subject: id of the contact or lead it is about
-    :param tags: what it can be filtered by here, where the API can't
-    """
-
-    id: str
-    at: datetime
-    subject: str
-    tags: Mapping[str, str | None] = {}
 
 
 class Batch(msgspec.Struct):

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Final
 
 from airflow_providers_leads.triggers.base import LeadsEventTrigger
-from airflow_providers_leads.triggers.polls import event_kinds
+
+EVENT_KINDS: Final[Mapping[str, str]] = {
+    "sent": "message_sent",
+    "reply": "message_received",
+    "bounce": "message_bounced",
+    "opt_out": "message_optout",
+    "open": "message_opened",
+    "click": "message_clicked",
+}
+"""What befalls a lead in PersistIQ → how its events call it."""
+_LEAD_KINDS: Final = frozenset(
+    {
+        "lead_created", "lead_updated", "lead_deleted", "lead_status_updated", "lead_owner_updated", "lead_linked",
+        "lead_unlinked", "lead_tagged", "lead_untagged", "campaign_lead_created", *EVENT_KINDS.values(),
+    }
+)  # fmt: skip
+
+
+def event_kinds(names: Iterable[str] | str | None) -> list[str]:
+    """Return PersistIQ's names of events.
+
+    :param names: of :data:`EVENT_KINDS`, or PersistIQ's own; one text may hold several, separated by commas
+    :raises ValueError: for a name that is neither: the wait would never end
+    """
+    listed = names.split(",") if isinstance(names, str) else list(names or ())
+    kinds = [EVENT_KINDS.get(name.strip(), name.strip()) for name in listed]
+    if not kinds or not set(kinds) <= _LEAD_KINDS:
+        known = ", ".join((*EVENT_KINDS, *sorted(_LEAD_KINDS - set(EVENT_KINDS.values()))))
+        raise ValueError(f"events must name at least one of: {known}")
+    return sorted(set(kinds))
 
 
 class PersistIQEventTrigger(LeadsEventTrigger):

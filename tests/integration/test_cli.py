@@ -121,7 +121,7 @@ def test_pull_names_the_file_in_a_folder_and_narrows_the_read(tmp_path: Path) ->
         (["pull", "hubspot_default", "OUT", "--scope", "funnel_ids"], "--scope takes KEY=VALUE"),
         (
             ["pull", "hubspot_default", "OUT", "--scope", "archived=1", "--scope", "archived=0"],
-            "archived is given twice",
+            "archived must be true or false",
         ),
         (["pull", "persistiq_default", "OUT", "--scope", "funnel_ids=f"], "unknown scope 'funnel_ids'"),
         (["diff", "hubspot_default", "OUT/absent.parquet"], "does not exist"),

@@ -175,7 +175,7 @@ def test_no_campaign_skips_and_nothing_handed_over_asks_nothing(sandbox: Sandbox
         ({"leads": {"results": "x", "conn_id": "other"}}, ValueError, "results of connection 'other'"),
         ({"leads": {"golden": "x"}}, ValueError, "results of an upsert"),
         ({"leads": "/nowhere.parquet"}, StagingError, "does not exist"),
-        ({"conn_id": "hubspot_default"}, ValueError, "only PersistIQ has campaigns"),
+        ({"conn_id": "hubspot_default"}, ValueError, "HubSpot has no campaigns"),
         ({"outcomes": ["failed"]}, ValueError, "outcomes must be any of"),
         ({"max_failed": "few"}, ValueError, "max_failed"),
     ],

@@ -25,7 +25,8 @@ from airflow.providers.common.sql.hooks.sql import DbApiHook
 from msgspec.structs import astuple
 
 from airflow_providers_leads.hooks.perspective.hook import CHART_SUBTYPES, KPI_SUBTYPES
-from airflow_providers_leads.leads.model.metrics import PERSPECTIVE_METRICS, MetricRow, MetricWindow
+from airflow_providers_leads.hooks.perspective.metrics import PERSPECTIVE_METRICS
+from airflow_providers_leads.leads.model.metrics import MetricRow, MetricWindow
 from airflow_providers_leads.operators.metrics import (
     PersistIQExportCampaignStatsOperator,
     PerspectiveExportMetricsOperator,

@@ -25,6 +25,7 @@ from airflow_providers_leads.hooks.hubspot.erasing import erase
 from airflow_providers_leads.hooks.hubspot.items import lookup
 from airflow_providers_leads.hooks.hubspot.leads import CHANGED, CREATED, PROPERTY_OF, WRITABLE, properties_for, wanted
 from airflow_providers_leads.hooks.hubspot.reading import LeadReader
+from airflow_providers_leads.hooks.hubspot.streams import STREAMS
 from airflow_providers_leads.hooks.hubspot.values import Names, milliseconds, names, record_id
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.http.client import Answer
@@ -74,6 +75,7 @@ class HubSpotHook(HubSpotContacts):
     update_batch = batch.SIZE
     lookup_rows = 10_000
     settle_seconds = 60.0
+    streams = STREAMS
 
     def __init__(self, hubspot_conn_id: str = default_conn_name) -> None:
         super().__init__(hubspot_conn_id)

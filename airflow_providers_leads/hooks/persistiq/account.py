@@ -29,9 +29,11 @@ def is_object(body: Any) -> bool:
 
 
 def given(name: str, value: str | None) -> str | None:
-    """Return an optional argument, refusing an empty text: it would silently mean "all"."""
+    """Return an optional argument, refusing an empty text, which would silently mean "all", and what is no text."""
     if value is not None:
         require(name, value)
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be one text")
     return value
 
 

@@ -11,13 +11,16 @@ from airflow_providers_leads.get_provider_info import default_host
 from airflow_providers_leads.hooks.arguments import addresses, boolean, maybe_instant
 from airflow_providers_leads.hooks.base import refuse_properties, require
 from airflow_providers_leads.hooks.batches import run_batch, run_chunks
+from airflow_providers_leads.hooks.campaigns import Campaigns
 from airflow_providers_leads.hooks.erasing import Trail
 from airflow_providers_leads.hooks.persistiq.account import given, maybe_wire
 from airflow_providers_leads.hooks.persistiq.answers import Record, person, person_of, records_in
 from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns
 from airflow_providers_leads.hooks.persistiq.creating import LEADS_PER_CALL, LeadCreator
+from airflow_providers_leads.hooks.persistiq.enrolling import PersistIQEnrolling
 from airflow_providers_leads.hooks.persistiq.erasing import erase
 from airflow_providers_leads.hooks.persistiq.fields import EVENT_GROUPS, HELD, WEBHOOK_SETTINGS, field_names, to_lead
+from airflow_providers_leads.hooks.persistiq.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError
 from airflow_providers_leads.http.pagination import NumberedPages
@@ -62,6 +65,7 @@ class PersistIQHook(PersistIQCampaigns):
     # One request each, where a page of the list holds as many.
     lookup_rows = 100
     writable_flags = frozenset({"opted_out"})
+    streams = STREAMS
 
     def __init__(self, persistiq_conn_id: str = default_conn_name) -> None:
         super().__init__(persistiq_conn_id)
@@ -360,6 +364,11 @@ class PersistIQHook(PersistIQCampaigns):
         apart = ("status", "email", "opted_out")
         left_out = [field for field in row.values if field not in names and field not in apart]
         return [field for field in row.values if field in names], left_out
+
+    @property
+    def campaigns(self) -> Campaigns:
+        """The account's campaigns."""
+        return PersistIQEnrolling(self)
 
     def erase_steps(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
         return erase(self, trail, people)

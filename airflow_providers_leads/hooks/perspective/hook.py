@@ -24,6 +24,7 @@ from airflow_providers_leads.hooks.perspective.fields import (
     to_lead,
     update_fields,
 )
+from airflow_providers_leads.hooks.perspective.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.http.errors import (
@@ -74,6 +75,7 @@ class PerspectiveHook(PerspectiveApi):
     }
     scope_keys = frozenset({"funnel_ids"})
     write_options = frozenset({"funnel_id", "skip_automation_trigger"})
+    streams = STREAMS
 
     def __init__(self, perspective_conn_id: str = default_conn_name) -> None:
         super().__init__(perspective_conn_id)

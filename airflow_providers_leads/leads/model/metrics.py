@@ -1,6 +1,6 @@
 """Metrics as tidy tables: one number per row, whatever form the API gave it in.
 
-Both tables have the same columns; only the second is named after what was measured: ``funnel_id`` or ``campaign_id``.
+All tables have the same columns; only the second is named after what was measured: ``funnel_id`` or ``campaign_id``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appear
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+FUNNEL_COLUMN: Final = "funnel_id"
+CAMPAIGN_COLUMN: Final = "campaign_id"
 
 Found = tuple[str, float, int | None]
 """Key, value and sample size of one number in an answer."""
@@ -50,7 +53,7 @@ class MetricWindow(msgspec.Struct, kw_only=True, frozen=True):
 class MetricRow(msgspec.Struct, kw_only=True):
     """One number. All columns up to ``key``, with ``start``, ``end`` and ``offset``, identify a row.
 
-    :param source: connection type of the API: ``perspective`` or ``persistiq``
+    :param source: connection type of the API
     :param scope_id: the funnel or campaign; the column is named ``funnel_id`` or ``campaign_id``
     :param metric: what is measured
     :param key: what of it: a device, a day, an answer; empty for a metric that is a single number
@@ -84,7 +87,7 @@ class MetricTable:
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns, in the order of the fields of :class:`MetricRow`."""
-        return tuple(self.scope_column if name == "scope_id" else name for name in MetricRow.__struct_fields__)
+        return metric_columns(self.scope_column)
 
     def arrow_schema(self) -> pa.Schema:
         """Return the Arrow schema of a file of this table."""
@@ -129,71 +132,12 @@ class MetricTable:
         return rows
 
 
-PERSPECTIVE_METRICS: Final = MetricTable("perspective", "funnel_id")
-PERSISTIQ_CAMPAIGN_STATS: Final = MetricTable("persistiq", "campaign_id")
+def metric_columns(scope_column: str) -> tuple[str, ...]:
+    """Return the columns of a table of metrics, in the order of the fields of :class:`MetricRow`.
 
-
-def kpi_rows(window: MetricWindow, subtype: str, answer: Mapping[str, Any]) -> list[MetricRow]:
-    """Return a KPI as rows: one with an empty key, and one for any further number, under its name.
-
-    :param window: what was asked for
-    :param subtype: such as ``kpi_conversion_rate``
-    :param answer: ``{"type", "value", "count"}``; empty when there is no data
+    :param scope_column: :data:`FUNNEL_COLUMN` or :data:`CAMPAIGN_COLUMN`
     """
-    # A rate of nothing still has a sample size, 0.
-    found = () if answer.get("value") is None else _point(answer, "")
-    return PERSPECTIVE_METRICS.rows(window, subtype, found)
-
-
-def chart_metric(subtype: str, ab_test: str | None = None) -> str:
-    """Return the metric of a chart; a chart of one test variant is a metric of its own."""
-    return f"{subtype}.{ab_test}" if ab_test else subtype
-
-
-def chart_rows(window: MetricWindow, metric: str, points: Sequence[Any]) -> list[MetricRow]:
-    """Return a chart as rows: every number of every point.
-
-    A point is named by what in it is no measure (``key``, ``label``, ``date``, ``day`` and ``hour``, any text), else by
-    its position from 0. The name is the key of the point's ``value`` (or ``count``); its other numbers are under
-    ``name.member``, deeper ones under ``name.member.member``.
-
-    :param window: what was asked for
-    :param metric: from :func:`chart_metric`
-    :param points: as the API gives them; empty when there is no data
-    """
-    return PERSPECTIVE_METRICS.rows(window, metric, _numbers(points, ""))
-
-
-def insight_metrics(insight_id: str) -> tuple[str, str]:
-    """Return the two metrics of a question: each answer by itself, and combinations as they were chosen."""
-    return f"insight.{insight_id}.answers", f"insight.{insight_id}.grouped_answers"
-
-
-def insight_rows(window: MetricWindow, insight_id: str, answer: Mapping[str, Any]) -> list[MetricRow]:
-    """Return how often each answer and each combination of answers was chosen as rows.
-
-    :param window: what was asked for
-    :param insight_id: the question's tracking id
-    :param answer: ``{"title", "answers", "groupedAnswers"}``; empty when there is no data
-    """
-    return [
-        row
-        for metric, member in zip(insight_metrics(insight_id), ("answers", "groupedAnswers"), strict=True)
-        for row in PERSPECTIVE_METRICS.rows(window, metric, _tally(answer.get(member)))
-    ]
-
-
-def campaign_rows(window: MetricWindow, stats: Mapping[str, Any] | None) -> list[MetricRow]:
-    """Return a PersistIQ campaign's counters as rows, one per counter that the API gives.
-
-    :param window: the campaign, and the moment of the snapshot as both ``start`` and ``end``
-    :param stats: counter → number, such as ``prospects_replied``
-    """
-    return [
-        row
-        for name, number, _ in _tally(stats)
-        for row in PERSISTIQ_CAMPAIGN_STATS.rows(window, name, [("", number, None)])
-    ]
+    return tuple(scope_column if name == "scope_id" else name for name in MetricRow.__struct_fields__)
 
 
 def write_metrics(uri: Any, table: MetricTable, rows: Sequence[MetricRow]) -> int:
@@ -259,42 +203,51 @@ def _joined(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix and name else prefix or name
 
 
-def _numbers(node: object, key: str) -> Iterator[Found]:
-    """Yield every number in an answer, however deep."""
+def numbers(node: object, key: str) -> Iterator[Found]:
+    """Yield every number in an answer, however deep.
+
+    :param node: as the API gives it
+    :param key: what its numbers are named by, besides their own names
+    """
     if (number := _number(node)) is not None:
         yield key, number, None
     elif isinstance(node, Mapping):
-        yield from _point(node, _joined(key, _label(node) or ""))
+        yield from point(node, _joined(key, _label(node) or ""))
     elif isinstance(node, (list, tuple)):
         for position, item in enumerate(node):
             named = isinstance(item, Mapping) and _label(item) is not None
-            yield from _numbers(item, key if named else _joined(key, str(position)))
+            yield from numbers(item, key if named else _joined(key, str(position)))
 
 
-def _point(point: Mapping[str, Any], key: str) -> Iterator[Found]:
-    measures = {name: number for name, member in point.items() if (number := _measure(name, member)) is not None}
-    main = "value" if "value" in measures else "count" if "count" in measures and "value" not in point else None
+def point(node: Mapping[str, Any], key: str) -> Iterator[Found]:
+    """Yield the numbers of one object: its value with the sample size, and each other number under its own name.
+
+    :param node: as the API gives it
+    :param key: its name, empty for a metric that is a single number
+    """
+    measures = {name: number for name, member in node.items() if (number := _measure(name, member)) is not None}
+    main = "value" if "value" in measures else "count" if "count" in measures and "value" not in node else None
     # Beside a value a count is its sample size, unless it is no count at all.
     sample = measures.get("count") if main == "value" else None
     count = int(sample) if sample is not None and sample.is_integer() else None
-    for name, member in point.items():
+    for name, member in node.items():
         if name == main:
             yield key, measures[name], count
         elif name in measures:
             if name != "count" or count is None:
                 yield _joined(key, name), measures[name], None
         elif not _names(name, member):
-            yield from _numbers(member, _joined(key, name))
+            yield from numbers(member, _joined(key, name))
 
 
-def _tally(answers: object) -> Iterator[Found]:
+def tally(answers: object) -> Iterator[Found]:
     """Yield the numbers of an object whose keys are free text, so that none of them is taken for a name or a value."""
     if not isinstance(answers, Mapping):
-        yield from _numbers(answers, "")
+        yield from numbers(answers, "")
         return
     for name, member in answers.items():
         number = _measure("value", member)
         if number is not None:
             yield str(name), number, None
         else:
-            yield from _numbers(member, str(name))
+            yield from numbers(member, str(name))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from airflow_providers_leads.bridges.persistiq_hubspot import GROUP, PROPERTIES
 from airflow_providers_leads.http.errors import LeadsAuthError, LeadsValidationError
-from airflow_providers_leads.leads.model.engagement import GROUP, PROPERTIES
 from airflow_providers_leads.operators.engagement import (
     HubSpotEnsurePropertiesOperator,
     PersistIQEngagementToHubSpotOperator,

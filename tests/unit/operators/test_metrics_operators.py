@@ -378,7 +378,7 @@ def test_every_argument_is_a_template_that_renders(operator: Any) -> None:
 
 def test_a_quote_of_the_connection_and_that_of_mysql() -> None:
     ddl = _metrics_sql._create
-    from airflow_providers_leads.leads.model.metrics import PERSPECTIVE_METRICS
+    from airflow_providers_leads.hooks.perspective.metrics import PERSPECTIVE_METRICS
 
     mysql = _metrics_sql._FLAVOURS["mysql"]
     text = ddl("`m`", PERSPECTIVE_METRICS, mysql, mysql.quotes)

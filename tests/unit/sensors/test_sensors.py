@@ -154,13 +154,13 @@ def test_deferred_it_looks_once_and_leaves_the_worker(sandbox: Sandbox, kind: ty
 
 @EACH
 def test_the_triggerer_goes_on_where_the_worker_stopped(sandbox: Sandbox, kind: type[LeadsSensor]) -> None:
-    from airflow_providers_leads.triggers.polls import POLLS, hook_for
+    from airflow_providers_leads.triggers.polls import hook_for, poll_named
 
     sensor = build(kind, deferrable=True)
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute(context(sandbox))
     arguments = deferred.value.trigger.serialize()[1]
-    conn_type, poll = POLLS[arguments["poll"]]
+    conn_type, poll = poll_named(arguments["poll"])
     hook = hook_for(conn_type, arguments["conn_id"], patient=False)
     found, state = poll(hook, arguments["query"], arguments["state"])
     assert found is None

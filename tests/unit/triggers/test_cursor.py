@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_providers_leads.triggers.cursor import MAX_IDS, MAX_SEEN, Cursor, Item
+from airflow_providers_leads.hooks.streams import Item
+from airflow_providers_leads.triggers.cursor import MAX_IDS, MAX_SEEN, Cursor
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 LOOKBACK = timedelta(minutes=10)

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from trigger_fakes import Sleeper, collect, convert, sandbox_now
 
+from airflow_providers_leads.hooks.perspective import PerspectiveHook
 from airflow_providers_leads.sandbox import Fault, Sandbox
-from airflow_providers_leads.triggers import polls
 from airflow_providers_leads.triggers.base import LeadsPollTrigger
 from airflow_providers_leads.triggers.patience import LEAST_INTERVAL, LONGEST_WAIT, MISSES, verdict, wait_after
 
@@ -107,7 +107,7 @@ def test_the_loop_goes_on_while_it_looks(sandbox: Sandbox, monkeypatch: pytest.M
         time.sleep(0.3)
         return {"count": 1}, {}
 
-    monkeypatch.setitem(polls.POLLS, "perspective_contacts", ("perspective", slow))
+    monkeypatch.setattr(PerspectiveHook, "streams", {"contacts": slow})
 
     async def together() -> int:
         ticks = 0
@@ -133,7 +133,7 @@ def test_an_unforeseen_error_shows_its_kind_only(sandbox: Sandbox, monkeypatch: 
     def broken(hook: Any, query: Any, state: Any) -> Any:
         raise KeyError("ann@example.com")
 
-    monkeypatch.setitem(polls.POLLS, "perspective_contacts", ("perspective", broken))
+    monkeypatch.setattr(PerspectiveHook, "streams", {"contacts": broken})
     (event,) = run(poll_trigger(sandbox), Sleeper(*[nothing] * 50))
     assert (event["status"], event["retry"]) == ("error", True)
     said = r"Connection 'perspective_default': the look failed with KeyError at test_poll_trigger.py:\d+\."

@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_providers_leads.leads.model.metrics import (
-    PERSISTIQ_CAMPAIGN_STATS,
+from airflow_providers_leads.hooks.persistiq.metrics import PERSISTIQ_CAMPAIGN_STATS, campaign_rows
+from airflow_providers_leads.hooks.perspective.metrics import (
     PERSPECTIVE_METRICS,
-    MetricWindow,
-    campaign_rows,
     chart_metric,
     chart_rows,
     insight_rows,
     kpi_rows,
-    write_metrics,
 )
+from airflow_providers_leads.leads.model.metrics import MetricWindow, write_metrics
 
 START, END, NOW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
 WINDOW = MetricWindow(scope_id="f1", start=START, end=END, offset=60, fetched_at=NOW)

@@ -1,16 +1,22 @@
-"""What people did with the mail they were sent, folded to one record per person, and what of it a contact lacks."""
+"""From PersistIQ's events to HubSpot's contacts: what people did with their mail, one record per person.
+
+Here is also what of it a contact lacks.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.model.identity import email_key
-from airflow_providers_leads.leads.model.schema import moment, text
+from airflow_providers_leads.leads.model.identity import email_key, spellings
+from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, moment, text
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.hubspot import HubSpotHook
 
 FIELD_OF: Final[Mapping[str, str]] = {
     "message_received": "replied_at",
@@ -115,3 +121,43 @@ def missing(engagement: Engagement, held: Mapping[str, Any]) -> dict[str, Any]:
     if campaign and when and (last is None or when >= last) and campaign != text(held.get("last_campaign")):
         changes["last_campaign"] = campaign
     return changes
+
+
+def contact_changes(
+    hook: HubSpotHook, folded: Folded, property_of: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], int, int]:
+    """Return the updates to send, how many contacts need none, and how many people HubSpot doesn't hold.
+
+    :param hook: of HubSpot
+    :param folded: what people did
+    :param property_of: field → HubSpot property
+    """
+    if not folded.people:
+        return [], 0, 0
+    found: set[str] = set()
+    inputs: list[dict[str, Any]] = []
+    unchanged = 0
+    asked = (one for key, address in folded.addresses.items() for one in spellings(key, address))
+    for contact in _each_once(hook.find_leads(asked, properties=[*property_of.values()])):
+        extra = msgspec.json.decode(contact.properties) if contact.properties else {}
+        keys = {contact.email_key, *extra.get(ALIASES_PROPERTY, ())} & folded.people.keys()
+        found |= keys
+        # A person with two addresses may have answered from both.
+        whole = Engagement()
+        for key in sorted(keys):
+            whole.add(folded.people[key])
+        held = {field: extra.get(name) for field, name in property_of.items()}
+        changes = {property_of[field]: value for field, value in missing(whole, held).items() if field in property_of}
+        if changes:
+            inputs.append({"id": contact.source_id, "properties": changes})
+        else:
+            unchanged += 1
+    return inputs, unchanged, len(folded.people) - len(found)
+
+
+def _each_once(leads: Any) -> Any:
+    seen: set[str] = set()
+    for lead in leads:
+        if lead.source_id not in seen:
+            seen.add(lead.source_id)
+            yield lead

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_providers_leads.leads.model.engagement import (
+from airflow_providers_leads.bridges.persistiq_hubspot import (
     FIELD_OF,
     PROPERTIES,
     PROPERTY_OF,

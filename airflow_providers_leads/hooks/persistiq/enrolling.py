@@ -1,0 +1,64 @@
+"""PersistIQ's campaigns as the pipeline enrols leads in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from airflow_providers_leads.hooks.campaigns import Campaigns
+from airflow_providers_leads.hooks.persistiq.fields import to_lead
+from airflow_providers_leads.hooks.writing import RECORD_ERRORS
+from airflow_providers_leads.http.errors import LeadsNotFoundError
+from airflow_providers_leads.leads.model.outcomes import BatchResult
+from airflow_providers_leads.leads.model.schema import Lead
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.persistiq.hook import PersistIQHook
+
+# A minute's quota of single reads; more leads than these are found in the list, a hundred per request.
+_SINGLE_READS: Final = 100
+
+
+class PersistIQEnrolling(Campaigns):
+    """Enrols leads over one connection.
+
+    :param hook: sends the requests
+    """
+
+    def __init__(self, hook: PersistIQHook) -> None:
+        self._hook = hook
+
+    def ids(self) -> list[str]:
+        """Return the ids of the campaigns that the key may see."""
+        return [str(campaign.get("id")) for campaign in self._hook.list_campaigns()]
+
+    def members(self, campaign_id: str) -> set[str]:
+        """Return the ids of the leads that are in a campaign, none where the API can't list them."""
+        try:
+            places = [place.get("lead") or {} for place in self._hook.list_campaign_leads(campaign_id)]
+        except RECORD_ERRORS as error:
+            # Only one of the vendor's two documents has this list. Adding a member again is refused, and does no harm.
+            self._hook.log.warning(
+                "The campaign's leads can't be listed (%s); PersistIQ itself refuses those in it", error
+            )
+            return set()
+        return {str(lead["id"]) for lead in places if lead.get("id")}
+
+    def leads(self, lead_ids: Collection[str]) -> Iterator[Lead]:
+        """Yield what PersistIQ holds of these leads now; whom it doesn't know is left out."""
+        left = set(lead_ids)
+        if len(left) > _SINGLE_READS:
+            for record in self._hook.list_leads():
+                if (lead := to_lead(record, self._hook.conn_id)).source_id in left:
+                    left.discard(lead.source_id)
+                    yield lead
+        # The list shifts while it is read, so those that weren't met there are asked for, too.
+        for lead_id in sorted(left):
+            try:
+                yield to_lead(self._hook.get_lead(lead_id), self._hook.conn_id)
+            except LeadsNotFoundError:
+                continue
+
+    def add(self, campaign_id: str, lead_ids: Sequence[str], mailbox_id: str | None) -> BatchResult:
+        """Add leads to a campaign; an active one writes to them at once."""
+        return self._hook.add_leads_to_campaign(campaign_id, lead_ids, mailbox_id)
