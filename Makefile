@@ -59,7 +59,8 @@ $(DEMO_READY): pyproject.toml constraints.txt
 	@$(INSTALL) -e '.[sandbox]' || { echo "The installation failed; the lines above say why."; exit 1; }
 	@touch $@
 
-$(READY): $(DEMO_READY)
+$(READY): $(DEMO_READY) tests/outside_crm/pyproject.toml
 	@echo "Adding what the tests need to $(VENV)."
 	@$(INSTALL) -e '.[dev]' || { echo "The installation failed; the lines above say why."; exit 1; }
+	@$(INSTALL) --no-deps -e tests/outside_crm || { echo "The installation failed; the lines above say why."; exit 1; }
 	@touch $@

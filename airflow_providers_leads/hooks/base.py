@@ -17,7 +17,7 @@ from airflow_providers_leads.hooks.arguments import refuse_properties, refuse_un
 from airflow_providers_leads.hooks.batches import chunked
 from airflow_providers_leads.hooks.campaigns import Campaigns
 from airflow_providers_leads.hooks.connected import ConnectedHook, fetch_connection
-from airflow_providers_leads.hooks.erasing import Trail, erasures
+from airflow_providers_leads.hooks.erasing import Subject, Trail, erasures
 from airflow_providers_leads.hooks.reading import LeadPage, Position
 from airflow_providers_leads.hooks.registry import crms
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, label_for
@@ -84,13 +84,13 @@ class LeadsHook(ConnectedHook):
     :meth:`check_properties`                      plans write no custom properties
     :meth:`blocked_domains`                       only the opt-outs of leads themselves suppress a write
     :attr:`write_options`                         writes know no options
-    :attr:`parts`, :meth:`target_scope`,          the account is one whole
-    :meth:`scopes_to_read`
+    :attr:`parts`                                 the account is one whole; else give :meth:`scopes_to_read` and
+                                                  :meth:`target_scope` as well
     :meth:`write_cost`                            a plan's cost is counted as one call per batch
     :meth:`repeats_quietly`                       an update in doubt is sent once more after a kill
     :meth:`prepare_writes`                        nothing is learnt before the threads of a plan start
     :meth:`app_url`                               links open the CRM's start page
-    :meth:`erase_steps`                           people can't be erased: ``LeadsEraseOperator`` refuses the connection
+    :meth:`erase_steps`                           ``LeadsEraseOperator`` reports each person as to be erased by hand
     :attr:`campaigns`                             ``LeadsEnrolOperator`` refuses the connection
     :attr:`streams`                               there is nothing that sensors and triggers could wait for
     ============================================  =====================================================================
@@ -248,7 +248,8 @@ class LeadsHook(ConnectedHook):
         :param trail: takes a step and tells of it; in a dry run it only tells
         :param people: email key → address as given
         """
-        raise NotImplementedError(f"{self.hook_name} has no erasure")
+        reason = f"nothing is known of how to erase people in {self.hook_name}: do it there by hand"
+        return (trail.tell(Subject(key), "erase", "not_possible", reason) for key in people)
 
     @property
     def campaigns(self) -> Campaigns | None:

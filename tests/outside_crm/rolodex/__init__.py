@@ -1,0 +1,1 @@
+"""Rolodex, a small CRM."""
