@@ -16,7 +16,7 @@ except ImportError:
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["LeadsRetryPolicy", "leads_retry_policy"]
+__all__ = ["LeadsRetryPolicy", "leads_retry_args", "leads_retry_policy"]
 
 _SPREAD: Final = 0.2
 """Tasks that are told the same second come back within this share of the wait after it."""
@@ -89,3 +89,21 @@ def leads_retry_policy() -> LeadsRetryPolicy:
             f"leads_retry_policy() needs Airflow 3.3 or newer, this is {__version__}: leave retry_policy out"
         )
     return LeadsRetryPolicy()
+
+
+def leads_retry_args(retries: int = 3, retry_delay: timedelta = timedelta(minutes=1)) -> dict[str, Any]:
+    """Return ``default_args`` for tasks that talk to a CRM: retries, and :func:`leads_retry_policy` where there is one.
+
+    A task that is tried again goes on where the last try ended, and looks up what that may have created.
+
+    .. code-block:: python
+
+        @dag(default_args=leads_retry_args())
+
+    :param retries: how often a task is tried again; default 3
+    :param retry_delay: wait before each, unless the CRM asks for another; default a minute
+    :return: ``retries``, ``retry_delay`` and, on Airflow 3.3 and newer, ``retry_policy``
+    """
+    arguments: dict[str, Any] = {"retries": retries, "retry_delay": retry_delay}
+    # Airflow below 3.3 refuses an argument of that name.
+    return arguments if RetryDecision is None else arguments | {"retry_policy": leads_retry_policy()}

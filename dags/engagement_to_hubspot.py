@@ -21,6 +21,7 @@ from airflow_providers_leads.operators.engagement import (
     HubSpotEnsurePropertiesOperator,
     PersistIQEngagementToHubSpotOperator,
 )
+from airflow_providers_leads.retry_policy import leads_retry_args
 
 
 @dag(
@@ -30,6 +31,7 @@ from airflow_providers_leads.operators.engagement import (
     # The overlap does the catching up, in one run.
     catchup=False,
     max_active_runs=1,
+    default_args=leads_retry_args(),
     tags=["leads", "persistiq", "hubspot"],
     doc_md=__doc__,
     params={

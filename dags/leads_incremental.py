@@ -27,6 +27,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsUpsertOperator,
 )
 from airflow_providers_leads.operators.watermark import WATERMARKS
+from airflow_providers_leads.retry_policy import leads_retry_args
 
 FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
 
@@ -38,7 +39,7 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
     catchup=False,
     # Two runs at once would read the same changes and plan against a state that the other is changing.
     max_active_runs=1,
-    default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=1)},
+    default_args=leads_retry_args(),
     render_template_as_native_obj=True,
     tags=["leads"],
     doc_md=__doc__,

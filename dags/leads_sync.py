@@ -17,6 +17,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsUpsertOperator,
 )
 from airflow_providers_leads.operators.report import LeadsReportOperator
+from airflow_providers_leads.retry_policy import leads_retry_args
 
 # Colons are legal in a run id, but not in the paths of every store.
 FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
@@ -28,6 +29,7 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
     catchup=False,
     # Two runs at once would plan against a state that the other is changing.
     max_active_runs=1,
+    default_args=leads_retry_args(),
     render_template_as_native_obj=True,
     tags=["leads"],
     doc_md=__doc__,

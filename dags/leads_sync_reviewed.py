@@ -22,6 +22,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsPlanOperator,
 )
 from airflow_providers_leads.operators.report import LeadsReportOperator
+from airflow_providers_leads.retry_policy import leads_retry_args
 
 # Colons are legal in a run id, but not in the paths of every store.
 FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
@@ -35,6 +36,7 @@ STAGING = conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-le
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
+    default_args=leads_retry_args(),
     render_template_as_native_obj=True,
     tags=["leads"],
     doc_md=__doc__,

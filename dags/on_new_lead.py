@@ -11,6 +11,7 @@ name those that matter in the connection's extra ``funnel_ids``, or give the tri
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pendulum
@@ -22,6 +23,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsExtractOperator,
     LeadsUpsertOperator,
 )
+from airflow_providers_leads.retry_policy import leads_retry_args
 from airflow_providers_leads.triggers.perspective import PerspectiveNewContactTrigger
 
 PERSPECTIVE = "perspective_default"
@@ -46,7 +48,7 @@ new_leads = Asset(
     catchup=False,
     # Whoever comes while a run is busy is in the next one.
     max_active_runs=1,
-    default_args={"retries": 3, "retry_delay": pendulum.duration(seconds=20)},
+    default_args=leads_retry_args(retry_delay=timedelta(seconds=20)),
     render_template_as_native_obj=True,
     tags=["leads", "perspective", "hubspot"],
     doc_md=__doc__,

@@ -13,6 +13,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import Param, conf, dag, task
 
 from airflow_providers_leads.operators.metrics import PersistIQExportCampaignStatsOperator
+from airflow_providers_leads.retry_policy import leads_retry_args
 
 
 @dag(
@@ -20,6 +21,7 @@ from airflow_providers_leads.operators.metrics import PersistIQExportCampaignSta
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     # There is nothing to catch up with: the counters are always those of now.
     catchup=False,
+    default_args=leads_retry_args(),
     tags=["leads", "persistiq"],
     doc_md=__doc__,
     params={

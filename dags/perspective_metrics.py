@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import Param, conf, dag, task
 from airflow.sdk import CronDataIntervalTimetable
 
 from airflow_providers_leads.operators.metrics import PerspectiveExportMetricsOperator
+from airflow_providers_leads.retry_policy import leads_retry_args
 
 TIMEZONE = "UTC"
 """Where a day begins and ends: put the time zone of your funnels' visitors here, such as Europe/Berlin."""
@@ -26,6 +27,7 @@ TIMEZONE = "UTC"
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone=TIMEZONE),
     start_date=pendulum.datetime(2026, 1, 1, tz=TIMEZONE),
     catchup=False,
+    default_args=leads_retry_args(),
     tags=["leads", "perspective"],
     doc_md=__doc__,
     params={

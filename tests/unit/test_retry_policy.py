@@ -24,7 +24,7 @@ from airflow_providers_leads.http.errors import (
     LeadsServerError,
     LeadsValidationError,
 )
-from airflow_providers_leads.retry_policy import LeadsRetryPolicy, leads_retry_policy
+from airflow_providers_leads.retry_policy import LeadsRetryPolicy, leads_retry_args, leads_retry_policy
 
 
 def decide(error: BaseException, policy: Any = None) -> Any:
@@ -97,5 +97,13 @@ def test_below_airflow_3_3_it_is_imported_and_says_what_it_needs(monkeypatch: py
                 AirflowOptionalProviderFeatureException, match=r"needs Airflow 3\.3 or newer, this is 3"
             ):
                 retry_policy.leads_retry_policy()
+            assert retry_policy.leads_retry_args() == {"retries": 3, "retry_delay": timedelta(minutes=1)}
     finally:
         importlib.reload(retry_policy)
+
+
+def test_arguments_of_a_dag_bring_the_policy() -> None:
+    """Row 45."""
+    arguments = leads_retry_args(retries=5, retry_delay=timedelta(seconds=20))
+    assert type(arguments.pop("retry_policy")).__name__ == "LeadsRetryPolicy"
+    assert arguments == {"retries": 5, "retry_delay": timedelta(seconds=20)}
