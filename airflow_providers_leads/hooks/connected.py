@@ -108,7 +108,7 @@ class ConnectedHook(BaseHook):
         key = fingerprint(self.settings.origin, self.secret)
         if not known_id(key)[0]:
             try:
-                own = self._account_id()
+                own = self.account_id()
             except (LeadsPermissionError, LeadsNotFoundError):
                 own = None
             remember_id(key, own and fingerprint(self.settings.origin, own))
@@ -129,7 +129,7 @@ class ConnectedHook(BaseHook):
         mine = read_mark(self.account) if kept.id else None
         return mine is not None and mine.id is not None and mine.id == kept.id
 
-    def _account_id(self) -> str | None:
+    def account_id(self) -> str | None:
         """Ask the CRM for its own id of the account; ``None`` where it tells none."""
         return None
 

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.tasks.arguments import as_bool, given
+from airflow_providers_leads.tasks.inputs import check_accounts
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures, tolerance
 
@@ -116,7 +117,7 @@ class LeadsEnrolOperator(LeadsOperator):
         if (campaign_id := given(self.campaign_id)) is None:
             raise AirflowSkipException("campaign_id is not given, so nobody was enrolled and no mail was caused")
         hook, campaigns = _campaigns(self.conn_id)
-        people = self._people(wanted)
+        people = self._people(wanted, hook)
         uri = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}.enrolled.parquet"
         rows: list[Enrolment] = []
         if people:
@@ -137,13 +138,14 @@ class LeadsEnrolOperator(LeadsOperator):
             check_failures(failed, len(rows), tolerated, message, self.log)
         return {"results": uri, "conn_id": self.conn_id, "campaign_id": campaign_id, "dry_run": dry_run, **told}
 
-    def _people(self, wanted: Collection[str]) -> dict[str, str]:
+    def _people(self, wanted: Collection[str], hook: LeadsHook) -> dict[str, str]:
         """Return lead id → person of the results that were handed over."""
         from airflow_providers_leads.leads.files.staging import read_rows
         from airflow_providers_leads.leads.model.outcomes import WriteResult
 
         people: dict[str, str] = {}
         for uri in self._result_uris():
+            check_accounts(hook, [storage_path(uri)])
             for row in read_rows(storage_path(uri), WriteResult):
                 if row.outcome in wanted and row.target_id:
                     people.setdefault(row.target_id, row.email_key)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.providers.common.compat.sdk import Context
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from airflow_providers_leads.operators.assets import EXTRACTED, tell, with_alias
 from airflow_providers_leads.operators.base import LeadsOperator
@@ -134,11 +135,14 @@ class LeadsExtractOperator(LeadsOperator):
         scope = _scope_for(hook, self.scope)
         mode, moves = self._mode(), as_bool("move_watermark", self.move_watermark)
         store = WatermarkStore(context) if mode else None
-        checkpoint = Checkpoint(context, "extract", uri) if context.get("ti") else None
+        checkpoint = Checkpoint(context, "extract", uri, hook) if context.get("ti") else None
         key = watermark_key(self.conn_id, scope)
         asked = repr([uri, key, mode, *(getattr(self, name) for name in ("updated_after", "overlap", "settle"))])
-        mark = store.read(key) if store and mode == "auto" else None
+        stored = store.read(key) if store and mode == "auto" else None
+        mark = store.read_for(key, hook) if store and mode == "auto" else None
         reads = frozen_round(checkpoint, asked, lambda: self._round(hook, scope, mode, mark))
+        # Only a later one of the same account may stand in its way.
+        anew = mode == "reset" or (stored is not None and mark is None)
         if reads.gone:
             self.log.warning("%s: no longer there: %s", hook.conn_id, ", ".join(reads.gone))
         result = extract(hook, uri, scope=scope, log=self.log, reads=reads, checkpoint=checkpoint)
@@ -146,9 +150,9 @@ class LeadsExtractOperator(LeadsOperator):
             result |= {
                 "watermark_key": key,
                 "watermark_state": to_builtins(reads.watermark),
-                "watermark_reset": mode == "reset",
+                "watermark_reset": anew,
             }
-            if moves and store.move(key, reads.watermark, reset=mode == "reset"):
+            if moves and store.move(key, reads.watermark, reset=anew):
                 self.log.info("Watermark of %s: %s", key, reads.watermark.at)
         told = {part: {"rows": rows, "watermark": result["watermark"]} for part, rows in result["parts"].items()}
         tell(context, EXTRACTED, hook, told)
@@ -186,7 +190,8 @@ class LeadsExtractOperator(LeadsOperator):
         except ValueError as error:
             raise ValueError(f"{hook.label}: {error}") from None
         hook.check_read(**scope)
-        return reads
+        # It outlasts the key that it is read by.
+        return replace(reads, watermark=replace(reads.watermark, account=hook.account)) if mode else reads
 
 
 class LeadsDeduplicateOperator(LeadsOperator):

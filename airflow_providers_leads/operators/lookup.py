@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.tasks.arguments import as_count
 from airflow_providers_leads.tasks.extract import extract
-from airflow_providers_leads.tasks.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.tasks.inputs import as_list, check_accounts, get_hook, uri_in
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 
 
@@ -52,6 +52,7 @@ class LeadsLookupOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Look up; see the class."""
+        from airflow_providers_leads.leads.files.provenance import accounts_metadata
         from airflow_providers_leads.leads.files.staging import write_rows
         from airflow_providers_leads.leads.model.identity import spellings
         from airflow_providers_leads.leads.model.schema import Lead
@@ -63,6 +64,7 @@ class LeadsLookupOperator(LeadsOperator):
         uri = folder if folder.endswith(".parquet") else f"{folder}/{file_name(self.conn_id, context)}.found.parquet"
         inputs = as_list(self.inputs)
         sources = [storage_path(uri_in(item, "uri")) for item in inputs]
+        check_accounts(hook, sources)
         people, held = people_elsewhere(sources, hook.conn_type, hook.conn_id)
         # Whose records were all read has no others.
         asks = hook.lookup_rows and not any(_holds_all(item, self.conn_id) for item in inputs)
@@ -72,7 +74,9 @@ class LeadsLookupOperator(LeadsOperator):
         asked = people if asks else []
         addresses = [spelling for person in asked for spelling in spellings(person, person)]
         found = hook.find_leads(addresses) if addresses else ()
-        rows = write_rows(storage_path(uri), Lead, (lead for lead in found if lead.source_id not in held))
+        others = (lead for lead in found if lead.source_id not in held)
+        metadata = accounts_metadata({hook.conn_id: [hook.known_account]})
+        rows = write_rows(storage_path(uri), Lead, others, metadata=metadata)
         self.log.info("%s: it holds %d records of %d people", hook.conn_id, rows, len(asked))
         return {
             "uri": uri, "rows": rows, "people": len(asked), "conn_id": hook.conn_id, "source": hook.conn_type,

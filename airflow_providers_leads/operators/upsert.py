@@ -108,9 +108,10 @@ class LeadsPlanOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Plan; see the class."""
-        return self.make_plan(context)
+        # While it waits to be reviewed and applied, the key may be rotated.
+        return self.make_plan(context, self.hook.account)
 
-    def make_plan(self, context: Context) -> dict[str, Any]:
+    def make_plan(self, context: Context, account: str | None = None) -> dict[str, Any]:
         """Write the plan and return its URI and counts."""
         merged = self.golden if isinstance(self.golden, Mapping) else {}
         return write_plan(
@@ -126,6 +127,7 @@ class LeadsPlanOperator(LeadsOperator):
                 properties=property_names(given(self.properties)),
                 push_opt_outs=as_bool("push_opt_outs", self.push_opt_outs),
                 log=self.log,
+                account=account,
             )
         )
 
@@ -159,7 +161,7 @@ class _Applying(LeadsOperator):
             options,
             tolerance(self.on_failure, self.max_failed),
             checkpoint=checkpoint,
-            ledger=_ledger(self.ledger, file_name(hook.conn_id, context)),
+            ledger=_ledger(self.ledger, file_name(hook.conn_id, context), hook),
             log=self.log,
         )
         written = {outcome: result[outcome] for outcome in ("created", "updated")}
@@ -222,7 +224,7 @@ class LeadsApplyOperator(_Applying):
         hook = get_hook(self.conn_id)
         stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
         plan, options = uri_in(self.plan, "plan"), given_entries(self.write_options)
-        checkpoint = _checkpoint(context, stem)
+        checkpoint = _checkpoint(context, stem, hook)
         of = _fingerprint(plan, self.conn_id, options, self.if_stale)
         checked = _begun(checkpoint, of, lambda: recheck(hook, plan, stem, options, self.if_stale, log=self.log))
         applied = self.apply(context, hook, checked["plan"], stem, checked["options"], checkpoint)
@@ -261,11 +263,11 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
         dry_run = as_bool("dry_run", self.plan_only)
         tolerance(self.on_failure, self.max_failed)
         if dry_run:
-            planned = self.make_plan(context)
+            planned = self.make_plan(context, self.hook.account)
             result = {"results": None} | _as_outcomes(planned)
         else:
             stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
-            checkpoint = _checkpoint(context, stem)
+            checkpoint = _checkpoint(context, stem, self.hook)
             arguments = {name: getattr(self, name) for name in LeadsPlanOperator.template_fields}
             of = _fingerprint(uri_in(self.golden, "golden"), arguments | {"existing": as_list(given(self.existing))})
             planned = _begun(checkpoint, of, lambda: self.make_plan(context))
@@ -273,8 +275,8 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
         return {**planned, **result, "dry_run": dry_run}
 
 
-def _checkpoint(context: Context, stem: str) -> Checkpoint:
-    return Checkpoint(context, "apply", f"{stem}.results.parquet")
+def _checkpoint(context: Context, stem: str, hook: LeadsHook) -> Checkpoint:
+    return Checkpoint(context, "apply", f"{stem}.results.parquet", hook)
 
 
 def _fingerprint(uri: str, *arguments: Any) -> str:
@@ -319,10 +321,13 @@ def _as_outcomes(planned: Mapping[str, Any]) -> dict[str, int]:
     return {outcome: planned[actions[outcome]] if outcome in actions else 0 for outcome in OUTCOMES}
 
 
-def _ledger(folder: Any, name: str) -> Ledger | None:
+def _ledger(folder: Any, name: str, hook: LeadsHook) -> Ledger | None:
     """Return the ledger of a destination, ``None`` when there is no place that outlasts the run."""
     from airflow_providers_leads.leads.plan.ledger import Ledger
 
     staging = conf.get("leads", "staging", fallback=None)
     below = given(folder) or (f"{staging.rstrip('/')}/ledger" if staging else None)
-    return Ledger.load(storage_path(f"{str(below).rstrip('/')}/{name}.refused.parquet")) if below else None
+    if not below:
+        return None
+    uri = storage_path(f"{str(below).rstrip('/')}/{name}.refused.parquet")
+    return Ledger.load(uri, account=hook.known_account, is_account=hook.is_account)

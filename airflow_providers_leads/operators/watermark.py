@@ -15,6 +15,7 @@ from airflow_providers_leads.tasks.arguments import as_bool, given
 from airflow_providers_leads.tasks.inputs import as_list
 
 if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.base import LeadsHook
     from airflow_providers_leads.leads.memory.watermarks import Watermark
 
 # Without a URI, whose scheme would make Airflow load the handlers of all providers with each DAG file.
@@ -77,6 +78,17 @@ class WatermarkStore:
             return read_watermark(self._state.get(key))
         except ValueError as error:
             raise ValueError(f"{WATERMARKS.name}, entry {key!r}: {error}. Correct or delete the entry.") from None
+
+    def read_for(self, key: str, hook: LeadsHook) -> Watermark | None:
+        """Return a watermark of the account that a connection is for now; another account's counts as none.
+
+        :raises ValueError: when what is stored is none
+        """
+        found = self.read(key)
+        if found is None or found.account is None or hook.is_account(found.account):
+            return found
+        hook.log.warning("%s: it was another account's when it was read last: reading everything", hook.label)
+        return None
 
     def move(self, key: str, to: Watermark, *, reset: bool = False) -> bool:
         """Keep a watermark, unless a later one is kept already: a run that was cleared must not take it back.

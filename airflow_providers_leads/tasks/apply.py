@@ -116,12 +116,14 @@ class _Work:
 
     def __init__(self, hook: LeadsHook, plan: str, results: str, checkpoint: Checkpoint, log: Any) -> None:
         from airflow_providers_leads.leads.files.parts import Parts
+        from airflow_providers_leads.leads.files.provenance import accounts_metadata
         from airflow_providers_leads.leads.files.staging import count_rows, digest
         from airflow_providers_leads.leads.model.outcomes import WriteResult
 
         self.total = count_rows(storage_path(plan))
         self.done = self.settled = self.started = 0
-        self.parts: Parts[WriteResult] = Parts(storage_path(results), WriteResult, checkpoint.owner)
+        metadata = accounts_metadata({hook.conn_id: [hook.known_account]})
+        self.parts: Parts[WriteResult] = Parts(storage_path(results), WriteResult, checkpoint.owner, metadata=metadata)
         self._hook, self._checkpoint, self._log = hook, checkpoint, log
         self._plan = digest(storage_path(plan))
         self._ahead = _batches_in(hook, _DURABLE_SECONDS)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.tasks.paths import storage_path
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.base import LeadsHook
+
+_ACCOUNT: Final = "account"
 
 
 class Checkpoint:
@@ -20,9 +25,11 @@ class Checkpoint:
     :param context: the task's context
     :param name: tells the checkpoints of one task apart
     :param beside: URI of the file that the task writes
+    :param hook: of the CRM that it is about: what a try noted while the connection was another account's is forgotten,
+        as its record ids mean other people there
     """
 
-    def __init__(self, context: Context, name: str, beside: str) -> None:
+    def __init__(self, context: Context, name: str, beside: str, hook: LeadsHook | None = None) -> None:
         ti: Any = context["ti"]
         owner = "/".join(str(part) for part in (ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1)))
         self.owner = hashlib.sha256(owner.encode()).hexdigest()[:12]
@@ -30,8 +37,9 @@ class Checkpoint:
         self._name = name
         self._store: Any = context.get("task_state_store")
         self._uri = f"{beside}.{self.owner}.progress.json"
+        self._hook = hook
 
-        self.state: dict[str, Any] = self._read()
+        self.state: dict[str, Any] = self._of_account(self._read())
         """What this try and those before it have noted; empty at first."""
 
     def _read(self) -> dict[str, Any]:
@@ -43,9 +51,17 @@ class Checkpoint:
             # Damaged, as a disk that filled up leaves it: beginning anew does no harm, failing each try would.
             return {}
 
+    def _of_account(self, state: dict[str, Any]) -> dict[str, Any]:
+        if self._hook is None or not state or self._hook.is_account(str(state.get(_ACCOUNT))):
+            return state
+        self._hook.log.warning("%s: it is another account now than in an earlier try: beginning anew", self._hook.label)
+        return {}
+
     def note(self, **entries: Any) -> None:
         """Add JSON values to what is noted, durably."""
         self.state |= entries
+        if self._hook is not None:
+            self.state[_ACCOUNT] = self._hook.known_account
         if self._store is not None:
             self._store.set(self._name, self.state)
             return

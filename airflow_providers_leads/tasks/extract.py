@@ -80,6 +80,7 @@ def extract(
         "watermark": reads.watermark.at,
         "conn_id": hook.conn_id,
         "source": hook.conn_type,
+        "account": hook.known_account,
         # Further properties make a read richer, not smaller.
         "complete": reads.full and not set(scope) - {"properties"},
         "properties": as_list(scope.get("properties") or None),
@@ -94,11 +95,13 @@ class _Reading:
 
     def __init__(self, hook: LeadsHook, uri: str, reads: Round, checkpoint: Checkpoint | None, log: Any) -> None:
         from airflow_providers_leads.leads.files.parts import Parts
+        from airflow_providers_leads.leads.files.provenance import accounts_metadata
         from airflow_providers_leads.leads.model.schema import Lead
 
         self._hook, self._reads, self._checkpoint, self._log = hook, reads.reads, checkpoint, log
         owner = checkpoint.owner if checkpoint else uuid4().hex[:12]
-        self.parts: Parts[Lead] = Parts(storage_path(uri), Lead, owner)
+        metadata = accounts_metadata({hook.conn_id: [hook.known_account]})
+        self.parts: Parts[Lead] = Parts(storage_path(uri), Lead, owner, metadata=metadata)
         self.rows = self.rejects = 0
         self.by_part: Counter[str] = Counter()
         self._waiting = 0

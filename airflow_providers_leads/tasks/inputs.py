@@ -16,6 +16,23 @@ def get_hook(conn_id: str) -> LeadsHook:
     return get_leads_hook(conn_id)
 
 
+def check_accounts(hook: LeadsHook, files: Sequence[Any]) -> None:
+    """Refuse files whose records of a connection are of another account than the one it is for now.
+
+    :param hook: of the connection
+    :param files: path objects of files of leads, golden records, members or results
+    :raises ValueError: naming the connection
+    """
+    from airflow_providers_leads.leads.files.provenance import read_accounts
+
+    for file in files:
+        if not all(map(hook.is_account, read_accounts([file]).get(hook.conn_id, ()))):
+            raise ValueError(
+                f"{hook.label} is for another account now than when {file} was read: the record ids in it mean other "
+                "people there. Nothing was written. Run the pipeline from its extract again."
+            )
+
+
 def as_list(value: Any) -> list[Any]:
     """Return one value or many as a list."""
     if value is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import pendulum
 
 from airflow_providers_leads.tasks.arguments import given_entries
 from airflow_providers_leads.tasks.extract import extract
+from airflow_providers_leads.tasks.inputs import check_accounts
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 
@@ -41,6 +42,7 @@ class PlanTask:
     :param properties: golden property → the destination's property
     :param push_opt_outs: see :class:`~airflow_providers_leads.leads.plan.planning.PlanRules`
     :param log: the task's logger
+    :param account: mark of the destination's account, for the plan file; default as far as it is known
     """
 
     hook: LeadsHook
@@ -54,6 +56,7 @@ class PlanTask:
     properties: Mapping[str, str]
     push_opt_outs: bool
     log: Any
+    account: str | None = None
 
 
 def property_names(properties: Any) -> dict[str, str]:
@@ -73,6 +76,7 @@ def property_names(properties: Any) -> dict[str, str]:
 
 def write_plan(task: PlanTask) -> dict[str, Any]:
     """Write the plan and return its URI and counts; everything that is wrong with the input is told before."""
+    from airflow_providers_leads.leads.files.provenance import members_of
     from airflow_providers_leads.leads.files.staging import RowWriter, count_rows, open_parquet
     from airflow_providers_leads.leads.model.outcomes import PlanRow
     from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
@@ -84,6 +88,9 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     hook.check_write_options(**task.options)
     golden = storage_path(task.golden)
     open_parquet(golden, LEAD_COLUMNS).close(force=True)
+    members = members_of(golden, storage_path(task.members) if task.members else None, storage_path)
+    task = replace(task, members=None if members is None else str(members))
+    check_accounts(hook, [golden, *([] if members is None else [members])])
     with phase(log, f"Who must not be written to {hook.conn_id}"):
         suppressions = _suppressions(task)
     hook.check_properties(list(task.properties.values()))
@@ -102,6 +109,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     facts = PlanFacts(
         conn_id=hook.conn_id,
         conn_type=hook.conn_type,
+        account=task.account or hook.known_account,
         mode=task.mode,
         scope=scope,
         planned_at=planned_at,
@@ -111,7 +119,6 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     )
     totals = PlanTotals()
     plan = f"{task.stem}.plan.parquet"
-    members = storage_path(task.members) if task.members else None
     rows = iter_plan(golden, storage_path(existing), rules, scope=scope, members_uri=members)
     total = count_rows(golden)
     progress = Progress(log, f"{hook.conn_id}: compared", total=total)
@@ -181,10 +188,14 @@ def _existing(task: PlanTask, target_scope: str | None) -> tuple[str, datetime |
     hook, asked = task.hook, set(task.properties.values()) if "properties" in task.hook.scope_keys else set()
     for item in task.existing:
         if not isinstance(item, Mapping):
+            check_accounts(hook, [storage_path(str(item))])
             return str(item), None
         # A partial read knows only some records: taking it for all would create the others twice. Where only one scope
         # is written to, a read of the others may not have held it, so it is read anew.
         whole = item.get("conn_id") == hook.conn_id and item.get("complete") and target_scope is None
+        if whole and item.get("account") and not hook.is_account(item["account"]):
+            task.log.warning("%s: it was another account's when it was extracted: reading it anew", hook.conn_id)
+            continue
         if whole and asked <= set(item.get("properties") or ()):
             task.log.info("%s: comparing with what was extracted before", hook.conn_id)
             return str(item["uri"]), _time(item.get("watermark"))

@@ -28,7 +28,7 @@ def recheck(
     :param options: write options
     :param if_stale: ``replan``, ``refuse`` or ``ignore``
     :param log: the task's logger
-    :raises ValueError: when the plan is of another connection or scope, or ``if_stale`` is something else
+    :raises ValueError: when the plan is of another connection, account or scope, or ``if_stale`` is something else
     """
     from airflow_providers_leads.leads.files.staging import RowWriter, read_rows
     from airflow_providers_leads.leads.model.outcomes import PlanRow
@@ -74,6 +74,11 @@ def _options(hook: LeadsHook, plan: str, facts: PlanFacts, given: Mapping[str, A
         raise ValueError(
             f"{plan} was made for connection '{facts.conn_id}', not for '{hook.conn_id}': its record ids mean other "
             "people there. Plan for this connection."
+        )
+    if facts.account and not hook.is_account(facts.account):
+        raise ValueError(
+            f"{plan} was made while {hook.label} was for another account: its record ids mean other people there. "
+            "Nothing was written. Plan again."
         )
     options = {**(hook.parts.to_write(facts.scope) if facts.scope else {}), **given}
     hook.check_write_options(**options)

@@ -75,7 +75,7 @@ class HubSpotCrm(LeadsHook):
         app = read_oauth(self.settings)
         return app.refresh_token if app else self.settings.key
 
-    def _account_id(self) -> str | None:
+    def account_id(self) -> str | None:
         return str(self.account_details()["portalId"])
 
     def account_details(self) -> Record:

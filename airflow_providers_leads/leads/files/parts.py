@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -33,13 +33,17 @@ class Parts(Generic[S]):
     :param kind: the row type
     :param owner: keeps the parts of different writers to one URI apart
     :param count: how many parts an earlier try has left that are to be kept; any beyond are written over
+    :param metadata: what is to be known of the file as a whole
     """
 
-    def __init__(self, uri: Any, kind: type[S], owner: str, count: int = 0) -> None:
+    def __init__(
+        self, uri: Any, kind: type[S], owner: str, count: int = 0, metadata: Mapping[str, str] | None = None
+    ) -> None:
         self.path = as_path(uri)
         self.count = count
         self._kind = kind
         self._owner = owner
+        self._metadata = metadata
         self._writer: RowWriter | None = None
 
     def add(self, rows: Iterable[S] | pa.RecordBatch) -> None:
@@ -84,11 +88,11 @@ class Parts(Generic[S]):
         rows, parts = iter(more), [self._part(number) for number in range(self.count)]
         first = next(rows, None)
         if first is None and not parts:
-            return write_rows(self.path, self._kind, ())
+            return write_rows(self.path, self._kind, (), metadata=self._metadata)
         last = self._named("last")
         try:
             if first is not None:
-                write_rows(last, self._kind, chain([first], rows))
+                write_rows(last, self._kind, chain([first], rows), metadata=self._metadata)
                 parts.append(last)
             with appearing(self.path) as part, part.open("wb") as file:
                 concatenate(parts, file)
@@ -107,7 +111,7 @@ class Parts(Generic[S]):
 
     def _begun(self) -> RowWriter:
         if self._writer is None:
-            self._writer = RowWriter(self._part(self.count), self._kind).__enter__()
+            self._writer = RowWriter(self._part(self.count), self._kind, metadata=self._metadata).__enter__()
         return self._writer
 
     def _abandon(self) -> None:

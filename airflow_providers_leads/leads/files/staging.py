@@ -186,14 +186,21 @@ def appearing(path: Any) -> Iterator[Any]:
     move_into_place(part, path)
 
 
-def write_rows(uri: Any, kind: type[msgspec.Struct], rows: Iterable[msgspec.Struct]) -> int:
+def write_rows(
+    uri: Any,
+    kind: type[msgspec.Struct],
+    rows: Iterable[msgspec.Struct],
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> int:
     """Write rows to a file and return how many.
 
     :param uri: where to
     :param kind: the row type
     :param rows: streamed, never held all at once
+    :param metadata: what is to be known of the file as a whole, beside its version
     """
-    with RowWriter(uri, kind) as writer:
+    with RowWriter(uri, kind, metadata=metadata) as writer:
         writer.write_all(rows)
     return writer.rows
 
@@ -279,6 +286,23 @@ def count_rows(uri: Any) -> int:
     file = open_parquet(uri)
     try:
         return int(file.metadata.num_rows)
+    finally:
+        file.close(force=True)
+
+
+def file_metadata(uri: Any, *, with_footer: bool = False) -> dict[str, str]:
+    """Return what a Parquet file says of itself as a whole.
+
+    :param uri: the file
+    :param with_footer: adds, under the empty name, a fingerprint of its footer, which differs for other rows
+    :raises StagingError: see :func:`open_parquet`
+    """
+    file = open_parquet(uri)
+    try:
+        found = {name.decode(): value.decode() for name, value in (file.schema_arrow.metadata or {}).items()}
+        if with_footer:
+            found[""] = hashlib.sha256(repr(file.metadata.to_dict()).encode()).hexdigest()
+        return found
     finally:
         file.close(force=True)
 

@@ -19,12 +19,14 @@ class Watermark(msgspec.Struct, frozen=True):
     :param full_at: when everything was last read, changed or not; ``None``: never
     :param parts: the funnels that were read, ``None`` where the CRM isn't divided
     :param scope: by which the reads were narrowed
+    :param account: mark of the account that was read, ``None`` when it isn't known, as of one set by hand
     """
 
     at: str
     full_at: str | None = None
     parts: list[str] | None = None
     scope: dict[str, Any] = {}
+    account: str | None = None
 
 
 class Read(msgspec.Struct, frozen=True):

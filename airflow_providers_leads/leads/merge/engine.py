@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -201,28 +201,30 @@ def batches(connection: Any, table: ibis.Table) -> Iterator[Any]:
         yield from spark.batches(connection, table)
 
 
-def write(connection: Any, table: ibis.Table, uri: Any) -> int:
+def write(connection: Any, table: ibis.Table, uri: Any, metadata: Mapping[str, str] | None = None) -> int:
     """Write a table to one Parquet file, which appears only when it is complete, and return its rows.
 
     :param connection: from :func:`connect`
     :param table: the expression
     :param uri: URI or path object
+    :param metadata: what is to be known of the file as a whole
     """
     path = as_path(uri)
     with appearing(path) as part:
         if is_local(path) and is_duckdb(connection):
-            write_local(connection, table, local_name(part))
+            write_local(connection, table, local_name(part), metadata)
         else:
-            _stream(connection, table, part)
+            _stream(connection, table, part, metadata)
     return count_rows(path)
 
 
-def write_local(connection: Any, table: ibis.Table, name: str) -> None:
+def write_local(connection: Any, table: ibis.Table, name: str, metadata: Mapping[str, str] | None = None) -> None:
     """Write a table to a local Parquet file by DuckDB."""
+    told = {**VERSION_METADATA, **(metadata or {})}
     # Beyond the first level zstd saves little more of such rows. A dictionary is worth its price for columns of few
     # values only, and those that have more should be known for it early.
     connection.to_parquet(
-        table, name, compression="zstd", compression_level=1, dictionary_size_limit=5000, kv_metadata=VERSION_METADATA
+        table, name, compression="zstd", compression_level=1, dictionary_size_limit=5000, kv_metadata=told
     )
 
 
@@ -237,14 +239,14 @@ def spill_folder(connection: Any) -> str:
     return str(connection.con.sql("SELECT current_setting('temp_directory')").fetchone()[0])
 
 
-def _stream(connection: Any, table: ibis.Table, part: Any) -> None:
+def _stream(connection: Any, table: ibis.Table, part: Any, metadata: Mapping[str, str] | None) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     # Through this process in batches: the engine's own writer would not know the store's credentials, or would leave a
     # folder of parts where one file is promised.
     fields = [field.with_type(_in_utc(field.type)) for field in table.schema().to_pyarrow()]
-    schema = pa.schema(fields, metadata=VERSION_METADATA)
+    schema = pa.schema(fields, metadata={**VERSION_METADATA, **(metadata or {})})
     with part.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in batches(connection, table):
             writer.write_batch(batch.cast(schema))
@@ -278,14 +280,17 @@ def bucket(column: Any, count: int) -> Any:
     return (column.hash() % count + count) % count
 
 
-def write_partitioned(connection: Any, table: ibis.Table, uris: Sequence[Any], key: str) -> int:
+def write_partitioned(
+    connection: Any, table: ibis.Table, uris: Sequence[Any], key: str, metadata: Mapping[str, str] | None = None
+) -> int:
     """Write a table to several Parquet files by hash of a column, and return its rows.
 
     :param connection: from :func:`connect`
     :param table: the expression
     :param uris: one URI or path object per partition; a row's partition depends on its key alone
     :param key: the column whose hash decides
+    :param metadata: what is to be known of each file as a whole
     """
     table = keep(connection, table)
     place = bucket(table[key], len(uris))
-    return sum(write(connection, table.filter(place == number), uri) for number, uri in enumerate(uris))
+    return sum(write(connection, table.filter(place == number), uri, metadata) for number, uri in enumerate(uris))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
+from airflow_providers_leads.leads.files.provenance import merge_metadata
 from airflow_providers_leads.leads.merge import slices, survivorship
 from airflow_providers_leads.leads.merge.components import RECORD, People, sort_by_person
 from airflow_providers_leads.leads.merge.engine import (
@@ -88,15 +91,18 @@ def merge_files(
         people = sort_by_person(connection, leads, chosen.identity)
         counts = {"inputs": int(connection.execute(leads.count()))}
         targets: dict[str, Any] = {**outputs, **(partitions or {})}
-        with Pieces(connection) as pieces:
+        told = msgspec.json.encode(chosen, order="sorted").decode()
+        metadata = merge_metadata(inputs, outputs.get("members"), told)
+        with Pieces(connection, metadata) as pieces:
             tables = _of_people(connection, people, chosen, counts["inputs"], leads, targets, pieces, lineage=lineage)
             for name, target in targets.items():
                 if name not in outputs:
-                    counts[name] = write_partitioned(connection, tables[name], target, "email_key")
+                    counts[name] = write_partitioned(connection, tables[name], target, "email_key", metadata)
                 elif name in pieces:
                     counts[name] = pieces.write(name, target)
                 else:
-                    counts[name] = write(connection, rejects(people) if name == "rejects" else tables[name], target)
+                    table = rejects(people) if name == "rejects" else tables[name]
+                    counts[name] = write(connection, table, target, metadata)
         if people.shared_phones:
             counts["shared_phones"] = len(people.shared_phones)
         return counts

@@ -6,7 +6,7 @@ DuckDB's aggregates keep their texts in memory: of tens of millions of people th
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,10 +73,12 @@ class Pieces:
     Use it as a context manager: what is put aside is removed when it ends.
 
     :param connection: the engine
+    :param metadata: what is to be known of each file as a whole
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, metadata: Mapping[str, str] | None = None) -> None:
         self._connection = connection
+        self._metadata = metadata
         self._files: dict[str, list[str]] = {}
 
     def __enter__(self) -> Pieces:
@@ -91,7 +93,7 @@ class Pieces:
         """Compute a slice's result now, because its slice is about to go."""
         files = self._files.setdefault(name, [])
         files.append(str(Path(self._folder.name) / f"{name}.{len(files)}.parquet"))
-        write_local(self._connection, table, files[-1])
+        write_local(self._connection, table, files[-1], self._metadata)
 
     def __contains__(self, name: str) -> bool:
         return name in self._files

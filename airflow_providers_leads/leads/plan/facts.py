@@ -22,6 +22,8 @@ class PlanFacts(msgspec.Struct, kw_only=True):
 
     :param conn_id: connection of the destination
     :param conn_type: its CRM
+    :param account: mark of its account, see :attr:`~airflow_providers_leads.hooks.base.LeadsHook.account`; ``None``
+        when it isn't known
     :param mode: see :class:`~airflow_providers_leads.leads.plan.planning.PlanRules`
     :param scope: the one scope that is written to (Perspective: the funnel), ``None`` where a CRM has none
     :param planned_at: aware time at which planning began
@@ -33,6 +35,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
 
     conn_id: str
     conn_type: str
+    account: str | None = None
     mode: str
     scope: str | None = None
     planned_at: datetime

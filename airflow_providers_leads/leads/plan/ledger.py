@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import msgspec
 import pendulum
 
+from airflow_providers_leads.leads.files.provenance import accounts_metadata, read_accounts
 from airflow_providers_leads.leads.files.staging import StagingError, as_path, check_readable, read_rows, write_rows
 from airflow_providers_leads.leads.model.identity import person_hash
 from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
@@ -24,6 +25,7 @@ RETRY_AFTER: Final = timedelta(days=7)
 QUARANTINED: Final = "quarantined"
 """How the reason of a row that was held back begins."""
 
+_DESTINATION: Final = "destination"
 _SENT: Final = ("create", "update")
 _SETTLED: Final = ("created", "updated", "unchanged")
 
@@ -66,6 +68,7 @@ class Ledger:
     :param max_tries: refusals of the same content after which it is held back, default 3
     :param retry_after: how long it is held back before one more try, as the cause may lie in the CRM; default 7 days
     :param now: time of this run, aware; what is recorded twice with one time counts once. Default the present
+    :param account: mark of the destination's account, kept with it; ``None`` when it isn't known
     :raises ValueError: for a number of tries or a time that can't be
     """
 
@@ -77,6 +80,7 @@ class Ledger:
         max_tries: int = MAX_TRIES,
         retry_after: timedelta = RETRY_AFTER,
         now: datetime | None = None,
+        account: str | None = None,
     ) -> None:
         if max_tries < 1:
             raise ValueError("max_tries must be a whole number of at least 1")
@@ -85,6 +89,7 @@ class Ledger:
         if now is not None and now.utcoffset() is None:
             raise ValueError("now has no time zone")
         self.uri = uri
+        self.account = account
         self.max_tries = max_tries
         self.retry_after = retry_after
         self.now = (now or pendulum.now("UTC")).astimezone(UTC)
@@ -98,12 +103,22 @@ class Ledger:
         max_tries: int = MAX_TRIES,
         retry_after: timedelta = RETRY_AFTER,
         now: datetime | None = None,
+        account: str | None = None,
+        is_account: Callable[[str], bool] | None = None,
     ) -> Ledger:
-        """Read a ledger; a file that isn't there yet is an empty one. Parameters as for the class.
+        """Read a ledger; a file that isn't there yet, or is another account's, is an empty one.
 
+        Parameters as for the class, and:
+
+        :param is_account: tells whether a mark is of the destination's account; default: every one is
         :raises StagingError: naming the file when it can't be read: taking it for empty would send everything again
         """
-        return cls(uri, _read(uri), max_tries=max_tries, retry_after=retry_after, now=now)
+        rows = _read(uri)
+        marks = read_accounts([uri]).get(_DESTINATION, ()) if rows else ()
+        if is_account is not None and not all(map(is_account, marks)):
+            # What another account refused says nothing about this one.
+            rows = ()
+        return cls(uri, rows, max_tries=max_tries, retry_after=retry_after, now=now, account=account)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -169,7 +184,8 @@ class Ledger:
 
     def save(self) -> None:
         """Write the ledger, whole or not at all; people who weren't in this run's plan stay in it."""
-        write_rows(self.uri, Rejection, [self._rows[person] for person in sorted(self._rows)])
+        metadata = accounts_metadata({_DESTINATION: [self.account]} if self.account else {})
+        write_rows(self.uri, Rejection, [self._rows[person] for person in sorted(self._rows)], metadata=metadata)
 
 
 def _read(uri: Any) -> tuple[Rejection, ...]:

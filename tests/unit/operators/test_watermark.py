@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
+from airflow_providers_leads.hooks import account
 from airflow_providers_leads.leads.files.staging import read_rows
 from airflow_providers_leads.leads.memory.watermarks import Watermark
 from airflow_providers_leads.leads.model.schema import Lead
@@ -24,6 +26,8 @@ from airflow_providers_leads.operators.leads import (
 )
 from airflow_providers_leads.operators.watermark import WATERMARKS, full_every, seconds, watermark_key
 from airflow_providers_leads.sandbox import Fault, Sandbox
+from airflow_providers_leads.sandbox.core.config import HUBSPOT_SCOPES
+from airflow_providers_leads.sandbox.hubspot.account import Token
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CRMS = ("hubspot", "perspective", "persistiq")
@@ -138,6 +142,59 @@ def test_it_never_goes_back_but_by_a_reset(extract: Extract, state: State) -> No
     assert datetime.fromisoformat(state["persistiq_default"]["at"]) == datetime.fromisoformat(ahead)
     assert extract(watermark="reset")["complete"] is True
     assert datetime.fromisoformat(state["persistiq_default"]["at"]) == NOW
+
+
+@pytest.mark.parametrize("later_task", [False, True], ids=["at once", "by a later task"])
+@pytest.mark.parametrize("crm", CRMS)
+def test_row_34_another_account_is_read_from_the_start(
+    sandbox: Sandbox, extract: Extract, state: State, crm: str, later_task: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account._IDS.clear()
+    extract(crm)
+    ours, name = state[f"{crm}_default"], f"AIRFLOW_CONN_{crm.upper()}_DEFAULT"
+    assert extract(crm)["since"] is not None
+    with Sandbox(people=3, limits=False) as theirs:
+        told = json.loads(os.environ[name])
+        monkeypatch.setenv(name, json.dumps({**told, "host": getattr(theirs, crm).origin}))
+        # The clock of this run is behind: only another account's watermark is taken back.
+        monkeypatch.setattr(pendulum, "now", lambda tz=None: pendulum.instance(NOW - timedelta(hours=1)))
+        found = extract(crm, move_watermark=not later_task)
+        assert (found["complete"], found["since"]) == (True, None)
+        if later_task:
+            context: Any = {"asset_state_store": {WATERMARKS: state}}
+            LeadsMoveWatermarkOperator(task_id="m", extracted=[found]).execute(context)
+        theirs_kept = state[f"{crm}_default"]
+        assert theirs_kept["account"] != ours["account"]
+        assert theirs_kept["at"] == found["watermark"] < ours["at"]
+        assert extract(crm)["since"] is not None
+
+
+def test_a_watermark_that_knows_no_account_is_gone_on_from(extract: Extract, state: State) -> None:
+    state["persistiq_default"] = {"at": (NOW - timedelta(hours=2)).isoformat()}
+    assert extract()["since"] is not None
+    assert state["persistiq_default"]["account"].startswith("key:")
+
+
+def test_the_account_is_asked_for_once_and_a_rotated_key_goes_on(
+    sandbox: Sandbox, extract: Extract, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    sandbox.hubspot.faults = lambda index, call: asked.append(call.path) if "account-info" in call.path else None
+
+    def run(expected: int) -> dict[str, Any]:
+        account._IDS.clear()
+        found = extract("hubspot")
+        assert len(asked) == expected
+        return found
+
+    assert run(1)["since"] is None
+    assert run(1)["since"] is not None
+    name = "AIRFLOW_CONN_HUBSPOT_DEFAULT"
+    monkeypatch.setenv(name, json.dumps({**json.loads(os.environ[name]), "password": "rotated-token"}))
+    monkeypatch.setitem(
+        sandbox.hubspot.store.tokens._known, "rotated-token", Token("rotated-token", frozenset(HUBSPOT_SCOPES))
+    )
+    assert run(2)["since"] is not None
 
 
 @pytest.mark.parametrize(

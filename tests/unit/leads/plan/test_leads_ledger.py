@@ -255,3 +255,18 @@ class Runs(RuleBasedStateMachine):
 
 TestRuns = Runs.TestCase
 TestRuns.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_row_34_what_another_account_refused_says_nothing_about_this_one(tmp_path: Path) -> None:
+    uri, row = tmp_path / "crm.refused.parquet", PlanRow(email_key="a@x.example", action="create")
+    refused = WriteResult(email_key="a@x.example", outcome="failed", reason="INVALID", refused=True)
+    ours = Ledger.load(uri, account="ours", is_account="ours".__eq__)
+    ours.record(row, refused)
+    ours.save()
+    assert len(Ledger.load(uri, account="ours", is_account="ours".__eq__)) == 1
+    theirs = Ledger.load(uri, account="theirs", is_account="theirs".__eq__)
+    assert (len(theirs), theirs.verdict(row)) == (0, None)
+    # One that nobody has marked is taken for the destination's.
+    ours.account = None
+    ours.save()
+    assert len(Ledger.load(uri, account="theirs", is_account="theirs".__eq__)) == 1
