@@ -76,6 +76,7 @@ class HubSpotCrm(LeadsHook):
         return app.refresh_token if app else self.settings.key
 
     def account_id(self) -> str | None:
+        """Ask HubSpot for the portal's id."""
         return str(self.account_details()["portalId"])
 
     def account_details(self) -> Record:
