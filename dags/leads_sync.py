@@ -50,7 +50,7 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
             None,
             type=["null", "array"],
             items={"type": "string"},
-            description="Perspective funnels to read; empty reads every funnel of every workspace.",
+            description="Perspective funnels to read; null reads every funnel of every workspace.",
         ),
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",

@@ -36,7 +36,7 @@ TIMEZONE = "UTC"
             None,
             type=["null", "array"],
             items={"type": "string"},
-            description="Funnels to read; empty reads every funnel of every workspace.",
+            description="Funnels to read; null reads every funnel of every workspace.",
         ),
         "start": Param(
             None,
@@ -67,7 +67,7 @@ def perspective_metrics() -> None:
         from airflow_providers_leads.hooks.perspective import PerspectiveHook
 
         given = params or {}
-        if given["funnel_ids"]:
+        if given["funnel_ids"] is not None:
             return list(dict.fromkeys(given["funnel_ids"]))
         workspaces = PerspectiveHook(given["perspective_conn_id"]).list_workspaces()
         return list(dict.fromkeys(funnel["id"] for space in workspaces for funnel in space.get("campaigns") or ()))

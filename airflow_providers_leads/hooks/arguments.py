@@ -157,10 +157,13 @@ def id_list(name: str, value: Iterable[object] | str | None) -> list[str] | None
         if decoded is None:
             return None
         # "64e5" is JSON for a number, but an id here.
-        value = decoded if isinstance(decoded, list) else [decoded if isinstance(decoded, str) else value]
-    if not isinstance(value, Iterable):
+        value = decoded if isinstance(decoded, (list, dict)) else [decoded if isinstance(decoded, str) else value]
+    if isinstance(value, (Mapping, bytes)) or not isinstance(value, Iterable):
         raise ValueError(f"{name} must be a list of ids")
-    ids = list(dict.fromkeys("" if item is None else str(item).strip() for item in value))
+    items = list(value)
+    if any(isinstance(item, bool) or not isinstance(item, (str, int, type(None))) for item in items):
+        raise ValueError(f"{name} must be a list of ids, each a text or a whole number")
+    ids = list(dict.fromkeys("" if item is None else str(item).strip() for item in items))
     if not ids or "" in ids:
         raise ValueError(f"{name} must be a list of ids, none of them empty")
     return ids

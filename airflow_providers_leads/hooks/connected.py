@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
@@ -18,7 +19,12 @@ from airflow_providers_leads.hooks.settings import LeadsSettingsError, Settings,
 from airflow_providers_leads.hooks.telemetry import count_request
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import Answer, HttpClient
-from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsPermissionError
+from airflow_providers_leads.http.errors import (
+    LeadsApiError,
+    LeadsNetworkError,
+    LeadsNotFoundError,
+    LeadsPermissionError,
+)
 from airflow_providers_leads.http.pagination import Pages, iter_pages
 from airflow_providers_leads.http.rate_limit import RateLimiter, shared_limiter
 from airflow_providers_leads.http.retry import RetryPolicy
@@ -223,7 +229,10 @@ class ConnectedHook(BaseHook):
         ]
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether the connection works, and if not whether host, key, permission or plan is the reason."""
+        """Tell whether the connection works and what its key may do; or whether host, key, right or plan is wrong.
+
+        Nothing is changed in the CRM: what may be written is found out by batches of nothing, or by writing to nobody.
+        """
         try:
             patience = self.client.policy
             # Somebody is waiting in front of a form.
@@ -233,8 +242,9 @@ class ConnectedHook(BaseHook):
             finally:
                 self.client.policy = patience
         except (LeadsApiError, LeadsSettingsError, AirflowNotFoundException) as error:
+            where = f" The host is {self.settings.origin}." if isinstance(error, LeadsNetworkError) else ""
             # Airflow's form tests a copy under a random id, which nobody knows.
-            return False, str(error).replace(self.label, "This connection")
+            return False, str(error).replace(self.label, "This connection") + where
 
     @abstractmethod
     def probe(self) -> tuple[bool, str]:
@@ -249,7 +259,15 @@ def fetch_connection(conn_id: str) -> Connection:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
+        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+        if os.environ.get(variable):
+            # Airflow passes over it with a line in its own log only.
+            raise LeadsSettingsError(
+                f"{label_for(conn_id)}: Airflow can't read the environment variable {variable}. Give it as a JSON "
+                "object with text under conn_type, host, password, login and schema, a whole number under port and an "
+                "object under extra; or as a URI."
+            ) from None
         raise AirflowNotFoundException(
             f"{label_for(conn_id)} is not defined. Add it in the UI under Admin > Connections, with "
-            f"'airflow connections add {conn_id}', or as the environment variable AIRFLOW_CONN_{conn_id.upper()}."
+            f"'airflow connections add {conn_id}', or as the environment variable {variable}."
         ) from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import Connection, conf
@@ -12,6 +14,8 @@ from airflow.providers.common.compat.sdk import Connection, conf
 from airflow_providers_leads.http.auth import is_loopback, origin_of
 
 T = TypeVar("T")
+
+_KINDS: Final = {list: "a list", str: "text", int: "a number", float: "a number", bool: "a boolean"}
 
 
 class LeadsSettingsError(ValueError):
@@ -41,15 +45,52 @@ class Settings:
     rate_limit_period: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    def text(self, name: str) -> str:
+        """Return a setting of the extra as text, empty when it is absent.
+
+        :raises LeadsSettingsError: when it is neither text nor a whole number
+        """
+        value = self.extra.get(name)
+        if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
+            raise LeadsSettingsError(f"{self.label}: extra '{name}' must be text.")
+        return "" if value is None else str(value).strip()
+
 
 def label_for(conn_id: str) -> str:
     """Return how messages name a connection."""
     return f"Connection '{conn_id}'"
 
 
-def truthy(value: object) -> bool:
-    """Return a form field's idea of true."""
-    return value is True or str(value).strip().lower() in ("true", "1", "yes", "on")
+_SWITCH: Final = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
+
+
+def read_extra(conn: Connection) -> Mapping[str, Any]:
+    """Return a connection's extra.
+
+    :raises LeadsSettingsError: when it is no JSON object; Airflow passes over text that is no JSON
+    """
+    try:
+        extra = json.loads(conn.extra) if conn.extra else None
+    except ValueError:
+        extra = conn.extra
+    if isinstance(extra, dict):
+        # As it also masks what is secret in it.
+        return conn.extra_dejson
+    if extra is None:
+        return {}
+    raise LeadsSettingsError(
+        f'{label_for(str(conn.conn_id))}: extra must be a JSON object such as {{"timeout": 30}}, not '
+        f"{_KINDS.get(type(extra), 'something else')}."
+    )
 
 
 def read_settings(conn: Connection, *, default_host: str) -> Settings:
@@ -60,7 +101,7 @@ def read_settings(conn: Connection, *, default_host: str) -> Settings:
     :raises LeadsSettingsError: when a setting can't be used
     """
     label = label_for(str(conn.conn_id))
-    extra: Mapping[str, Any] = conn.extra_dejson or {}
+    extra = read_extra(conn)
 
     def setting(name: str, kind: Callable[[Any], T], least: float, fallback: T) -> T:
         value = extra.get(name)
@@ -68,17 +109,29 @@ def read_settings(conn: Connection, *, default_host: str) -> Settings:
             return fallback
         try:
             number = kind(value)
-        except (TypeError, ValueError):
-            number = None
-        if number is None or float(number) < least:  # type: ignore[arg-type]  # kind is int or float
-            raise LeadsSettingsError(f"{label}: extra '{name}' must be a number of at least {least:g}.")
+            exact = float(number) == float(value)  # type: ignore[arg-type]  # kind is int or float
+        except (TypeError, ValueError, OverflowError):
+            exact = False
+        # What is not equal to itself is no number, and neither is infinity.
+        if isinstance(value, bool) or not exact or not least <= float(number) < math.inf:  # type: ignore[arg-type]
+            whole = "whole " if kind is int else ""
+            raise LeadsSettingsError(f"{label}: extra '{name}' must be a {whole}number of at least {least:g}.")
         return number
+
+    def switch(name: str) -> bool:
+        value = extra.get(name)
+        if value is None or value == "":
+            return False
+        answer = _SWITCH.get(str(value).strip().lower())
+        if answer is None:
+            raise LeadsSettingsError(f"{label}: extra '{name}' must be true or false.")
+        return answer
 
     rate_limit: int | None = setting("rate_limit", int, 1, None)
     period: float | None = setting("rate_limit_period", float, 0.001, None)
     return Settings(
         label=label,
-        origin=_origin(conn, default_host, label, allow_http=truthy(extra.get("allow_http"))),
+        origin=_origin(conn, default_host, label, allow_http=switch("allow_http")),
         key=(conn.password or "").strip(),
         timeout=setting("timeout", float, 0.001, conf.getfloat("leads", "timeout", fallback=60.0)),
         max_retries=setting("max_retries", int, 0, conf.getint("leads", "max_retries", fallback=5)),

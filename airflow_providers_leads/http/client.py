@@ -390,12 +390,20 @@ def _missed(error: requests.RequestException | urllib3.exceptions.HTTPError) -> 
     if isinstance(error, requests.exceptions.ConnectionError) and isinstance(
         reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
     ):
-        return _Miss("not_sent", "was not sent: the host is unreachable")
+        return _Miss("not_sent", f"was not sent: the host is unreachable ({_why(reason)})")
     if isinstance(error, (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)):
         return _Miss("no_answer", "got no answer in time")
     if isinstance(error, (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError)):
         return _Miss("bad_answer", "got an answer that is too large or can't be decoded")
     return _Miss("no_answer", "got no complete answer: the connection was cut")
+
+
+def _why(error: object) -> str:
+    """Return why a host can't be reached, in words that hold nothing of the request."""
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "there is no such name"
+    cause = error.__cause__ if isinstance(error, Exception) else None
+    return (cause.strerror or "no connection").lower() if isinstance(cause, OSError) else "no connection"
 
 
 def _judge(

@@ -18,7 +18,7 @@ FORMS = {form["connection-type"]: form for form in get_provider_info()["connecti
 NAMES = {crm["conn_type"]: crm["name"] for crm in CRMS}
 WRONG = "planted-wrong-key-4711"
 GOOD = {
-    "hubspot": "accepts the key, and it may read contacts.",
+    "hubspot": "accepts the key, and it may read contacts. It may write contacts",
     "perspective": "Perspective accepts the key: ",
     "persistiq": "PersistIQ accepts the key: ",
 }

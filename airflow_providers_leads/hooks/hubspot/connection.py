@@ -44,7 +44,7 @@ def read_version(settings: Settings) -> str:
 
     :raises LeadsSettingsError: when it is neither ``v3`` nor of the form ``YYYY-MM``
     """
-    version = str(settings.extra.get("api_version") or DEFAULT_VERSION).strip()
+    version = settings.text("api_version") or DEFAULT_VERSION
     if not _VERSION.fullmatch(version):
         raise LeadsSettingsError(
             f"{settings.label}: extra 'api_version' must be 'v3' or a dated version such as '{DEFAULT_VERSION}'."
@@ -85,7 +85,7 @@ def read_oauth(settings: Settings) -> OAuthApp | None:
     """
     if settings.key:
         return None
-    given = {name: str(settings.extra.get(name) or "").strip() for name in _OAUTH_EXTRAS}
+    given = {name: settings.text(name) for name in _OAUTH_EXTRAS}
     missing = [name for name in _OAUTH_EXTRAS if not given[name]]
     if len(missing) == len(_OAUTH_EXTRAS):
         raise LeadsSettingsError(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -28,6 +29,7 @@ from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 from airflow_providers_leads.hooks.hubspot.streams import STREAMS
 from airflow_providers_leads.hooks.hubspot.values import Names, milliseconds, names, record_id
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
+from airflow_providers_leads.hooks.rights import Right, told_rights
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.http.pagination import id_of
@@ -326,7 +328,7 @@ class HubSpotHook(HubSpotContacts):
         :param record_id: id of a contact; default the list
         :raises LeadsApiError: when the key may not ask for the account
         """
-        portal, origin = self.settings.extra.get("portal_id"), self.app
+        portal, origin = self.settings.text("portal_id"), self.app
         if not portal:
             details = self.account_details()
             portal = details["portalId"]
@@ -345,7 +347,20 @@ class HubSpotHook(HubSpotContacts):
         # Not every key may ask; the contacts have answered, and that is what matters.
         with suppress(LeadsApiError):
             account = f" {self.account_details()['portalId']}"
-        return True, f"HubSpot account{account} accepts the key, and it may read contacts."
+        rights = told_rights(self._rights())
+        return True, f"HubSpot account{account} accepts the key, and it may read contacts. {rights}"
+
+    def _rights(self) -> Iterator[Right]:
+        # A batch of nothing changes nothing; whoever may not write is refused all the same.
+        nothing: dict[str, list[Any]] = {"inputs": []}
+        for name, needs, area, suffix in (
+            ("write contacts", "crm.objects.contacts.write", "objects", "/contacts/batch/update"),
+            ("make properties", "crm.schemas.contacts.write", "properties", "/contacts/batch/create"),
+        ):
+            path = self.path(area, suffix)
+            yield Right(name, partial(self.request, "POST", path, json=nothing, idempotent=True), needs)
+        owners = partial(self.request, "GET", self.path("owners"), params={"limit": 1}, expect=is_list)
+        yield Right("list owners", owners, "crm.objects.owners.read")
 
 
 def _is_read_only(definition: Record) -> bool:

@@ -378,7 +378,8 @@ class PersistIQHook(PersistIQCampaigns):
         answer = self.request("GET", "/v1/users", expect=lambda body: users.rows(body) is not None)
         count = len(answer.body["users"])
         more = "more than " if answer.body.get("has_more") else ""
-        return True, f"PersistIQ accepts the key: {more}{count} users."
+        rights = "Its keys are not restricted: it may read, write, and send mail."
+        return True, f"PersistIQ accepts the key: {more}{count} users. {rights}"
 
 
 def _properties_of(row: PlanRow) -> list[str]:

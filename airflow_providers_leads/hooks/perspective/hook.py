@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from airflow_providers_leads.get_provider_info import default_host
@@ -26,6 +27,7 @@ from airflow_providers_leads.hooks.perspective.fields import (
 )
 from airflow_providers_leads.hooks.perspective.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
+from airflow_providers_leads.hooks.rights import Right, of_nobody, told_rights
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.http.errors import (
     LeadsApiError,
@@ -41,6 +43,8 @@ __all__ = ["AB_TESTS", "CHART_SUBTYPES", "KPI_SUBTYPES", "PerspectiveHook"]
 
 # So long after an answer that did not come a create is looked for once more.
 _LATE_SECONDS: Final = 30.0
+# Ids are random, and this one is none that could be drawn.
+_NO_CONTACT: Final = "0" * 24
 _NEWEST_FIRST: Final = {"sortField": "ps_converted_at", "sortOrder": -1, "limit": PAGE_SIZE}
 
 
@@ -247,17 +251,36 @@ class PerspectiveHook(PerspectiveApi):
         yield from erase(self, trail, people, funnels, others=bool(named))
 
     def probe(self) -> tuple[bool, str]:
+        configured = self._configured_funnels()
         try:
             workspaces = list(self.list_workspaces())
         except LeadsPermissionError:
             return True, (
                 "Perspective accepts the key, but it may not list workspaces: name the funnels in the connection's "
-                "extra 'funnel_ids', or grant that permission."
+                f"extra 'funnel_ids', or grant that permission. {self._told_rights(configured)}"
             )
         seen = list(_funnels_of(workspaces))
-        hidden = [funnel for funnel in self._configured_funnels() or () if funnel not in seen]
+        hidden = [funnel for funnel in configured or () if funnel not in seen]
         warning = f" It can't see these of the extra 'funnel_ids': {', '.join(hidden)}." if hidden else ""
-        return True, f"Perspective accepts the key: {len(workspaces)} workspaces with {len(seen)} funnels.{warning}"
+        rights = self._told_rights([funnel for funnel in configured or seen if funnel in seen])
+        return True, (
+            f"Perspective accepts the key: {len(workspaces)} workspaces with {len(seen)} funnels.{warning} {rights}"
+        )
+
+    def _told_rights(self, funnels: list[str] | None) -> str:
+        if not funnels:
+            return "What else it may do could not be found out without a funnel."
+        funnel_id, now = funnels[0], datetime.now(UTC)
+        contacts = partial(self.list_contacts, funnel_id, page_size=1)
+        # To nobody's contact: whoever may not write is refused before it is looked for.
+        write = partial(self.update_contact_value, funnel_id, _NO_CONTACT, "firstName", "")
+        metrics = partial(self.get_kpi, funnel_id, KPI_SUBTYPES[0], now - timedelta(hours=1), now, 0, True)
+        rights = (
+            Right("read contacts", lambda: next(contacts(), None), "CRM, reading"),
+            of_nobody("write contacts", write, "CRM, writing"),
+            Right("read metrics", metrics, "metrics, reading"),
+        )
+        return told_rights(rights)
 
     def _read(self, funnel_ids: list[str] | None, bound: datetime | None) -> Iterator[Lead]:
         return leads_of(self._pages_of(funnel_ids, bound, None))
@@ -291,11 +314,13 @@ class PerspectiveHook(PerspectiveApi):
             done.append(funnel_id)
 
     def _configured_funnels(self) -> list[str] | None:
-        value = self.settings.extra.get("funnel_ids")
         try:
-            return None if value in ([], "[]") else id_list("funnel_ids", value)
-        except ValueError as error:
-            raise LeadsSettingsError(f"{self.label}: extra '{error}'.") from None
+            return id_list("funnel_ids", self.settings.extra.get("funnel_ids"))
+        except ValueError:
+            raise LeadsSettingsError(
+                f"{self.label}: extra 'funnel_ids' must be a list of the ids of one funnel or more, none empty. "
+                "To read every funnel that the key may see, leave it out."
+            ) from None
 
     def _target_funnel(self, options: Mapping[str, Any]) -> str:
         funnel_id = options.get("funnel_id")

@@ -384,10 +384,18 @@ HEALTH: dict[str, tuple[dict[str, Any], bool, str]] = {
 }
 
 
+def rights(mock: requests_mock.Mocker) -> None:
+    """Let a key write contacts and not list owners, and leave open whether it may make properties."""
+    mock.post(url(CONTACTS + "/batch/update"), status_code=400, json={"category": "VALIDATION_ERROR"})
+    mock.post(url("/crm/properties/2026-03/contacts/batch/create"), status_code=404, json={})
+    mock.get(url("/crm/owners/2026-03"), status_code=403, json={"category": "MISSING_SCOPES"})
+
+
 @pytest.mark.parametrize(("answer", "good", "told"), HEALTH.values(), ids=HEALTH)
 def test_the_connection_test_says_what_is_wrong(
     hook: HubSpotHook, requests_mock: requests_mock.Mocker, answer: dict[str, Any], good: bool, told: str
 ) -> None:
+    rights(requests_mock)
     requests_mock.get(url(CONTACTS + "?limit=1"), [answer])
     requests_mock.get(url("/account-info/2026-03/details"), json={"portalId": 4711})
     found, message = hook.test_connection()
@@ -399,9 +407,16 @@ def test_the_connection_test_says_what_is_wrong(
 def test_the_account_id_is_a_bonus(
     hook: HubSpotHook, requests_mock: requests_mock.Mocker, answer: dict[str, Any]
 ) -> None:
+    rights(requests_mock)
     requests_mock.get(url(CONTACTS), json={"results": []})
     requests_mock.get(url("/account-info/2026-03/details"), **answer)
-    assert hook.test_connection()[0]
+    works, told = hook.test_connection()
+    assert works
+    assert told.endswith(
+        "It may write contacts. It may not list owners (crm.objects.owners.read). "
+        "Whether it may make properties could not be found out."
+    )
+    assert {request.body for request in requests_mock.request_history if request.method == "POST"} == {b'{"inputs":[]}'}
 
 
 OAUTH = {"client_id": "id", "client_secret": "very-secret", "refresh_token": "refresh-me"}

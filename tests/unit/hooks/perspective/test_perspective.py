@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -316,6 +317,11 @@ def test_fields_after_a_dead_key_are_accounted_for(hook: Any, api: Any) -> None:
 # The connection test ----------------------------------------------------------------------------------------------
 
 
+def forbid_funnel_a(api: Any) -> None:
+    for method, path in (("GET", "contacts"), ("PUT", f"contacts/{'0' * 24}/values"), ("GET", "metrics/kpis")):
+        api.register_uri(method, re.compile(f"{ROOT}/funnels/a/{path}"), status_code=403, json={"error": "Forbidden"})
+
+
 @pytest.mark.parametrize(
     ("answer", "good", "said"),
     [
@@ -333,6 +339,7 @@ def test_fields_after_a_dead_key_are_accounted_for(hook: Any, api: Any) -> None:
     ],
 )
 def test_the_connection_test_names_what_failed(hook: Any, api: Any, answer: Any, good: bool, said: str) -> None:
+    forbid_funnel_a(api)
     api.get(f"{ROOT}/workspaces", **answer)
     verdict, message = hook.test_connection()
     assert verdict is good
@@ -341,5 +348,6 @@ def test_the_connection_test_names_what_failed(hook: Any, api: Any, answer: Any,
 
 
 def test_the_connection_test_warns_of_funnels_out_of_sight(monkeypatch: pytest.MonkeyPatch, api: Any) -> None:
+    forbid_funnel_a(api)
     api.get(f"{ROOT}/workspaces", json={"data": [{"campaigns": [{"id": "a"}]}]})
     assert "gone" in connect(monkeypatch, funnel_ids=["a", "gone"]).test_connection()[1]
