@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
+from airflow_providers_leads.hooks.trouble import is_trouble
 from airflow_providers_leads.hooks.writing import RECORD_ERRORS
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsPermissionError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, merge_batches
@@ -42,7 +43,7 @@ def failed_input(index: int, item: Any, error: LeadsApiError, *, alone: bool = T
         request_id=error.request_id,
         existing_id=error.existing_id,
         ambiguous=error.ambiguous,
-        refused=alone and isinstance(error, RECORD_ERRORS) and not error.ambiguous,
+        refused=alone and isinstance(error, RECORD_ERRORS) and not error.ambiguous and not is_trouble(error),
     )
 
 
@@ -51,17 +52,37 @@ def run_chunks(
     size: int,
     send: Callable[[Chunk], BatchResult],
     key: Callable[[Any], str | None] = lambda item: None,
+    pause: Callable[[int], bool] = lambda attempt: False,
 ) -> tuple[BatchResult, LeadsApiError | None]:
     """Send inputs in chunks and return what became of each, with the error that ended the work early, if one did.
 
     A chunk that is refused as a whole took no effect, so its halves are sent by themselves until the bad input stands
-    alone. An error that would meet every further request ends the work: the rest is ``NOT_ATTEMPTED``.
+    alone. An error that would meet every further request ends the work: the rest is ``NOT_ATTEMPTED``. Inputs whose
+    failure is ``passing`` are sent again.
 
     :param inputs: all inputs of the call
     :param size: most inputs per request
-    :param send: sends one chunk, returns its result, or raises when the request failed as a whole
+    :param send: sends one chunk, returns its result with the chunk's indices, or raises when the request failed as a
+        whole
     :param key: inputs of the same key never share a request, and are sent in their order; ``None`` is no key
+    :param pause: (attempt) waits before such inputs are sent again, and tells whether they are; default: they aren't
     """
+    everything = list(enumerate(inputs))
+    result, stopped = _run(everything, size, send, key)
+    attempt = 1
+    while not stopped and (again := [f.index for f in result.failed if f.passing]):
+        if not pause(attempt):
+            break
+        attempt += 1
+        kept = [f for f in result.failed if not f.passing]
+        second, stopped = _run([everything[index] for index in again], size, send, key)
+        result = merge_batches([BatchResult(succeeded=result.succeeded, failed=kept), second])
+    return result, stopped
+
+
+def _run(
+    inputs: Chunk, size: int, send: Callable[[Chunk], BatchResult], key: Callable[[Any], str | None]
+) -> tuple[BatchResult, LeadsApiError | None]:
     waiting: deque[Chunk] = deque(c for wave in _waves(inputs, key) for c in chunked(wave, size))
     parts: list[BatchResult] = []
     doubtful: list[tuple[Chunk, LeadsApiError]] = []
@@ -88,18 +109,23 @@ def run_chunks(
             waiting.extend(half for held, _ in doubtful for half in _halves(held))
             doubtful.clear()
         successes += len(part.succeeded)
-        refusals += len(chunk) == 1 and not part.succeeded
+        refusals += len(chunk) == 1 and any(failure.refused for failure in part.failed)
     parts += [_all_failed(chunk, error) for chunk, error in doubtful]
     parts += [_not_attempted(chunk, stopped) for chunk in waiting if stopped]
     return merge_batches(parts), stopped
 
 
-def run_batch(inputs: Sequence[Any], size: int, send: Callable[[Chunk], BatchResult]) -> BatchResult:
+def run_batch(
+    inputs: Sequence[Any],
+    size: int,
+    send: Callable[[Chunk], BatchResult],
+    pause: Callable[[int], bool] = lambda attempt: False,
+) -> BatchResult:
     """Send inputs in chunks and return what became of each; parameters as for :func:`run_chunks`.
 
     :raises LeadsAuthError, LeadsPermissionError: when nothing went through at all and the key is the reason
     """
-    return unless_the_key_is_at_fault(*run_chunks(inputs, size, send))
+    return unless_the_key_is_at_fault(*run_chunks(inputs, size, send, pause=pause))
 
 
 def unless_the_key_is_at_fault(result: BatchResult, error: LeadsApiError | None) -> BatchResult:
@@ -112,10 +138,10 @@ def unless_the_key_is_at_fault(result: BatchResult, error: LeadsApiError | None)
     return result
 
 
-def _waves(inputs: Sequence[Any], key: Callable[[Any], str | None]) -> Iterator[Chunk]:
+def _waves(inputs: Chunk, key: Callable[[Any], str | None]) -> Iterator[Chunk]:
     waves: list[Chunk] = [[]]
     met: Counter[str] = Counter()
-    for index, item in enumerate(inputs):
+    for index, item in inputs:
         name = key(item)
         turn = 0 if name is None else met[name]
         if name is not None:

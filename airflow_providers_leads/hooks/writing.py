@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from airflow_providers_leads.hooks.trouble import is_trouble
 from airflow_providers_leads.http.errors import (
     LeadsApiError,
     LeadsConflictError,
@@ -196,5 +197,5 @@ def failed_result(row: PlanRow, error: LeadsApiError) -> WriteResult:
         target_id=row.target_id,
         reason=reason,
         request_id=error.request_id,
-        refused=isinstance(error, RECORD_ERRORS) and not error.ambiguous,
+        refused=isinstance(error, RECORD_ERRORS) and not error.ambiguous and not is_trouble(error),
     )

@@ -201,6 +201,20 @@ class HttpClient:
             )  # fmt: skip
             self.sleep(decision.wait)
 
+    def pause(self, attempt: int) -> bool:
+        """Wait before what an answer reports as the vendor's own trouble is sent again.
+
+        :param attempt: 1 after the first answer that did
+        :return: false, at once, when it has been sent often enough or the task would be ended before
+        """
+        decision = decide(
+            idempotent=True, failure=503, hint=None, attempt=attempt, policy=self.policy, rng=self.rng,
+            left=self._left(),
+        )  # fmt: skip
+        if decision.wait is not None:
+            self.sleep(decision.wait)
+        return decision.wait is not None
+
     def _send(
         self,
         call: _Call,

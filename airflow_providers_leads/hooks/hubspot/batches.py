@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, Chunk, run_chunks
+from airflow_providers_leads.hooks.trouble import trouble
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.http.problems import context_values, read_problem
@@ -50,6 +51,8 @@ class Action:
     :param writes: an input that the answer doesn't mention may have taken effect
     :param silent: success has no results, as with archive
     :param again_on_conflict: a conflict may come from another process doing the same; a second try settles it
+    :param idempotent: an input whose fate is unclear may be sent again
+    :param pause: (attempt) waits before inputs that met HubSpot's own trouble are sent again, tells whether they are
     """
 
     send: Callable[[list[Item]], Answer]
@@ -58,6 +61,8 @@ class Action:
     writes: bool = True
     silent: bool = False
     again_on_conflict: bool = False
+    idempotent: bool = True
+    pause: Callable[[int], bool] = lambda attempt: False
 
 
 def traced(items: Iterable[Item]) -> list[Record]:
@@ -74,14 +79,18 @@ def run(items: Sequence[Item], action: Action) -> tuple[BatchResult, LeadsApiErr
     """
 
     def send(chunk: Chunk) -> BatchResult:
-        sent = [item for _, item in chunk]
-        return settle(sent, action.send(sent), action)
+        sent, place = [item for _, item in chunk], {item.index: index for index, item in chunk}
+        part = settle(sent, action.send(sent), action)
+        settled: list[Any] = [*part.succeeded, *part.failed]
+        for entry in settled:
+            entry.index = place[entry.index]
+        return part
 
     # HubSpot refuses a call that names a record twice, even with trace ids.
-    result, stopped = run_chunks(items, action.size, send, key=lambda item: item.key)
+    result, stopped = run_chunks(items, action.size, send, key=lambda item: item.key, pause=action.pause)
     if action.again_on_conflict and not stopped:
         clashes = [f.input for f in result.failed if _clashed(f)]
-        second, stopped = run_chunks(clashes, action.size, send, key=lambda item: item.key)
+        second, stopped = run_chunks(clashes, action.size, send, key=lambda item: item.key, pause=action.pause)
         kept = [f for f in result.failed if not _clashed(f)]
         result = merge_batches([BatchResult(succeeded=result.succeeded, failed=kept), second])
     entries: list[Any] = [*result.succeeded, *result.failed]
@@ -103,7 +112,7 @@ def settle(items: Sequence[Item], answer: Answer, action: Action) -> BatchResult
     """
     body = answer.body if isinstance(answer.body, dict) else {}
     waiting = {item.index: item for item in items}
-    failed, unnamed = _failures(items, waiting, body, answer.headers)
+    failed, unnamed = _failures(items, waiting, body, answer.headers, action)
     succeeded, strangers = _matches(items, waiting, body, action)
     if waiting and not unnamed:
         if action.silent:
@@ -124,8 +133,9 @@ def settle(items: Sequence[Item], answer: Answer, action: Action) -> BatchResult
             category=(cause.category if cause else None) or UNACCOUNTED,
             reason=cause.reason if cause else "the answer mentions this input nowhere",
             request_id=read_problem(answer.headers, body).request_id,
-            ambiguous=unclear,
-            refused=cause is not None and not unclear,
+            ambiguous=unclear or (cause is not None and cause.ambiguous),
+            refused=cause is not None and cause.refused and not unclear,
+            passing=cause is not None and cause.passing,
         )
         for item in waiting.values()
     ]
@@ -133,7 +143,7 @@ def settle(items: Sequence[Item], answer: Answer, action: Action) -> BatchResult
 
 
 def _failures(
-    items: Sequence[Item], waiting: dict[int, Item], body: Record, headers: Mapping[str, str]
+    items: Sequence[Item], waiting: dict[int, Item], body: Record, headers: Mapping[str, str], action: Action
 ) -> tuple[list[Failed], list[Failed]]:
     """Take the failed inputs out of ``waiting``; the second list holds errors that name no input."""
     by_trace = {str(item.index): item for item in items}
@@ -147,6 +157,7 @@ def _failures(
             named += [by_trace.get(trace) for trace in context_values(scope, "objectWriteTraceId")]
             named += [by_key.get(key.strip().lower()) for key in context_values(scope, "ids", "id")]
         hit = {item.index: item for item in named if item is not None}
+        own = trouble(problem.category, problem.codes, problem.words)
         for item in hit.values() or (None,):
             failure = Failed(
                 index=item.index if item else -1,
@@ -155,7 +166,9 @@ def _failures(
                 reason=problem.words or ", ".join(problem.codes),
                 request_id=problem.request_id,
                 existing_id=problem.existing_id,
-                refused=item is not None,
+                ambiguous=own == "unclear" and not action.idempotent,
+                refused=own is None,
+                passing=own == "not_done" or (own == "unclear" and action.idempotent),
             )
             if item is None:
                 unnamed.append(failure)

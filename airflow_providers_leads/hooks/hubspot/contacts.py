@@ -289,7 +289,7 @@ class HubSpotContacts(HubSpotCrm):
             return self.request("POST", path, params=params, json=sent, idempotent=True, expect=_is_batch)
 
         size = batch.HISTORY_SIZE if history else batch.SIZE
-        return Action(send, keys_by(id_property), size=size, writes=False)
+        return Action(send, keys_by(id_property), size=size, writes=False, pause=self.client.pause)
 
     # Writing one contact ----------------------------------------------------------------------------------------------
 
@@ -505,7 +505,8 @@ class HubSpotContacts(HubSpotCrm):
         def send(chunk: list[Item]) -> Answer:
             return self.request("POST", path, json={"inputs": [item.wire for item in chunk]}, idempotent=True)
 
-        result = unless_the_key_is_at_fault(*batch.run(items, Action(send, keys_by(None), silent=True)))
+        action = Action(send, keys_by(None), silent=True, pause=self.client.pause)
+        result = unless_the_key_is_at_fault(*batch.run(items, action))
         # Not there (any more) is what was asked for.
         gone = [Succeeded(index=f.index, input=f.input) for f in result.failed if f.category == batch.NOT_FOUND]
         failed = [f for f in result.failed if f.category != batch.NOT_FOUND]
@@ -518,7 +519,10 @@ class HubSpotContacts(HubSpotCrm):
             body = {"inputs": batch.traced(items)}
             return self.request("POST", path, json=body, idempotent=idempotent, expect=_is_batch)
 
-        return Action(send, keys_by(id_property), again_on_conflict=verb == "upsert")
+        return Action(
+            send, keys_by(id_property), again_on_conflict=verb == "upsert", idempotent=idempotent,
+            pause=self.client.pause,
+        )  # fmt: skip
 
 
 def _is_batch(body: Any) -> bool:

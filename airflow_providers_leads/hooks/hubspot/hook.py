@@ -237,7 +237,7 @@ class HubSpotHook(HubSpotContacts):
             found.update((str(record["id"]), record) for record in answer.body.get("results") or ())
             return answer
 
-        collect = Action(send, action.keys_of, writes=False)
+        collect = Action(send, action.keys_of, writes=False, pause=action.pause)
         yielded: set[str] = set()
         keys = (email.strip().lower() for email in emails if email and email.strip())
         for chunk in chunked(keys, batch.SIZE):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, Chunk
+from airflow_providers_leads.hooks.trouble import trouble
 from airflow_providers_leads.http.client import Answer
-from airflow_providers_leads.http.errors import LeadsValidationError, scrub
+from airflow_providers_leads.http.errors import LeadsServerError, LeadsValidationError, scrub
 from airflow_providers_leads.http.problems import read_problem
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded
@@ -39,17 +40,20 @@ def raise_refusal(answer: Answer, what: str) -> NoReturn:
 
     :param what: names connection and request for the message
     :raises LeadsValidationError: with the vendor's reason
+    :raises LeadsServerError: when the reason is a trouble of the vendor's own, which may pass
     """
     problem = read_problem(answer.headers, answer.body)
     listed = [read_problem({}, {"error": entry}) for entry in problems_in(answer.body)]
     words = problem.words or "; ".join(entry.words for entry in listed[:5])
     category = problem.category or next((entry.category for entry in listed if entry.category), None)
-    raise LeadsValidationError(
+    own = trouble(category, words=words)
+    raise (LeadsServerError if own else LeadsValidationError)(
         f"{what} answered {answer.status}, but says that it failed ({category or 'no reason given'}).",
         status=answer.status,
         category=category,
         request_id=problem.request_id,
         words=words,
+        ambiguous=own == "unclear",
         not_found=problem.not_found,
         exists=problem.exists,
     )
@@ -85,6 +89,7 @@ class Matching:
     :param of_problem: the key of a problem in the answer
     :param is_new: (input, record) → was the record created by this call; ``None`` when the answer doesn't tell
     :param exists_is_fine: an input that "has already been taken" is where it should be
+    :param idempotent: an input whose fate is unclear may be sent again
     """
 
     what: str
@@ -93,6 +98,7 @@ class Matching:
     of_problem: Callable[[Record], str | None]
     is_new: Callable[[Any, Record], bool | None]
     exists_is_fine: bool = False
+    idempotent: bool = True
 
 
 def settle_chunk(
@@ -124,9 +130,12 @@ def settle_chunk(
             result.succeeded.append(Succeeded(index=index, input=item, new=False))
             return
         reason = found.words or "no reason given"
+        own = trouble(found.category, found.codes, found.words)
         failure = Failed(
-            index=index, input=item, category=found.category, reason=reason, request_id=request_id, refused=True
-        )
+            index=index, input=item, category=found.category, reason=reason, request_id=request_id,
+            ambiguous=own == "unclear" and not matching.idempotent, refused=own is None,
+            passing=own == "not_done" or (own == "unclear" and matching.idempotent),
+        )  # fmt: skip
         result.failed.append(failure)
 
     for index, item in chunk:

@@ -125,6 +125,8 @@ class PersistIQCampaigns(PersistIQAccount):
             of_problem=lambda problem: _lead_of_place(problem.get("campaign_lead") or problem),
             is_new=lambda item, record: True,
             exists_is_fine=True,
+            # Mail may have gone out.
+            idempotent=False,
         )
 
         def send(chunk: Chunk) -> BatchResult:
@@ -148,7 +150,7 @@ class PersistIQCampaigns(PersistIQAccount):
             result.failed += [unaccounted(index, item, answer) for index, item in missing]
             return result
 
-        return run_batch(inputs, LEADS_PER_CALL, send)
+        return run_batch(inputs, LEADS_PER_CALL, send, self.client.pause)
 
     def remove_lead_from_campaign(self, campaign_id: str, lead_id: str, missing_ok: bool = True) -> bool:
         """Remove a lead from a campaign, and tell whether it was in it.

@@ -141,7 +141,7 @@ class PersistIQHook(PersistIQCampaigns):
         if any("data" in lead for lead in leads):
             raise ValueError("leads must be flat, as in {'email': …, 'first_name': …}; 'data' is the form of updates")
         creator = LeadCreator(self, dup, given("creator_id", creator_id))
-        return run_batch([dict(lead) for lead in leads], LEADS_PER_CALL, creator)
+        return run_batch([dict(lead) for lead in leads], LEADS_PER_CALL, creator, self.client.pause)
 
     def update_lead(
         self,
@@ -304,7 +304,7 @@ class PersistIQHook(PersistIQCampaigns):
             {"email": row.email_key, **row.properties, **{names[f]: v for f, v in row.values.items() if f in names}}
             for row in rows
         ]
-        result, stopped = run_chunks(leads, self.create_batch, self._creator)
+        result, stopped = run_chunks(leads, self.create_batch, self._creator, pause=self.client.pause)
         for done in result.succeeded:
             yield self._created(rows[done.index], done)
         for failure in result.failed:

@@ -89,7 +89,9 @@ class Failed(msgspec.Struct, kw_only=True):
     :param existing_id: the record that stands in the way, when a conflict names it
     :param ambiguous: the write may have taken effect
     :param refused: the API refuses this very input; false where a request failed that others shared or that got no
-        answer
+        answer, and where it names a trouble of its own
+    :param passing: the API names a trouble of its own (an internal error, a limit, a lock) which may pass, and sending
+        the input again does no harm
     """
 
     index: int
@@ -100,6 +102,7 @@ class Failed(msgspec.Struct, kw_only=True):
     existing_id: str | None = None
     ambiguous: bool = False
     refused: bool = False
+    passing: bool = False
 
 
 class BatchResult(msgspec.Struct, kw_only=True):

@@ -259,7 +259,8 @@ def test_answers_are_accounted_for(
     assert {f.index for f in result.failed if f.ambiguous} == ambiguous
     assert all(f.request_id == "c-1" and "@" not in f.reason for f in result.failed)
     assert bool(result) is not bool(failed)
-    assert requests_mock.call_count == 1
+    # A lock may pass.
+    assert requests_mock.call_count == (6 if "LOCKED" in failed.values() else 1)
 
 
 def test_reads_resolve_secondary_addresses_and_name_the_missing(
