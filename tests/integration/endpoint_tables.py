@@ -19,7 +19,7 @@ _ENDPOINT = re.compile(r"(GET|POST|PUT|PATCH|DELETE) /\S+")
 _DATED = (
     (r"^/crm/v[34]/objects/", "/crm/objects/2026-03/"),
     (r"^/crm/v[34]/(associations|properties|owners)\b", r"/crm/\1/2026-03"),
-    (r"^/oauth/v[13]/", "/oauth/2026-03/"),
+    (r"^/(oauth|account-info)/v[13]/", r"/\1/2026-03/"),
     (r"/\{version\}", "/2026-03"),
     (r"/\{(type|from)\}", "/contacts"),
 )
