@@ -1,4 +1,4 @@
-"""Pages of a numbered list asked for before their turn, and used only where they provably join what was read before.
+"""Pages of a list asked for before their turn, and used only where they provably join what was read before.
 
 A list changes while it is read, and rows then move from page to page. Reading one page after the other, rows that move
 down are met twice and rows that move up are noticed by the total that falls. Reading pages side by side, a page may be
@@ -13,8 +13,9 @@ deletion may even leave the total as it was. So:
 - A page is used only if it tells the same total as the page before it. Otherwise all that was asked ahead is dropped,
   and the page asked for alone: whatever changes the total is met by a page that is younger than all before it.
 
-The pages that are read twice cost nothing that counts: nothing is asked ahead unless the rest of the list fits into
-what is left of the quota, and a list that doesn't is held up by the quota and not by the time that an answer takes.
+Nothing is asked ahead unless the rest of the list fits into what is left of the quota: a list that doesn't is held up
+by the quota and not by the time that an answer takes. Of 100 requests a minute with answers after 250 ms, 80 pages take
+5.9 s instead of 20.4 s, 20 pages 1.8 s instead of 5.1 s; a tenth more requests is what it costs.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ _IN_COMMON: Final = 0.5
 class _Stretch:
     """Pages that one thread reads one after the other.
 
-    :param numbers: those that the walk has not taken yet
+    :param queries: of those that the walk has not taken yet
     :param found: their bodies, in this order; ``None`` for one that could not be read, which ends the stretch
     """
 
-    numbers: deque[int]
+    queries: deque[dict[str, object]]
     found: SimpleQueue[Any] = field(default_factory=SimpleQueue)
     thread: threading.Thread | None = None
 
     def take(self) -> Any:
         """Return the next page's body, once it is there."""
-        self.numbers.popleft()
+        self.queries.popleft()
         return self.found.get()
 
 
@@ -105,18 +106,18 @@ class PagesAhead:
         """Ask ahead for the rest of the list, if it is worth it and the quota allows it."""
         if self._room is None or self._alone > 0:
             return
-        numbers = self._pages.following()
-        if len(numbers) < 2 * _SHORTEST:
+        queries = self._pages.following()
+        if len(queries) < 2 * _SHORTEST:
             return
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         if self._threads:
             # Of what was dropped.
             return
-        rounds = -(-len(numbers) // (_SIDE_BY_SIDE * _LONGEST))
-        count = min(_SIDE_BY_SIDE * rounds, len(numbers) // _SHORTEST)
-        size = -(-len(numbers) // count)
+        rounds = -(-len(queries) // (_SIDE_BY_SIDE * _LONGEST))
+        count = min(_SIDE_BY_SIDE * rounds, len(queries) // _SHORTEST)
+        size = -(-len(queries) // count)
         # Each goes on to the first page of the next, and none is that page alone.
-        cut = [numbers[at : at + size + 1] for at in range(0, len(numbers) - 1, size)]
+        cut = [queries[at : at + size + 1] for at in range(0, len(queries) - 1, size)]
         if sum(map(len, cut)) > self._room():
             return
         self._stop = threading.Event()
@@ -126,30 +127,30 @@ class PagesAhead:
     def _start(self) -> None:
         for stretch in list(self._stretches)[:_SIDE_BY_SIDE]:
             if stretch.thread is None:
-                work = (self._read, list(stretch.numbers), stretch.found, self._stop)
+                work = (self._read, list(stretch.queries), stretch.found, self._stop)
                 # No one waits for it when a task is stopped, which must not sit out a request or a wait for the quota.
                 stretch.thread = threading.Thread(target=copy_context().run, args=work, name="leads-page", daemon=True)
                 stretch.thread.start()
                 self._threads = [thread for thread in (*self._threads, stretch.thread) if thread.is_alive()]
 
-    def _read(self, numbers: list[int], found: SimpleQueue[Any], stop: threading.Event) -> None:
+    def _read(self, queries: list[dict[str, object]], found: SimpleQueue[Any], stop: threading.Event) -> None:
         try:
-            for number in numbers:
+            for query in queries:
                 if stop.is_set():
                     return
-                found.put(self._ask({"page": number}))
+                found.put(self._ask(query))
         except BaseException:
             # It counts only when the walk gets there, which then asks for that page itself.
             found.put(None)
 
     def _taken(self) -> Any:
         stretch = self._stretches[0]
-        elsewhere = self._pages.params() != {"page": stretch.numbers[0]}
+        elsewhere = self._pages.params() != stretch.queries[0]
         return None if elsewhere else stretch.take()
 
     def _joined(self, body: Any) -> list[Any]:
         """Go on to the next stretch when this page was the last of its own, and return that stretch's rows of it."""
-        if self._stretches[0].numbers:
+        if self._stretches[0].queries:
             return []
         self._stretches.popleft()
         if not self._stretches:
@@ -166,5 +167,5 @@ class PagesAhead:
 
     def _drop(self) -> None:
         self._stop.set()
-        self._alone = sum(len(stretch.numbers) for stretch in self._stretches if stretch.thread)
+        self._alone = sum(len(stretch.queries) for stretch in self._stretches if stretch.thread)
         self._stretches.clear()

@@ -1,12 +1,16 @@
-"""Three ways of paging, one loop: resumable from JSON state, and certain to end."""
+"""Ways of paging by JSON paths, and the one loop that walks them: resumable from JSON state, and certain to end.
+
+A way of paging says where the next page is and whether the vendor speaks of one; what ends a walk, and when it is given
+up, is decided in :func:`iter_pages` alone.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import msgspec
 
@@ -35,15 +39,15 @@ class Pages(Protocol):
         ...
 
     def advance(self, body: Any) -> bool:
-        """Move behind a page; false when it was the last."""
+        """Move behind a page; false when the vendor says that it was the last."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """Return the position as JSON; passing it to the constructor resumes there."""
+        """Return the position as JSON, from which a walk can go on."""
         ...
 
-    def following(self) -> range:
-        """Return the numbers of the pages from here to the end, as far as they may be asked for before their turn.
+    def following(self) -> Sequence[dict[str, object]]:
+        """Return the queries of the pages from here to the end, as far as they may be asked for before their turn.
 
         They may if the end is known, and if in the list's order no row ever moves down behind another. New rows may
         come anywhere, rows may go, and may move up.
@@ -58,8 +62,8 @@ class Pages(Protocol):
 class _OneByOne:
     """Pages that are asked for in their turn only."""
 
-    def following(self) -> range:
-        return range(0)
+    def following(self) -> Sequence[dict[str, object]]:
+        return ()
 
     def agrees(self, body: Any) -> bool:
         return False
@@ -67,76 +71,109 @@ class _OneByOne:
 
 @dataclass
 class CursorPages(_OneByOne):
-    """HubSpot: ``paging.next.after`` names the next page, its absence the end.
+    """Each page names the next one by a cursor; no cursor is the end.
 
-    https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
-
-    :param after: cursor to start at, default the first page
+    :param rows_at: JSON path of a page's rows, such as ``results``
+    :param cursor_at: JSON path of the next page's cursor, such as ``paging.next.after``
+    :param param: the query parameter that takes the cursor
+    :param cursor: where to start, default the first page
     """
 
-    after: str | None = None
+    rows_at: str
+    cursor_at: str
+    param: str
+    cursor: str | None = None
     _passed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
+    def resume(self, state: Mapping[str, Any] | None) -> Self:
+        """Go to a position that :meth:`state` told; default stay."""
+        if state and state.get(self.param) is not None:
+            self.cursor = str(state[self.param])
+        return self
+
     def params(self) -> dict[str, object]:
-        return {"after": self.after} if self.after is not None else {}
+        return {self.param: self.cursor} if self.cursor is not None else {}
 
     def rows(self, body: Any) -> list[Row] | None:
-        return _list_at(body, "results")
+        return rows_at(body, self.rows_at)
 
     def advance(self, body: Any) -> bool:
-        after = _dict_at(_dict_at(body, "paging"), "next").get("after")
-        if after is None:
+        cursor = value_at(body, self.cursor_at)
+        if cursor is None or cursor == "" or isinstance(cursor, (bool, dict, list)):
             return False
-        if self.after is not None:
-            self._passed.add(self.after)
-        if str(after) in self._passed:
+        if self.cursor is not None:
+            self._passed.add(self.cursor)
+        if str(cursor) in self._passed:
             raise LeadsServerError("the list answered with the same cursor twice; reading on would never end")
-        self.after = str(after)
+        self.cursor = str(cursor)
         return True
 
     def state(self) -> dict[str, Any]:
-        return {"after": self.after}
+        return {self.param: self.cursor}
 
 
 @dataclass
-class ZeroBasedPages:
-    """Perspective: ``page`` counts from 0, ``meta.hasNext`` tells whether another follows.
+class NumberedPages:
+    """Pages by number; a flag tells whether another follows.
 
-    When ``meta.total`` falls while the list is read, later rows have moved to pages that were read already, so the walk
-    steps back.
+    Where pages tell how many rows the list has, and that number falls while it is read, later rows have moved to pages
+    that were read already, so the walk steps back.
 
-    :param page: page to start at, default 0
-    :param total: what ``meta.total`` said when the walk was left; default unknown
-    :param changes: by how much it had moved, up and down together, until then
+    :param rows_at: JSON path of a page's rows, such as ``data``
+    :param more_at: JSON paths of what tells that another page follows: the first that is there, at any but an empty,
+        false or null value. None of them there is the end
+    :param first: number of the first page, 0 or 1
+    :param param: the query parameter that takes the number
+    :param total_at: JSON path of the number of rows in the list, where pages tell it
+    :param size_at: JSON path of the rows that a full page has, where pages tell it
+    :param bare_first: true asks for the first page without its number: a list that may have one page only
     :param ordered: true: no row ever moves down behind another, so that pages may be asked for before their turn
     """
 
-    page: int = 0
-    total: int | None = None
-    changes: int = 0
+    rows_at: str
+    more_at: tuple[str, ...]
+    first: int
+    param: str = "page"
+    total_at: str | None = None
+    size_at: str | None = None
+    bare_first: bool = False
     ordered: bool = False
+    page: int = field(init=False)
+    _total: int | None = field(default=None, init=False)
+    _changes: int = field(default=0, init=False)
     _furthest: int = field(default=-1, init=False, repr=False, compare=False)
     _size: int | None = field(default=None, init=False, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        self.page = self.first
+
+    def resume(self, state: Mapping[str, Any] | None) -> Self:
+        """Go to a position that :meth:`state` told; default stay."""
+        if state:
+            self.page = state.get(self.param, self.page)
+            self._total, self._changes = state.get("total"), state.get("changes", 0)
+        return self
+
     def params(self) -> dict[str, object]:
-        return {"page": self.page}
+        return {} if self.bare_first and self.page == self.first else {self.param: self.page}
 
     def rows(self, body: Any) -> list[Row] | None:
-        return _list_at(body, "data")
+        return rows_at(body, self.rows_at)
 
     def advance(self, body: Any) -> bool:
-        meta = _dict_at(body, "meta")
-        self._size = limit if (limit := _count_at(meta, "limit")) == len(body["data"]) else None
+        size = _count_at(body, self.size_at)
+        self._size = size if size == len(self.rows(body) or ()) else None
         # Only where the walk gets further: it would not end if pages that are read again sent it back as well.
-        if self.page > self._furthest and (total := _count_at(meta, "total")) is not None:
-            moved = max(0, (self.total or 0) - total)
-            self.changes += 0 if self.total is None else abs(total - self.total)
-            self.total, self._furthest = total, self.page
-            if moved and self.page and (size := _count_at(meta, "limit")):
-                self.page = max(0, self.page - -(-moved // size))
+        if self.page > self._furthest and (total := _count_at(body, self.total_at)) is not None:
+            moved = max(0, (self._total or 0) - total)
+            self._changes += 0 if self._total is None else abs(total - self._total)
+            self._total, self._furthest = total, self.page
+            if moved and self.page > self.first and size:
+                self.page = max(self.first, self.page - -(-moved // size))
                 return True
         self.page += 1
-        return bool(meta.get("hasNext")) and bool(body["data"])
+        told = (value for path in self.more_at if (value := value_at(body, path)) is not None)
+        return _says_yes(next(told, None))
 
     def missing(self, read: int) -> int:
         """Return how many rows a walk to the end has not met although the list holds them.
@@ -145,54 +182,38 @@ class ZeroBasedPages:
 
         :param read: rows met, each once
         """
-        return max(0, (self.total or 0) - self.changes - read)
+        return max(0, (self._total or 0) - self._changes - read)
 
     def state(self) -> dict[str, Any]:
-        return {"page": self.page, **({} if self.total is None else {"total": self.total, "changes": self.changes})}
+        counted = {} if self._total is None else {"total": self._total, "changes": self._changes}
+        return {self.param: self.page, **counted}
 
-    def following(self) -> range:
-        if not self.ordered or not self.total or not self._size or self.page <= self._furthest:
-            return range(0)
-        return range(self.page, -(-self.total // self._size))
+    def following(self) -> Sequence[dict[str, object]]:
+        if not self.ordered or not self._total or not self._size or self.page <= self._furthest:
+            return ()
+        end = self.first + -(-self._total // self._size)
+        return [{self.param: number} for number in range(self.page, end)]
 
     def agrees(self, body: Any) -> bool:
-        return self.total is not None and _count_at(_dict_at(body, "meta"), "total") == self.total
+        return self._total is not None and _count_at(body, self.total_at) == self._total
 
 
-@dataclass
-class NumberedPages(_OneByOne):
-    """PersistIQ: ``page`` counts from 1, ``has_more`` tells whether another follows.
+def value_at(body: Any, path: str) -> Any:
+    """Return what stands at a JSON path, ``None`` where nothing does.
 
-    ``next_page`` is not followed: whether it keeps the filters is unknown, and it is an absolute URL that could lead
-    the key to another host. A missing ``has_more`` is the end (``/users`` is documented without it).
-
-    Pages are not asked for before their turn. The order of these lists is not documented; were it the time of the last
-    change, a row that is changed could move behind pages that were read early from where the walk has not been yet, and
-    no total would tell.
-
-    :param key: the name of the list in the body, such as ``leads``
-    :param page: page to start at, default 1
+    :param body: decoded JSON
+    :param path: names of nested objects, parted by dots
     """
-
-    key: str
-    page: int = 1
-
-    def params(self) -> dict[str, object]:
-        return {"page": self.page}
-
-    def rows(self, body: Any) -> list[Row] | None:
-        return _list_at(body, self.key)
-
-    def advance(self, body: Any) -> bool:
-        self.page += 1
-        return bool(body.get("has_more")) and bool(body[self.key])
-
-    def state(self) -> dict[str, Any]:
-        return {"page": self.page}
+    for name in path.split("."):
+        if not isinstance(body, dict):
+            return None
+        body = body.get(name)
+    return body
 
 
-def _list_at(body: Any, key: str) -> list[Row] | None:
-    rows = body.get(key) if isinstance(body, dict) else None
+def rows_at(body: Any, path: str) -> list[Row] | None:
+    """Return the objects of the list at a JSON path, ``None`` where there is no such list."""
+    rows = value_at(body, path)
     objects = isinstance(rows, list) and all(issubclass(kind, (dict, msgspec.Struct)) for kind in set(map(type, rows)))
     return rows if objects else None
 
@@ -206,14 +227,14 @@ def _ids_of(rows: Sequence[Row]) -> set[str]:
     return {str(identity) for identity in map(id_of, rows) if identity is not None}
 
 
-def _dict_at(body: dict[str, Any], key: str) -> dict[str, Any]:
-    found = body.get(key)
-    return found if isinstance(found, dict) else {}
+def _count_at(body: Any, path: str | None) -> int | None:
+    value = None if path is None else value_at(body, path)
+    return value if type(value) is int else None
 
 
-def _count_at(body: dict[str, Any], key: str) -> int | None:
-    found = body.get(key)
-    return found if type(found) is int else None
+def _says_yes(flag: object) -> bool:
+    # APIs that give some booleans as text exist.
+    return flag.strip().lower() not in ("", "false", "0", "no") if isinstance(flag, str) else bool(flag)
 
 
 class _SeenIds:

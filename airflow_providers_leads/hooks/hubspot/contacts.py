@@ -12,7 +12,7 @@ import msgspec
 from airflow_providers_leads.hooks.base import require
 from airflow_providers_leads.hooks.batches import unless_the_key_is_at_fault
 from airflow_providers_leads.hooks.hubspot import batches as batch
-from airflow_providers_leads.hooks.hubspot import search
+from airflow_providers_leads.hooks.hubspot import search, wire
 from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
 from airflow_providers_leads.hooks.hubspot.crm import HubSpotCrm, is_list
 from airflow_providers_leads.hooks.hubspot.items import (
@@ -38,7 +38,6 @@ from airflow_providers_leads.hooks.hubspot.values import (
 from airflow_providers_leads.hooks.reading import with_positions
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
-from airflow_providers_leads.http.pagination import CursorPages
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded, merge_batches
 from airflow_providers_leads.leads.model.schema import moment
 
@@ -80,7 +79,9 @@ class HubSpotContacts(HubSpotCrm):
         """
         size = rows_per_page(page_size, batch.HISTORY_SIZE if properties_with_history else batch.SIZE)
         query, complete = self._read_query(properties, properties_with_history, associations, archived)
-        pages = self.pages(CursorPages(after), self.path("objects", "/contacts"), params={"limit": size, **query})
+        pages = self.pages(
+            wire.list_pages(cursor=after), self.path("objects", "/contacts"), params={"limit": size, **query}
+        )
         return (row for page in pages for row in complete(page))
 
     def typed_pages(
@@ -101,7 +102,7 @@ class HubSpotContacts(HubSpotCrm):
         """
         query, complete = self._read_query(properties, None, None, archived)
         options: dict[str, Any] = {"decode": decode} if query.get("properties") else {}
-        params, place = {"limit": batch.SIZE, **query}, CursorPages(**(position or {}))
+        params, place = {"limit": batch.SIZE, **query}, wire.list_pages().resume(position)
         pages = self.pages(place, self.path("objects", "/contacts"), params=params, **options)
         return ((complete(page), at) for page, at in with_positions(pages, place))
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from airflow_providers_leads.hooks.arguments import one_of, whole
 from airflow_providers_leads.hooks.base import LeadsHook, require
+from airflow_providers_leads.hooks.hubspot import wire
 from airflow_providers_leads.hooks.hubspot.connection import api_path, read_oauth, read_version, request_token
 from airflow_providers_leads.hooks.hubspot.values import archived_param, association_types, record_id, rows_per_page
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import HttpClient
 from airflow_providers_leads.http.errors import LeadsNotFoundError
 from airflow_providers_leads.http.oauth import RefreshingToken
-from airflow_providers_leads.http.pagination import CursorPages
 
 Record = dict[str, Any]
 
@@ -173,7 +173,7 @@ class HubSpotCrm(LeadsHook):
         require("to_object_type", to_object_type)
         values = {"contact_id": record_id("contact_id", contact_id), "to_object_type": to_object_type}
         path = self.path("records", "/contacts/{contact_id}/associations/{to_object_type}")
-        return self.rows(CursorPages(), path, path_params=values, params={"limit": 500})
+        return self.rows(wire.list_pages(), path, path_params=values, params={"limit": 500})
 
     def list_association_labels(self, to_object_type: str) -> Iterator[Record]:
         """Yield the association types that exist between contacts and another object type.
@@ -186,7 +186,7 @@ class HubSpotCrm(LeadsHook):
         """
         require("to_object_type", to_object_type)
         path = self.path("associations", "/contacts/{to_object_type}/labels")
-        return self.rows(CursorPages(), path, path_params={"to_object_type": to_object_type})
+        return self.rows(wire.list_pages(), path, path_params={"to_object_type": to_object_type})
 
     # Properties -------------------------------------------------------------------------------------------------------
 
@@ -202,7 +202,7 @@ class HubSpotCrm(LeadsHook):
         if data_sensitivity is not None:
             one_of("data_sensitivity", data_sensitivity, _SENSITIVITIES)
         params = {"archived": archived_param(archived), "dataSensitivity": data_sensitivity}
-        return self.rows(CursorPages(), self.path("properties", "/contacts"), params=params)
+        return self.rows(wire.list_pages(), self.path("properties", "/contacts"), params=params)
 
     def get_property(self, name: str) -> Record:
         """Return the definition of one contact property.
@@ -264,7 +264,7 @@ class HubSpotCrm(LeadsHook):
 
         :return: mappings with ``name`` and ``label``
         """
-        return self.rows(CursorPages(), self.path("properties", "/contacts/groups"))
+        return self.rows(wire.list_pages(), self.path("properties", "/contacts/groups"))
 
     def create_property_group(self, name: str, *, label: str, display_order: int | None = None) -> Record:
         """Create a group of contact properties.
@@ -301,7 +301,7 @@ class HubSpotCrm(LeadsHook):
         :raises ValueError: for a page size out of range
         """
         params = {"limit": rows_per_page(page_size, 100), "email": email, "archived": archived_param(archived)}
-        return self.rows(CursorPages(), self.path("owners"), params=params)
+        return self.rows(wire.list_pages(), self.path("owners"), params=params)
 
     def get_owner(self, owner_id: str | int, *, id_property: str = "id", archived: bool = False) -> Record:
         """Return one owner.

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from airflow_providers_leads.hooks.arguments import instant, maybe_instant, one_of, window, wire_time
 from airflow_providers_leads.hooks.base import LeadsHook, require
+from airflow_providers_leads.hooks.persistiq import wire
 from airflow_providers_leads.hooks.persistiq.answers import Record, raise_refusal, records_in, refused
 from airflow_providers_leads.hooks.persistiq.fields import EVENT_GROUPS, WEBHOOK_SETTINGS
 from airflow_providers_leads.http.client import Answer
-from airflow_providers_leads.http.pagination import NumberedPages
 from airflow_providers_leads.leads.model.schema import moment
 
 _DOMAIN: Final = re.compile(r"(?:[^\s@/:.]+\.)+[^\s@/:.]{2,}")
@@ -79,14 +79,14 @@ class PersistIQAccount(LeadsHook):
 
         https://apidocs.persistiq.com/#lead-statuses
         """
-        return self._unpaged("lead_statuses")
+        return self._list("lead_statuses", "/v1/lead_statuses", bare_first=True)
 
     def list_lead_fields(self) -> Iterator[Record]:
         """Yield the company's lead fields, custom ones included: ``{"id", "name", "label"}``.
 
         https://apidocs.persistiq.com/#lead-fields
         """
-        return self._unpaged("lead_fields")
+        return self._list("lead_fields", "/v1/lead_fields", bare_first=True)
 
     def list_tags(self) -> Iterator[Record]:
         """Yield the company's tags: ``{"id", "name"}``. OpenAPI only.
@@ -175,12 +175,8 @@ class PersistIQAccount(LeadsHook):
         held = {name: value for name, value in self.get_webhook_plugin().items() if name in WEBHOOK_SETTINGS}
         return self._one("PUT", "/v1/webhook_plugin", "webhook_plugin", {}, {**held, **settings}, sign="raw_events")
 
-    def _list(self, key: str, path: str, **options: Any) -> Iterator[Record]:
-        return self.rows(NumberedPages(key), path, **options)
-
-    def _unpaged(self, key: str) -> Iterator[Record]:
-        answer = self.request("GET", f"/v1/{key}", expect=lambda body: NumberedPages(key).rows(body) is not None)
-        yield from answer.body[key]
+    def _list(self, key: str, path: str, *, bare_first: bool = False, **options: Any) -> Iterator[Record]:
+        return self.rows(wire.list_pages(key, bare_first=bare_first), path, **options)
 
     def _one(
         self, method: str, path: str, key: str, path_params: Mapping[str, str], body: Any, sign: str = "id"

@@ -13,6 +13,7 @@ from airflow_providers_leads.hooks.base import refuse_properties, require
 from airflow_providers_leads.hooks.batches import run_batch, run_chunks
 from airflow_providers_leads.hooks.campaigns import Campaigns
 from airflow_providers_leads.hooks.erasing import Trail
+from airflow_providers_leads.hooks.persistiq import wire
 from airflow_providers_leads.hooks.persistiq.account import given, maybe_wire
 from airflow_providers_leads.hooks.persistiq.answers import Record, person, person_of, records_in
 from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns
@@ -23,7 +24,6 @@ from airflow_providers_leads.hooks.persistiq.fields import EVENT_GROUPS, HELD, W
 from airflow_providers_leads.hooks.persistiq.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError
-from airflow_providers_leads.http.pagination import NumberedPages
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.identity import spellings
 from airflow_providers_leads.leads.model.outcomes import BatchResult, PlanRow, Succeeded, WriteResult
@@ -220,7 +220,7 @@ class PersistIQHook(PersistIQCampaigns):
             "updated_after": maybe_wire("updated_after", bound - _MARGIN if bound else None),
             "status": given("status", status),
         }
-        place = NumberedPages("leads", **(position or {}))
+        place = wire.list_pages("leads").resume(position)
         found = with_positions(self.pages(place, "/v1/leads", params=query), place)
         return (LeadPage([to_lead(row, self.conn_id) for row in page], at) for page, at in found)
 
@@ -374,7 +374,7 @@ class PersistIQHook(PersistIQCampaigns):
         return erase(self, trail, people)
 
     def probe(self) -> tuple[bool, str]:
-        users = NumberedPages("users")
+        users = wire.list_pages("users")
         answer = self.request("GET", "/v1/users", expect=lambda body: users.rows(body) is not None)
         count = len(answer.body["users"])
         more = "more than " if answer.body.get("has_more") else ""

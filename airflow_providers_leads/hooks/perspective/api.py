@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from airflow_providers_leads.hooks.arguments import boolean, offset_minutes, one_of, whole, window, wire_time
 from airflow_providers_leads.hooks.base import LeadsHook, require
 from airflow_providers_leads.hooks.batches import Chunk, run_batch
+from airflow_providers_leads.hooks.perspective import wire
 from airflow_providers_leads.hooks.perspective.fields import (
     AB_TEST_CHART,
     AB_TESTS,
@@ -23,7 +24,6 @@ from airflow_providers_leads.hooks.perspective.fields import (
 )
 from airflow_providers_leads.hooks.reading import with_positions
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
-from airflow_providers_leads.http.pagination import ZeroBasedPages
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded
 
 T = TypeVar("T")
@@ -321,10 +321,8 @@ class PerspectiveApi(LeadsHook):
         :raises LeadsServerError: when the list ends before the number of contacts that it says it has
         """
         place = dict(position or {})
-        pages = ZeroBasedPages(
-            **{name: place[name] for name in ("page", "total", "changes") if name in place},
-            ordered=to_the_end and (query["sortField"], query["sortOrder"]) == ("ps_converted_at", -1),
-        )
+        by_conversion = (query["sortField"], query["sortOrder"]) == ("ps_converted_at", -1)
+        pages = wire.contact_pages(ordered=to_the_end and by_conversion).resume(place)
         read = place.get("read", pages.page * query["limit"])
         try:
             with closing(self.pages(pages, _CONTACTS, path_params={"funnel_id": funnel_id}, params=query)) as walk:

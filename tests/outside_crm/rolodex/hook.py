@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from airflow_providers_leads.hooks.arguments import addresses, maybe_instant, wi
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
 from airflow_providers_leads.http.errors import LeadsConflictError
+from airflow_providers_leads.http.pagination import CursorPages
 from airflow_providers_leads.leads.model.identity import email_key, spellings
 from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, flag, leftover, moment, text
@@ -21,31 +21,8 @@ FIELDS = {"first_name": "given_name", "last_name": "family_name", "phone": "phon
 _APART = frozenset({"id", "email", "unsubscribed", "changed_at", *FIELDS.values()})
 
 
-@dataclass
-class _Cursor:
-    """Where a walk through the list of people stands."""
-
-    cursor: str | None = None
-
-    def params(self) -> dict[str, object]:
-        return {"cursor": self.cursor} if self.cursor else {}
-
-    def rows(self, body: Any) -> list[Any] | None:
-        people = body.get("people") if isinstance(body, dict) else None
-        return people if isinstance(people, list) else None
-
-    def advance(self, body: Any) -> bool:
-        self.cursor = body.get("next")
-        return self.cursor is not None
-
-    def state(self) -> dict[str, Any]:
-        return {"cursor": self.cursor}
-
-    def following(self) -> range:
-        return range(0)
-
-    def agrees(self, body: Any) -> bool:
-        return False
+def _pages() -> CursorPages:
+    return CursorPages(rows_at="people", cursor_at="next", param="cursor")
 
 
 class RolodexHook(LeadsHook):
@@ -91,7 +68,7 @@ class RolodexHook(LeadsHook):
         self.check_scope(**scope)
         since = maybe_instant("updated_after", updated_after)
         query = {"circle": circle, "changed_since": wire_time(since) if since else None}
-        place = _Cursor(**(position or {}))
+        place = _pages().resume(position)
         found = with_positions(self.pages(place, "/people", params=query), place)
         return (LeadPage([to_lead(row, self.conn_id) for row in page], at) for page, at in found)
 
@@ -131,7 +108,7 @@ class RolodexHook(LeadsHook):
         return True, f"Rolodex accepts the key, which may {' and '.join(rights)}."
 
     def _people(self, email: str) -> Iterator[dict[str, Any]]:
-        return self.rows(_Cursor(), "/people", params={"email": email})
+        return self.rows(_pages(), "/people", params={"email": email})
 
 
 def to_lead(row: Mapping[str, Any], conn_id: str) -> Lead:

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import HttpClient
+from airflow_providers_leads.http.pagination import CursorPages, NumberedPages
 
 ORIGIN = "https://api.example.com"
 NOW = 1_800_000_000.0
@@ -19,6 +20,21 @@ KEYS = (KEY, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 EMAIL = "jane.doe@example.org"
 SENTENCE = "Mrs Doe has not paid"
 SECRETS = (*KEYS, EMAIL, "jane.doe%40example.org", "jane.doe", SENTENCE)
+
+
+def by_cursor(cursor: str | None = None) -> CursorPages:
+    """Return pages that name the next one."""
+    return CursorPages("results", "paging.next.after", "after", cursor)
+
+
+def by_total(**options: Any) -> NumberedPages:
+    """Return pages from 0 that tell how many rows there are."""
+    return NumberedPages("data", ("meta.hasNext",), 0, total_at="meta.total", size_at="meta.limit", **options)
+
+
+def by_number(key: str = "leads", **options: Any) -> NumberedPages:
+    """Return pages from 1 that tell whether there are more."""
+    return NumberedPages(key, ("has_more", "next_page"), 1, **options)
 
 
 class FakeClock:

@@ -12,6 +12,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
+from http_fakes import by_cursor, by_number, by_total
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from airflow_providers_leads.http import pages_ahead
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.http.pages_ahead import PagesAhead
-from airflow_providers_leads.http.pagination import CursorPages, NumberedPages, Pages, ZeroBasedPages, iter_pages
+from airflow_providers_leads.http.pagination import NumberedPages, Pages, iter_pages
 
 Change = tuple[int, str, int]
 NO_LIMIT = 10**6
@@ -75,7 +76,7 @@ class World:
         return set.intersection(*held) - self.moved
 
 
-class TimedPages(ZeroBasedPages):
+class TimedPages(NumberedPages):
     """Knows when a page was answered, and whether the list changed while pages were read again."""
 
     missed_a_change = False
@@ -99,7 +100,7 @@ def walked(world: World, room: int | None = NO_LIMIT) -> tuple[list[int], int, b
 
     def walk() -> tuple[list[int], int, bool]:
         _now.set(0)
-        pages = TimedPages(ordered=True)
+        pages = TimedPages("data", ("meta.hasNext",), 0, total_at="meta.total", size_at="meta.limit", ordered=True)
         found = [row["id"] for page in iter_pages(world, pages, room and (lambda: room)) for row in page]
         return found, _now.get(), not pages.missed_a_change
 
@@ -185,7 +186,7 @@ def test_rows_that_move_down_between_two_readings_of_a_page_are_kept() -> None:
         meta = {"total": 36, "limit": 3, "hasNext": number < 11}
         return Answer(200, {}, {"data": [{"id": row} for row in rows[number * 3 : number * 3 + 3]], "meta": meta})
 
-    found = [row["id"] for page in iter_pages(fetch, ZeroBasedPages(ordered=True), lambda: NO_LIMIT) for row in page]
+    found = [row["id"] for page in iter_pages(fetch, by_total(ordered=True), lambda: NO_LIMIT) for row in page]
     assert sorted(asked) == sorted([*range(12), 7])
     assert found == early
 
@@ -235,7 +236,7 @@ class Vendor:
 
 
 def read(vendor: Vendor, pages: Pages | None = None, room: int | None = NO_LIMIT) -> Iterator[list[Any]]:
-    walk = iter_pages(vendor, pages or ZeroBasedPages(ordered=True), None if room is None else lambda: room)
+    walk = iter_pages(vendor, pages or by_total(ordered=True), None if room is None else lambda: room)
     return ([row["id"] for row in page] for page in walk)
 
 
@@ -277,12 +278,10 @@ def test_pages_are_fetched_side_by_side() -> None:
     assert ended - turned < 0.6 * (turned - began)
 
 
-@pytest.mark.parametrize(
-    "pages", [ZeroBasedPages(), NumberedPages("leads"), CursorPages()], ids=["any order", "no total", "cursor"]
-)
+@pytest.mark.parametrize("pages", [by_total(), by_number(), by_cursor()], ids=["any order", "no total", "cursor"])
 def test_other_lists_are_read_in_turn(pages: Pages) -> None:
     assert list(pages.following()) == []
-    if isinstance(pages, CursorPages):
+    if "after" in pages.state():
         return
     vendor = Vendor(30)
     list(read(vendor, pages))
@@ -294,7 +293,7 @@ def test_other_lists_are_read_in_turn(pages: Pages) -> None:
     "meta", [{}, {"total": 60}, {"limit": 2}, {"total": 60, "limit": 100}, {"total": 0, "limit": 2}]
 )
 def test_without_a_total_or_full_pages_the_end_is_not_known(meta: dict[str, int]) -> None:
-    pages = ZeroBasedPages(ordered=True)
+    pages = by_total(ordered=True)
     assert pages.advance({"data": [{"id": 1}, {"id": 2}], "meta": {"hasNext": True, **meta}})
     assert list(pages.following()) == []
 
@@ -313,7 +312,7 @@ def test_nothing_is_asked_ahead_unless_the_rest_fits_into_the_quota() -> None:
 @pytest.mark.parametrize("taken", [1, 2, 20])
 def test_a_walk_left_early_leaves_nothing_behind(taken: int) -> None:
     vendor = Vendor(100, 0.01)
-    walk = iter_pages(vendor, ZeroBasedPages(ordered=True), lambda: NO_LIMIT)
+    walk = iter_pages(vendor, by_total(ordered=True), lambda: NO_LIMIT)
     for _ in range(taken):
         next(walk)
     walk.close()
@@ -325,7 +324,7 @@ def test_a_walk_left_early_leaves_nothing_behind(taken: int) -> None:
 
 def test_a_walk_that_nobody_goes_on_with_holds_some_pages_only() -> None:
     vendor = Vendor(400)
-    walk = iter_pages(vendor, ZeroBasedPages(ordered=True), lambda: NO_LIMIT)
+    walk = iter_pages(vendor, by_total(ordered=True), lambda: NO_LIMIT)
     next(walk)
     assert len(vendor.asked) == 1
     next(walk)
@@ -368,14 +367,14 @@ def test_what_is_no_error_of_the_api_is_raised_as_well() -> None:
 
 @pytest.mark.parametrize("read_before", [1, 2, 5, 12, 13, 39])
 def test_a_walk_resumes_from_its_state(read_before: int) -> None:
-    first = ZeroBasedPages(ordered=True)
+    first = by_total(ordered=True)
     walk = iter_pages(Vendor(40), first, lambda: NO_LIMIT)
     found = [[row["id"] for row in next(walk)] for _ in range(read_before)]
     state = first.state()
     walk.close()
     assert state == {"page": read_before, "total": 79, "changes": 0}
     rest = Vendor(40)
-    assert found + list(read(rest, ZeroBasedPages(**state, ordered=True))) == rows_of(40)
+    assert found + list(read(rest, by_total(ordered=True).resume(state))) == rows_of(40)
     assert min(rest.asked) == read_before
 
 
@@ -389,7 +388,7 @@ def test_what_was_asked_ahead_is_asked_anew_when_the_total_falls() -> None:
         return Answer(200, {}, {"data": [{"id": row} for row in held[page * 2 : page * 2 + 2]], "meta": meta})
 
     found: list[int] = []
-    for page in iter_pages(fetch, ZeroBasedPages(ordered=True), lambda: NO_LIMIT):
+    for page in iter_pages(fetch, by_total(ordered=True), lambda: NO_LIMIT):
         found += [row["id"] for row in page]
         if len(found) == 10:
             for thread in others():
@@ -413,7 +412,7 @@ def test_the_threads_see_what_the_caller_sees() -> None:
 
     token = who.set("caller")
     try:
-        list(iter_pages(fetch, ZeroBasedPages(ordered=True), lambda: NO_LIMIT))
+        list(iter_pages(fetch, by_total(ordered=True), lambda: NO_LIMIT))
     finally:
         who.reset(token)
     assert seen == {"caller"}

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from http_fakes import ORIGIN, make_client
+from http_fakes import ORIGIN, by_cursor, by_number, by_total, make_client
 from hypothesis import given
 from hypothesis import strategies as st
 from requests_mock import Mocker
 
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsServerError
-from airflow_providers_leads.http.pagination import CursorPages, NumberedPages, Pages, ZeroBasedPages, iter_pages
+from airflow_providers_leads.http.pagination import Pages, iter_pages, rows_at, value_at
 
 Row = dict[str, Any]
 ENOUGH = 200
@@ -35,7 +35,7 @@ class Vendor:
         return Answer(200, {}, body)
 
 
-def hubspot(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
+def cursors(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
     def answer(query: dict[str, object]) -> Any:
         n = int(str(query.get("after", 0)))
         more = {"paging": {"next": {"after": str(n + 1), "link": "https://evil.example"}}} if n + 1 < len(pages) else {}
@@ -44,7 +44,7 @@ def hubspot(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
     return answer
 
 
-def perspective(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
+def numbers_from_0(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
     def answer(query: dict[str, object]) -> Any:
         n = int(str(query["page"]))
         return {"data": pages[n], "meta": {"page": n, "hasNext": n + 1 < len(pages)}}
@@ -52,7 +52,7 @@ def perspective(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
     return answer
 
 
-def persistiq(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
+def numbers_from_1(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
     def answer(query: dict[str, object]) -> Any:
         n = int(str(query["page"])) - 1
         return {"leads": pages[n], "has_more": n + 1 < len(pages), "next_page": "https://evil.example"}
@@ -61,9 +61,9 @@ def persistiq(pages: list[list[Row]]) -> Callable[[dict[str, object]], Any]:
 
 
 VENDORS = [
-    pytest.param(hubspot, CursorPages, id="cursor"),
-    pytest.param(perspective, ZeroBasedPages, id="from 0"),
-    pytest.param(persistiq, lambda **state: NumberedPages("leads", **state), id="from 1"),
+    pytest.param(cursors, by_cursor, id="cursor"),
+    pytest.param(numbers_from_0, by_total, id="from 0"),
+    pytest.param(numbers_from_1, by_number, id="from 1"),
 ]
 
 
@@ -119,58 +119,88 @@ def test_a_walk_resumes_from_its_state(vendor: Any, strategy: Any, read: int) ->
     walk = iter_pages(Vendor(answer), first)
     found = [next(walk) for _ in range(read)]
     state = json.loads(json.dumps(first.state()))
-    found += iter_pages(Vendor(answer), strategy(**state))
+    found += iter_pages(Vendor(answer), strategy().resume(state))
     assert ids(found) == [[1, 2], [3, 4], [5, 6], [7]]
 
 
 @pytest.mark.parametrize(
     ("pages", "expected"),
     [
-        (CursorPages(), {}),
-        (CursorPages("51"), {"after": "51"}),
-        (CursorPages("0"), {"after": "0"}),
-        (ZeroBasedPages(), {"page": 0}),
-        (ZeroBasedPages(3), {"page": 3}),
-        (NumberedPages("leads"), {"page": 1}),
-        (NumberedPages("leads", page=3), {"page": 3}),
+        (by_cursor(), {}),
+        (by_cursor("51"), {"after": "51"}),
+        (by_cursor("0"), {"after": "0"}),
+        (by_total(), {"page": 0}),
+        (by_total().resume({"page": 3}), {"page": 3}),
+        (by_number(), {"page": 1}),
+        (by_number().resume({"page": 3}), {"page": 3}),
     ],
 )
 def test_the_first_question(pages: Pages, expected: dict[str, object]) -> None:
     assert pages.params() == expected
 
 
+def test_a_list_that_may_have_one_page_only_is_asked_for_without_a_number() -> None:
+    vendor = Vendor(lambda query: {"leads": rows(query.get("page", 1)), "has_more": query.get("page") != 3})
+    assert ids(iter_pages(vendor, by_number(bare_first=True))) == [[1], [2], [3]]
+    assert vendor.asked == [{}, {"page": 2}, {"page": 3}]
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "expected"),
+    [
+        ({"a": {"b": {"c": 7}}}, "a.b.c", 7),
+        ({"a": {"b": None}}, "a.b.c", None),
+        ({"a": [{"b": 1}]}, "a.b", None),
+        ({}, "a", None),
+        ([], "a", None),
+        (None, "a.b", None),
+    ],
+)
+def test_what_stands_at_a_path(body: Any, path: str, expected: Any) -> None:
+    assert value_at(body, path) == expected
+
+
+def test_rows_may_stand_anywhere() -> None:
+    assert rows_at({"d": {"e": rows(1)}}, "d.e") == rows(1)
+
+
 @pytest.mark.parametrize(
     ("pages", "body", "more"),
     [
-        (CursorPages(), {"results": []}, False),
-        (CursorPages(), {"results": [], "paging": None}, False),
-        (CursorPages(), {"results": [], "paging": {}}, False),
-        (CursorPages(), {"results": [], "paging": {"next": None}}, False),
-        (CursorPages(), {"results": [], "paging": {"next": {"after": None}}}, False),
-        (CursorPages(), {"results": [], "paging": {"next": {"link": "https://evil.example"}}}, False),
-        (CursorPages(), {"results": [], "paging": ["next"]}, False),
-        (CursorPages(), {"results": [], "paging": {"next": "51"}}, False),
-        (CursorPages(), {"results": [], "paging": {"next": {"after": 51}}}, True),
-        (ZeroBasedPages(), {"data": rows(1)}, False),
-        (ZeroBasedPages(), {"data": rows(1), "meta": None}, False),
-        (ZeroBasedPages(), {"data": rows(1), "meta": "hasNext"}, False),
-        (ZeroBasedPages(), {"data": rows(1), "meta": {"hasNext": None}}, False),
-        (ZeroBasedPages(), {"data": [], "meta": {"hasNext": True}}, False),
-        (ZeroBasedPages(), {"data": rows(1), "meta": {"hasNext": True}}, True),
-        (NumberedPages("users"), {"users": rows(1)}, False),
-        (NumberedPages("users"), {"users": rows(1), "has_more": None}, False),
-        (NumberedPages("users"), {"users": [], "has_more": True}, False),
-        (NumberedPages("users"), {"users": rows(1), "has_more": False, "next_page": "x"}, False),
-        (NumberedPages("users"), {"users": rows(1), "has_more": True}, True),
+        (by_cursor(), {"results": []}, False),
+        (by_cursor(), {"results": [], "paging": None}, False),
+        (by_cursor(), {"results": [], "paging": {}}, False),
+        (by_cursor(), {"results": [], "paging": {"next": None}}, False),
+        (by_cursor(), {"results": [], "paging": {"next": {"after": None}}}, False),
+        (by_cursor(), {"results": [], "paging": {"next": {"link": "https://evil.example"}}}, False),
+        (by_cursor(), {"results": [], "paging": ["next"]}, False),
+        (by_cursor(), {"results": [], "paging": {"next": "51"}}, False),
+        (by_cursor(), {"results": [], "paging": {"next": {"after": ""}}}, False),
+        (by_cursor(), {"results": [], "paging": {"next": {"after": 51}}}, True),
+        (by_cursor(), {"results": [], "paging": {"next": {"after": 0}}}, True),
+        (by_total(), {"data": rows(1)}, False),
+        (by_total(), {"data": rows(1), "meta": None}, False),
+        (by_total(), {"data": rows(1), "meta": "hasNext"}, False),
+        (by_total(), {"data": rows(1), "meta": {"hasNext": None}}, False),
+        (by_total(), {"data": [], "meta": {"hasNext": True}}, True),
+        (by_total(), {"data": rows(1), "meta": {"hasNext": True}}, True),
+        (by_number("users"), {"users": rows(1)}, False),
+        (by_number("users"), {"users": rows(1), "has_more": None}, False),
+        (by_number("users"), {"users": [], "has_more": True}, True),
+        (by_number("users"), {"users": rows(1), "next_page": "x"}, True),
+        (by_number("users"), {"users": rows(1), "has_more": None, "next_page": "x"}, True),
+        (by_number("users"), {"users": rows(1), "has_more": None, "next_page": None}, False),
+        (by_number("users"), {"users": rows(1), "has_more": "false"}, False),
+        (by_number("users"), {"users": rows(1), "has_more": "true"}, True),
+        (by_number("users"), {"users": rows(1), "has_more": False, "next_page": "x"}, False),
+        (by_number("users"), {"users": rows(1), "has_more": True}, True),
     ],
 )
 def test_where_a_list_ends(pages: Pages, body: Any, more: bool) -> None:
     assert pages.advance(body) is more
 
 
-@pytest.mark.parametrize(
-    ("pages", "key"), [(CursorPages(), "results"), (ZeroBasedPages(), "data"), (NumberedPages("leads"), "leads")]
-)
+@pytest.mark.parametrize(("pages", "key"), [(by_cursor(), "results"), (by_total(), "data"), (by_number(), "leads")])
 @pytest.mark.parametrize("shape", ["missing", None, {}, "text", 7, [1], [None], [[]], [{"id": 1}, "x"]], ids=repr)
 def test_a_body_without_the_list_is_no_page(pages: Pages, key: str, shape: Any) -> None:
     body = {"other": []} if shape == "missing" else {key: shape}
@@ -178,7 +208,7 @@ def test_a_body_without_the_list_is_no_page(pages: Pages, key: str, shape: Any) 
 
 
 @pytest.mark.parametrize("body", [None, [], [{"id": 1}], "text", 7])
-@pytest.mark.parametrize("pages", [CursorPages(), ZeroBasedPages(), NumberedPages("leads")])
+@pytest.mark.parametrize("pages", [by_cursor(), by_total(), by_number()])
 def test_a_body_that_is_no_object_is_no_page(pages: Pages, body: Any) -> None:
     assert pages.rows(body) is None
 
@@ -198,13 +228,13 @@ def circle(length: int, row: Callable[[int], list[Row]]) -> Callable[[dict[str, 
 def test_cursors_in_a_circle_are_an_error(length: int, row: Callable[[int], list[Row]]) -> None:
     found: list[Row] = []
     with pytest.raises(LeadsServerError, match="reading on would never end"):
-        for page in iter_pages(Vendor(circle(length, row)), CursorPages()):
+        for page in iter_pages(Vendor(circle(length, row)), by_cursor()):
             found += page
     assert [r for r in found if found.count(r) > 1] == []
 
 
 def test_the_same_cursor_twice_is_an_error_and_the_place_is_kept() -> None:
-    pages = CursorPages("51")
+    pages = by_cursor("51")
     with pytest.raises(LeadsServerError, match="same cursor twice"):
         list(iter_pages(Vendor(lambda _: {"results": rows(1), "paging": {"next": {"after": 51}}}), pages))
     assert pages.state() == {"after": "51"}
@@ -213,11 +243,11 @@ def test_the_same_cursor_twice_is_an_error_and_the_place_is_kept() -> None:
 @pytest.mark.parametrize(
     ("pages", "body"),
     [
-        pytest.param(ZeroBasedPages(), {"data": rows(1, 2), "meta": {"hasNext": True}}, id="from 0"),
-        pytest.param(NumberedPages("leads"), {"leads": rows(1, 2), "has_more": True}, id="from 1"),
-        pytest.param(NumberedPages("leads"), {"leads": [{"kind": "a"}, {"kind": "b"}], "has_more": True}, id="no ids"),
-        pytest.param(NumberedPages("leads"), {"leads": rows(None, None), "has_more": True}, id="null ids"),
-        pytest.param(NumberedPages("leads"), {"leads": [*rows(1), {"kind": "a"}], "has_more": True}, id="mixed"),
+        pytest.param(by_total(), {"data": rows(1, 2), "meta": {"hasNext": True}}, id="from 0"),
+        pytest.param(by_number(), {"leads": rows(1, 2), "has_more": True}, id="from 1"),
+        pytest.param(by_number(), {"leads": [{"kind": "a"}, {"kind": "b"}], "has_more": True}, id="no ids"),
+        pytest.param(by_number(), {"leads": rows(None, None), "has_more": True}, id="null ids"),
+        pytest.param(by_number(), {"leads": [*rows(1), {"kind": "a"}], "has_more": True}, id="mixed"),
     ],
 )
 def test_a_server_that_ignores_the_page_is_left_after_a_few(pages: Pages, body: Any) -> None:
@@ -232,18 +262,18 @@ def test_a_server_that_ignores_the_page_is_left_after_a_few(pages: Pages, body: 
 
 def test_a_row_that_stands_on_every_page_is_yielded_once() -> None:
     pages = [rows("pinned", n) for n in range(60)]
-    assert [i for page in ids(iter_pages(Vendor(hubspot(pages)), CursorPages())) for i in page].count("pinned") == 1
+    assert [i for page in ids(iter_pages(Vendor(cursors(pages)), by_cursor())) for i in page].count("pinned") == 1
 
 
 def test_new_rows_in_between_are_no_circle() -> None:
     pages = [rows(1), rows(1), rows(1), rows(2), rows(2), rows(1), rows(3)]
-    assert ids(iter_pages(Vendor(hubspot(pages)), CursorPages())) == [[1], [2], [3]]
+    assert ids(iter_pages(Vendor(cursors(pages)), by_cursor())) == [[1], [2], [3]]
 
 
 @pytest.mark.parametrize("empty", [1, 10, 49])
 def test_empty_pages_in_between_are_passed_over(empty: int) -> None:
     pages = [rows(1), *[[]] * empty, rows(2)]
-    assert ids(iter_pages(Vendor(hubspot(pages)), CursorPages())) == [[1], [2]]
+    assert ids(iter_pages(Vendor(cursors(pages)), by_cursor())) == [[1], [2]]
 
 
 @pytest.mark.parametrize(
@@ -255,17 +285,38 @@ def test_empty_pages_for_ever_are_an_error(page: Callable[[int], list[Row]]) -> 
         return {"results": page(n), "paging": {"next": {"after": n + 1}}}
 
     with pytest.raises(LeadsServerError, match="no new row for 50 pages"):
-        list(iter_pages(Vendor(answer), CursorPages()))
+        list(iter_pages(Vendor(answer), by_cursor()))
+
+
+@pytest.mark.parametrize(
+    ("pages", "body"),
+    [
+        pytest.param(by_total(), {"data": [], "meta": {"hasNext": True}}, id="from 0"),
+        pytest.param(by_number(), {"leads": [], "has_more": True}, id="from 1, row S5"),
+        pytest.param(by_number(), {"leads": [], "next_page": "https://crm.example/?page=2"}, id="next page, row S5"),
+    ],
+)
+def test_a_list_that_says_there_is_more_and_brings_nothing_is_no_end(pages: Pages, body: Any) -> None:
+    vendor = Vendor(lambda _: body)
+    with pytest.raises(LeadsServerError, match="no new row for 50 pages and says there is more"):
+        list(iter_pages(vendor, pages))
+    assert len(vendor.asked) == 50
+
+
+def test_an_empty_page_in_between_is_passed_over() -> None:
+    """Row S5."""
+    pages = [rows(1), [], rows(2)]
+    assert ids(iter_pages(Vendor(numbers_from_1(pages)), by_number())) == [[1], [2]]
 
 
 def test_rows_without_an_id_are_all_kept() -> None:
     pages: list[list[Row]] = [[{"kind": "a"}, {"kind": "a"}], [{"kind": "a"}], [{"kind": "a"}, {"kind": None}]]
-    assert list(iter_pages(Vendor(hubspot(pages)), CursorPages())) == pages
+    assert list(iter_pages(Vendor(cursors(pages)), by_cursor())) == pages
 
 
 def test_pages_are_fetched_as_they_are_read() -> None:
-    vendor = Vendor(hubspot([rows(1), rows(2), rows(3)]))
-    walk = iter_pages(vendor, CursorPages())
+    vendor = Vendor(cursors([rows(1), rows(2), rows(3)]))
+    walk = iter_pages(vendor, by_cursor())
     assert vendor.asked == []
     next(walk)
     assert len(vendor.asked) == 1
@@ -274,7 +325,7 @@ def test_pages_are_fetched_as_they_are_read() -> None:
 def test_a_page_of_another_form_is_asked_for_again(requests_mock: Mocker) -> None:
     client = make_client()
     requests_mock.get(re.compile(ORIGIN), [{"json": {"maintenance": True}}, {"json": {"results": rows(1)}}])
-    walk = iter_pages(lambda query, expect: client.request("GET", "/list", params=query, expect=expect), CursorPages())
+    walk = iter_pages(lambda query, expect: client.request("GET", "/list", params=query, expect=expect), by_cursor())
     assert ids(walk) == [[1]]
     assert requests_mock.call_count == 2
 
@@ -303,6 +354,6 @@ def test_rows_that_move_up_when_others_are_deleted_are_kept(gone: dict[int, list
             rows.remove({"id": number})
         return Answer(200, {}, body)
 
-    found = [row["id"] for page in iter_pages(fetch, ZeroBasedPages()) for row in page]
+    found = [row["id"] for page in iter_pages(fetch, by_total()) for row in page]
     assert sorted(found) == expected
     assert asked < 12

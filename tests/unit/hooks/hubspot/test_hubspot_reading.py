@@ -13,13 +13,13 @@ from hubspot_hooks import CONTACTS, make_hook, quick, record, url
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_providers_leads.hooks.hubspot import HubSpotHook
+from airflow_providers_leads.hooks.hubspot import HubSpotHook, wire
 from airflow_providers_leads.hooks.hubspot.leads import LEAD_PROPERTIES, kept_of, to_lead, wanted
 from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 from airflow_providers_leads.hooks.reading import LeadPage, UnreadLeads, record_batch
 from airflow_providers_leads.http.client import UNREADABLE, Answer
 from airflow_providers_leads.http.errors import LeadsServerError
-from airflow_providers_leads.http.pagination import CursorPages, iter_pages
+from airflow_providers_leads.http.pagination import iter_pages
 from airflow_providers_leads.leads.files.staging import structs
 from airflow_providers_leads.leads.model.schema import Lead, arrow_schema
 
@@ -157,7 +157,7 @@ def test_rows_that_another_page_had_are_left_out() -> None:
     with_ids = reader()
     bodies = iter([with_ids.decode(answer) for answer in answers])
 
-    pages = iter_pages(lambda *_: Answer(200, {}, next(bodies)), CursorPages())
+    pages = iter_pages(lambda *_: Answer(200, {}, next(bodies)), wire.list_pages())
     found = [with_ids.leads(rows) for rows in pages]
     assert [[lead.source_id for lead in leads] for leads in found] == [["1", "2"], ["3"], ["4"]]
     assert [isinstance(leads, UnreadLeads) for leads in found] == [True, False, True]

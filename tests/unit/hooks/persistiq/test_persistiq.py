@@ -137,6 +137,24 @@ def test_webhook_settings_are_read_changed_and_written_back_whole(hook: Any, api
     }
 
 
+@pytest.mark.parametrize("key", ["lead_fields", "lead_statuses"])
+def test_short_lists_are_followed_too(hook: Any, api: Any, key: str) -> None:
+    """Row S4: they are documented without pages, and carry ``has_more`` all the same."""
+    pages = [listing(key, [{"id": "1"}], True), listing(key, [{"id": "2"}])]
+    api.get(f"{ROOT}/{key}", [{"json": page} for page in pages])
+    assert list(getattr(hook, f"list_{key}")()) == [{"id": "1"}, {"id": "2"}]
+    assert [sent.qs for sent in api.request_history] == [{}, {"page": ["2"]}]
+
+
+@pytest.mark.parametrize("key", ["lead_fields", "lead_statuses"])
+def test_short_lists_that_repeat_themselves_are_an_error(hook: Any, api: Any, key: str) -> None:
+    """Row S4."""
+    api.get(f"{ROOT}/{key}", json=listing(key, [{"id": "1"}], True))
+    with pytest.raises(LeadsServerError, match="never end"):
+        list(getattr(hook, f"list_{key}")())
+    assert api.call_count == 4
+
+
 def test_pages_are_counted_and_next_page_is_never_followed(hook: Any, api: Any) -> None:
     pages = [listing("leads", [{"id": "1"}], True), listing("leads", [{"id": "1"}, {"id": "2"}], True), {"leads": []}]
     api.get(f"{ROOT}/leads", [{"json": page} for page in pages])

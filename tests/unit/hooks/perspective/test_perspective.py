@@ -138,13 +138,13 @@ def test_each_method_sends_exactly_its_request(
 
 
 def test_lists_are_read_to_their_end_and_as_they_are_consumed(hook: Any, api: Any) -> None:
-    pages = [page([{"id": "1"}, {"id": "2"}], True), page([{"id": "2"}, {"id": "3"}], True), page([], True)]
+    rows = [{"id": str(number)} for number in range(1, 6)]
+    pages = [page(rows[:2], True), page(rows[1:3], True), page(rows[2:])]
     api.get(f"{ROOT}/funnels/f/contacts", [{"json": found} for found in pages])
     contacts = hook.list_contacts("f")
     assert next(contacts) == {"id": "1"}
     assert api.call_count == 1
-    # A page without rows is the end, whatever it says.
-    assert [contact["id"] for contact in contacts] == ["2", "3"]
+    assert [contact["id"] for contact in contacts] == ["2", "3", "4", "5"]
     assert [sent.qs["page"] for sent in api.request_history] == [["0"], ["1"], ["2"]]
 
 

@@ -203,7 +203,7 @@ def listing(api: Any, pages: dict[int, tuple[list[dict[str, Any]], int, bool]]) 
     [
         ({0: ([contact(1), contact(2)], 2, False)}, False),
         ({0: ([contact(1), contact(2)], 3, False)}, True),
-        ({0: ([contact(1)], 3, True), 1: ([], 3, True)}, True),
+        ({0: ([contact(1)], 3, True), 1: ([], 3, False)}, True),
         # A page in the middle that is short.
         ({0: ([contact(1)], 3, True), 1: ([contact(3)], 3, False)}, True),
         # Two came at the front meanwhile, which pushed one to the next page.
@@ -218,6 +218,13 @@ def test_a_list_that_ends_before_its_total_is_an_error(hook: Any, api: Any, page
     with pytest.raises(LeadsServerError, match=r"'f'.* short of the number") as caught:
         list(hook.iter_leads(funnel_ids="f"))
     assert caught.value.category == "ENDED_EARLY"
+
+
+def test_a_list_that_says_there_is_more_and_brings_nothing_is_an_error(hook: Any, api: Any) -> None:
+    """Row S5."""
+    listing(api, {0: ([contact(1)], 3, True), **{number: ([], 3, True) for number in range(1, 60)}})
+    with pytest.raises(LeadsServerError, match="no new row for 50 pages"):
+        list(hook.iter_leads(funnel_ids="f"))
 
 
 def test_a_read_goes_on_from_any_page(hook: Any, api: Any) -> None:
