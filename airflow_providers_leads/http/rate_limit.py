@@ -31,8 +31,11 @@ class NoRoomError(Exception):
     """
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"no request may leave within {seconds:.1f} s")
+        super().__init__(seconds)
         self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"no request may leave within {self.seconds:.1f} s"
 
 
 class RateLimiter:

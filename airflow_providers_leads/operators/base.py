@@ -9,8 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowNotFoundException,
     BaseOperator,
     Context,
     conf,
@@ -32,7 +30,8 @@ class LeadsOperator(BaseOperator):
     """Base of the operators: runs :meth:`run` and turns what a user can mend into one line.
 
     Errors keep their class, so retry policies can match it. Those that no retry can mend (a wrong key, a missing
-    permission, an unusable connection) also are ``AirflowFailException`` and end the task at once.
+    permission, an unusable connection) also are ``AirflowFailException`` and end the task at once, see
+    :mod:`airflow_providers_leads.hooks.permanent`.
 
     :param deferrable: wait in the triggerer instead of a worker when the CRM asks for more than a minute, and then run
         again; default Airflow's ``[operators] default_deferrable``
@@ -103,20 +102,13 @@ class LeadsOperator(BaseOperator):
 
 def in_one_line(work: Callable[[], T]) -> T:
     """Return what a function returns; what a user can mend ends it in one line, see :class:`LeadsOperator`."""
-    from airflow_providers_leads.hooks.settings import LeadsSettingsError
-    from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsPermissionError
+    from airflow_providers_leads.hooks.permanent import PERMANENT, without_retries
+    from airflow_providers_leads.http.errors import LeadsApiError
 
     try:
         return work()
-    except (LeadsAuthError, LeadsPermissionError, LeadsSettingsError, AirflowNotFoundException) as error:
-        raise _without_retries(error) from None
+    except tuple(PERMANENT) as error:
+        raise without_retries(error).with_traceback(None) from None
     except (LeadsApiError, ValueError) as error:
         # The message says it all: our own frames would only push it off the screen.
         raise error.with_traceback(None) from None
-
-
-def _without_retries(error: Exception) -> Exception:
-    """Return the error as one that Airflow doesn't retry, still of its own class."""
-    kind = type(error)
-    error.__class__ = type(kind.__name__, (kind, AirflowFailException), {"__module__": kind.__module__})
-    return error.with_traceback(None)

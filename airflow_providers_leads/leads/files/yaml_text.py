@@ -20,7 +20,7 @@ class YamlTextError(ValueError):
     :ivar line: where, from 1
     """
 
-    def __init__(self, message: str, line: int) -> None:
+    def __init__(self, message: str, line: int = 0) -> None:
         super().__init__(message)
         self.line = line
 
