@@ -71,29 +71,29 @@ class LeadsHook(ConnectedHook):
 
     **Optional** is the rest. What a CRM loses that leaves it out:
 
-    ============================================  =====================================================================
-    left out                                      what that means
-    ============================================  =====================================================================
-    :meth:`lead_pages`                            a read that was killed begins anew instead of at its last page
-    :attr:`settle_seconds`                        reads by time have no upper bound: what changes meanwhile comes twice
-    :attr:`scope_keys`, :meth:`check_read`        reads can't be narrowed
-    :attr:`lookup_rows`                           people are never looked up one by one: a plan reads all the CRM holds
-    :attr:`create_batch`, :attr:`update_batch`    a request for each record
-    :meth:`writable_fields`                       records are created with their address only and never updated
-    :attr:`writable_flags`                        opt-outs of other CRMs are not pushed here
-    :meth:`check_properties`                      plans write no custom properties
-    :meth:`blocked_domains`                       only the opt-outs of leads themselves suppress a write
-    :attr:`write_options`                         writes know no options
-    :attr:`parts`                                 the account is one whole; else give :meth:`scopes_to_read` and
-                                                  :meth:`target_scope` as well
-    :meth:`write_cost`                            a plan's cost is counted as one call per batch
-    :meth:`repeats_quietly`                       an update in doubt is sent once more after a kill
-    :meth:`prepare_writes`                        nothing is learnt before the threads of a plan start
-    :meth:`app_url`                               links open the CRM's start page
-    :meth:`erase_steps`                           ``LeadsEraseOperator`` reports each person as to be erased by hand
-    :attr:`campaigns`                             ``LeadsEnrolOperator`` refuses the connection
-    :attr:`streams`                               there is nothing that sensors and triggers could wait for
-    ============================================  =====================================================================
+    ==================================================  ==============================================================
+    left out                                            what that means
+    ==================================================  ==============================================================
+    :meth:`lead_pages`                                  a read that was killed begins anew instead of at its last page
+    :attr:`settle_seconds`                              what changes during a read by time comes twice
+    :attr:`scope_keys`, :meth:`check_read`              reads can't be narrowed
+    :attr:`lookup_rows`                                 a plan reads all that the CRM holds, however few it is for
+    :attr:`create_batch`, :attr:`update_batch`          a request for each record
+    :meth:`writable_fields`                             records are created with their address only and never updated
+    :attr:`writable_flags`                              opt-outs of other CRMs are not pushed here
+    :meth:`check_properties`                            plans write no custom properties
+    :meth:`blocked_domains`                             only the opt-outs of leads themselves suppress a write
+    :attr:`write_options`, :meth:`check_write_options`  writes know no options
+    :attr:`parts`                                       the account is one whole; else give :meth:`scopes_to_read` and
+                                                        :meth:`target_scope` as well
+    :meth:`write_cost`                                  a plan's cost is counted as one call per batch
+    :meth:`repeats_quietly`                             an update in doubt is sent once more after a kill
+    :meth:`prepare_writes`                              nothing is learnt before the threads of a plan start
+    :meth:`app_url`                                     links open the CRM's start page
+    :meth:`erase_steps`                                 ``LeadsEraseOperator`` reports people as left to do by hand
+    :attr:`campaigns`                                   ``LeadsEnrolOperator`` refuses the connection
+    :attr:`streams`                                     there is nothing that sensors and triggers could wait for
+    ==================================================  ==============================================================
 
     **Given** to every CRM: :meth:`apply_plan` and :meth:`write_batches` (batches, threads, what ends the work),
     :meth:`erase`, and all of :class:`~airflow_providers_leads.hooks.connected.ConnectedHook`: the signed, paced and

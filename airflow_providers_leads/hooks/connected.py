@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
@@ -32,7 +32,7 @@ from airflow_providers_leads.http.retry import RetryPolicy
 _MOST_THREADS = 8
 
 
-class ConnectedHook(BaseHook):
+class ConnectedHook(BaseHook, ABC):
     """Talks to one CRM over one Airflow connection: signed, paced, retried, page by page.
 
     Subclasses give the class attributes and :meth:`probe`.

@@ -177,6 +177,26 @@ def test_what_it_does_not_offer_is_refused_or_told(rolodex: Rolodex, tmp_path: P
     assert rolodex.writes == 0
 
 
+def test_the_hook_of_the_guide_works(rolodex: Rolodex) -> None:
+    """The guide's CRM has the same API, but for the names of the header and of the fields."""
+    guide: dict[str, Any] = {}
+    exec((ROOT / "docs" / "own_crm.md").read_text().split("```python\n")[1].split("```")[0], guide)
+    hook = type("Guide", (guide["AcmeHook"],), {"key_header": RolodexHook.key_header})("rolodex_default")
+    assert hook.test_connection() == (True, "Acme accepts the key.")
+    assert len(list(hook.iter_leads())) == 11
+    assert [lead.opted_out for lead in hook.find_leads([GONE["email"]])] == [True]
+    rows = [
+        PlanRow(email_key="more@rolodex.example", action="create", values={"phone": "0228 1"}),
+        PlanRow(email_key=NEW["email"], action="create"),
+        PlanRow(email_key=NEW["email"], action="update", target_id="p1", values={"phone": "0228 2"}),
+    ]
+    outcomes = sorted((result.email_key, result.outcome) for result in hook.apply_plan(rows))
+    assert outcomes == [
+        ("more@rolodex.example", "created"), (NEW["email"], "unchanged"), (NEW["email"], "updated"),
+    ]  # fmt: skip
+    assert rolodex.people["p1"]["phone"] == "0228 2"
+
+
 def test_its_form_has_what_all_forms_have() -> None:
     from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 

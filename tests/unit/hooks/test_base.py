@@ -154,6 +154,17 @@ def test_each_type_yields_its_hook_and_a_missing_key_is_told(
     assert message.startswith("This connection: no key")
 
 
+def test_the_contract_is_small_and_a_hook_that_lacks_some_of_it_can_not_be_made() -> None:
+    assert LeadsHook.__abstractmethods__ == {"iter_leads", "find_leads", "create_rows", "update_rows", "probe"}
+    with pytest.raises(TypeError, match="find_leads"):
+        type("Half", (ScriptedHook,), {"find_leads": LeadsHook.find_leads})([])
+    methods = {name for name, member in vars(LeadsHook).items() if callable(member) and not name.startswith("__")}
+    assert len(methods) <= 22
+    table = LeadsHook.__doc__ or ""
+    given = {"apply_plan", "batched", "check_scope", "erase", "write_batches"}
+    assert {name for name in methods - given if f":meth:`{name}`" not in table} == set()
+
+
 def test_provider_info_matches_the_forms() -> None:
     info = get_provider_info()
     assert info["package-name"] == "airflow-providers-leads"
