@@ -40,7 +40,8 @@ OPERATORS: dict[str, type[EndpointOperator]] = {
 HOOKS = {crm: resolve_name(next(o.hook for o in OPERATORS.values() if f".{crm}." in o.hook)) for crm in CRMS}
 # Public because the hooks' parts share them, and no endpoint of their own.
 HELPERS = {
-    "account_details", "path", "one", "delete", "contact_pages", "count_contacts", "found_pages", "typed_pages", "value_writer",
+    "account_details", "path", "one", "delete", "contact_pages", "count_contacts", "found_pages", "typed_pages",
+    "value_writer",
 }  # fmt: skip
 ROWS = list(rows())
 
