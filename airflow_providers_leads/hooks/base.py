@@ -34,6 +34,7 @@ from airflow_providers_leads.hooks.writing import (
 from airflow_providers_leads.leads.model.erasure import Erasure, checked_people
 from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.leads.plan.property_types import PropertyTypes
 
 __all__ = [
     "RECORD_ERRORS", "LeadsHook", "Parts", "all_scope_keys", "chunked", "failed_result", "get_leads_hook", "hook_class",
@@ -82,6 +83,7 @@ class LeadsHook(ConnectedHook):
     :meth:`writable_fields`                             records are created with their address only and never updated
     :attr:`writable_flags`                              opt-outs of other CRMs are not pushed here
     :meth:`check_properties`                            plans write no custom properties
+    :meth:`property_types`                              values are written and compared as text
     :meth:`blocked_domains`                             only the opt-outs of leads themselves suppress a write
     :attr:`write_options`, :meth:`check_write_options`  writes know no options
     :attr:`parts`                                       the account is one whole; else give :meth:`scopes_to_read` and
@@ -210,6 +212,10 @@ class LeadsHook(ConnectedHook):
                 f"{self.label}: properties: there is no place for {min(names)!r}; a plan writes {self.hook_name}'s "
                 "standard fields only"
             )
+
+    def property_types(self) -> PropertyTypes:
+        """Return what the CRM's values mean, by which a plan converts and compares them; may ask the API."""
+        return PropertyTypes()
 
     def check_write_options(self, **options: Any) -> None:
         """Refuse options that are unknown or missing, before the first write.

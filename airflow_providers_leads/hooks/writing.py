@@ -18,6 +18,7 @@ from airflow_providers_leads.http.errors import (
     LeadsValidationError,
 )
 from airflow_providers_leads.leads.model.outcomes import Outcome, PlanRow, WriteResult
+from airflow_providers_leads.leads.plan.mapped import left_out_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -161,10 +162,13 @@ def _settle(batch: Batch, writers: Mapping[str, Write]) -> Settled:
     if batch.action == PASSED:
         return Settled([*results, *map(_passed, batch.rows)])
     settled: set[str] = set()
+    unwritten = {row.email_key: left_out_of(row.reason) for row in batch.rows if row.reason}
     error: LeadsApiError | None = None
     try:
         for result in writers[batch.action](batch.rows) if batch.rows else ():
             settled.add(result.email_key)
+            if left_out := unwritten.get(result.email_key):
+                result.reason = "; ".join(filter(None, (result.reason, left_out)))
             results.append(result)
     except LeadsApiError as raised:
         error = raised

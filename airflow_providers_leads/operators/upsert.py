@@ -53,11 +53,15 @@ class LeadsPlanOperator(LeadsOperator):
         never contacts: the URI of a list (``.csv``, ``.txt``, ``.parquet``, ``.jsonl``) of addresses and domains, or a
         connection whose do-not-contact domains count too; one or a list of them
     :param properties: custom properties to write: key within the golden ``properties`` → the destination's property or
-        field, which must exist there (HubSpot, PersistIQ); default none
+        field, which must exist there (HubSpot, PersistIQ); default none. A key within an object, such as an answer or
+        a UTM parameter of Perspective, is named by itself, or where several objects have it by its path
+        (``utmParams.utm_source``). Values are converted to the property's type; what can't be is left out and named
+        in the row's ``reason``
     :param push_opt_outs: true tells a destination that can be told (PersistIQ) who opted out elsewhere, whatever the
         mode; default false. Nobody is created for that
     :return: ``plan`` (URI), ``existing`` (URI), the number of rows per action, ``duplicates``, ``requests`` that
-        writing it takes, and the ``minutes`` in which the quota lets them through
+        writing it takes, the ``minutes`` in which the quota lets them through, and ``unknown_properties``: the keys of
+        ``properties`` that no golden record has
     :raises ValueError: for a bad argument or unusable file, before the first write
     """
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
     from airflow_providers_leads.leads.model.schema import Lead
     from airflow_providers_leads.leads.plan.ledger import Ledger
+    from airflow_providers_leads.leads.plan.property_types import PropertyTypes
     from airflow_providers_leads.tasks.checkpoint import Checkpoint
 
 # What is settled is made durable this often: so much can be in doubt after a kill.
@@ -228,12 +229,12 @@ def _looked_up(hook: LeadsHook, batches: Iterator[Batch], options: Mapping[str, 
 
     An update writes the same values once more, which does nothing, unless it would start automations again.
     """
-    actions = ("create",) if hook.repeats_quietly(**options) else ("create", "update")
+    actions, types = ("create",) if hook.repeats_quietly(**options) else ("create", "update"), hook.property_types()
     while window := _rows_of(batches, _DURABLE_ROWS):
         doubtful = [row for batch in window if batch.action in actions for row in batch.rows]
         found = _find(hook, doubtful, options)
         for batch in window:
-            yield _without_found(batch, found) if batch.action in actions else batch
+            yield _without_found(batch, found, types) if batch.action in actions else batch
 
 
 def _rows_of(batches: Iterator[Batch], rows: int) -> list[Batch]:
@@ -262,7 +263,7 @@ def _find(hook: LeadsHook, rows: list[PlanRow], options: Mapping[str, Any]) -> d
     return found
 
 
-def _without_found(batch: Batch, found: Mapping[str, list[Lead]]) -> Batch:
+def _without_found(batch: Batch, found: Mapping[str, list[Lead]], types: PropertyTypes) -> Batch:
     """Return a batch of which those writes are known as done that stand in the destination in full."""
     from airflow_providers_leads.hooks.writing import Batch
     from airflow_providers_leads.leads.model.outcomes import WriteResult
@@ -272,9 +273,9 @@ def _without_found(batch: Batch, found: Mapping[str, list[Lead]]) -> Batch:
         of_person = found.get(row.email_key, ())
         same = [lead for lead in of_person if batch.action == "create" or lead.source_id == row.target_id]
         # With other values it may be somebody else's record: the CRM's own create sorts that out.
-        there = next((lead for lead in same if _holds(lead, row)), None)
+        there = next((lead for lead in same if _holds(lead, row, types)), None)
         if there is None:
-            rows.append(_left_to_write(row, same))
+            rows.append(_left_to_write(row, same, types))
             continue
         known.append(
             WriteResult(
@@ -288,29 +289,24 @@ def _without_found(batch: Batch, found: Mapping[str, list[Lead]]) -> Batch:
     return Batch(batch.action, rows, known)
 
 
-def _holds(lead: Lead, row: PlanRow) -> bool:
+def _holds(lead: Lead, row: PlanRow, types: PropertyTypes) -> bool:
     """Tell whether a record has all the values of a plan row."""
-    from airflow_providers_leads.leads.plan.planning import property_text, same_value
+    from airflow_providers_leads.leads.plan.planning import current_values
+    from airflow_providers_leads.leads.plan.property_types import PROPERTY
 
-    told = msgspec.json.decode(lead.properties) if row.properties and lead.properties else {}
-    return all(same_value(value, _value(lead, name)) for name, value in row.values.items()) and all(
-        same_value(value, property_text(told, name)) for name, value in row.properties.items()
-    )
-
-
-def _value(lead: Lead, name: str) -> str | None:
-    value = getattr(lead, name, None)
-    return str(value).lower() if isinstance(value, bool) else value
+    now = current_values(lead, row.values, row.properties)
+    planned = row.values | {f"{PROPERTY}{name}": value for name, value in row.properties.items()}
+    return all(types.same(name, value, now[name]) for name, value in planned.items())
 
 
-def _left_to_write(row: PlanRow, of_record: list[Lead]) -> PlanRow:
+def _left_to_write(row: PlanRow, of_record: list[Lead], types: PropertyTypes) -> PlanRow:
     """Return an update without the values that the record has already; any other row as it is."""
-    from airflow_providers_leads.leads.plan.planning import same_value
+    from airflow_providers_leads.leads.plan.planning import current_values
 
     if row.action != "update" or not of_record:
         return row
-    (lead, *_) = of_record
-    left = {name: value for name, value in row.values.items() if not same_value(value, _value(lead, name))}
+    now = current_values(of_record[0], row.values, ())
+    left = {name: value for name, value in row.values.items() if not types.same(name, value, now[name])}
     return msgspec.structs.replace(row, values=left)
 
 

@@ -105,6 +105,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         suppressions=suppressions,
         properties=task.properties,
         push_opt_outs=task.push_opt_outs and "opted_out" in hook.writable_flags,
+        types=hook.property_types(),
     )
     facts = PlanFacts(
         conn_id=hook.conn_id,
@@ -131,6 +132,13 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
             writer.write(row)
             if done % _LOOK_ROWS == 0:
                 progress.at(done)
+    unmet = sorted(set(task.properties) - rules.met) if total else []
+    if unmet:
+        log.warning(
+            "%s: properties: no golden record has %s, so nothing is written from there. The keys are those of the "
+            "column properties in %s",
+            hook.conn_id, ", ".join(map(repr, unmet)), task.golden,
+        )  # fmt: skip
     minutes = totals.minutes(facts.requests_per_second)
     log.info(
         "Plan for %s: create %d, update %d, unchanged %d, suppress %d; %d people have duplicates there. "
@@ -145,6 +153,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         "duplicates": totals.duplicates,
         "requests": totals.requests,
         "minutes": minutes,
+        "unknown_properties": unmet,
     }
 
 

@@ -204,6 +204,11 @@ class HubSpotCrm(LeadsHook):
         params = {"archived": archived_param(archived), "dataSensitivity": data_sensitivity}
         return self.rows(wire.list_pages(), self.path("properties", "/contacts"), params=params)
 
+    @cached_property
+    def definitions(self) -> list[Record]:
+        """The definitions of all contact properties, read once."""
+        return list(self.list_properties())
+
     def get_property(self, name: str) -> Record:
         """Return the definition of one contact property.
 
@@ -255,6 +260,7 @@ class HubSpotCrm(LeadsHook):
         }
         if options is not None:
             sent["options"] = [dict(option) for option in options]
+        self.__dict__.pop("definitions", None)
         return self.one("POST", self.path("properties", "/contacts"), json=sent, expect=_is_definition)
 
     def list_property_groups(self) -> Iterator[Record]:

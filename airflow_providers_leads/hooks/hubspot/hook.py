@@ -25,17 +25,24 @@ from airflow_providers_leads.hooks.hubspot.crm import is_list
 from airflow_providers_leads.hooks.hubspot.erasing import erase
 from airflow_providers_leads.hooks.hubspot.items import lookup
 from airflow_providers_leads.hooks.hubspot.leads import CHANGED, CREATED, PROPERTY_OF, WRITABLE, properties_for, wanted
+from airflow_providers_leads.hooks.hubspot.properties import is_read_only, property_types
 from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 from airflow_providers_leads.hooks.hubspot.streams import STREAMS
 from airflow_providers_leads.hooks.hubspot.values import Names, milliseconds, names, record_id
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.hooks.rights import Right, told_rights
 from airflow_providers_leads.http.client import Answer
-from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
+from airflow_providers_leads.http.errors import (
+    LeadsApiError,
+    LeadsNotFoundError,
+    LeadsPermissionError,
+    LeadsServerError,
+)
 from airflow_providers_leads.http.pagination import id_of
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.outcomes import Failed, Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, moment
+from airflow_providers_leads.leads.plan.property_types import PropertyTypes
 
 _APP_DOMAIN = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 # How a lookup says that HubSpot holds no such address, or that it is none it could hold.
@@ -204,7 +211,7 @@ class HubSpotHook(HubSpotContacts):
         asked = names("properties", properties)
         if not asked:
             return
-        known = {str(one.get("name")) for one in self.list_properties()}
+        known = {str(one.get("name")) for one in self.definitions}
         if unknown := [name for name in asked if name not in known]:
             raise ValueError(
                 f"{self.label}: properties: HubSpot has no contact property {unknown[0]!r}. Give its internal name, as "
@@ -269,12 +276,20 @@ class HubSpotHook(HubSpotContacts):
         """
         if not names:
             return
-        known = {str(one.get("name")): not _is_read_only(one) for one in self.list_properties()}
+        known = {str(one.get("name")): not is_read_only(one) for one in self.definitions}
         how = (
             "Make it in HubSpot under Settings > Properties or by HubSpotCreatePropertyOperator, and give its internal "
             "name."
         )
         refuse_properties(self.label, names, known, {"email", *PROPERTY_OF.values()}, how)
+
+    def property_types(self) -> PropertyTypes:
+        """Return what the values of contacts mean; text where the key may not read the definitions."""
+        try:
+            return property_types(self.definitions)
+        except (LeadsPermissionError, LeadsNotFoundError) as error:
+            self.log.warning("%s Values are compared as text.", error)
+            return PropertyTypes()
 
     def create_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         # An upsert, so that a repetition after a lost answer creates nobody twice.
@@ -361,11 +376,6 @@ class HubSpotHook(HubSpotContacts):
             yield Right(name, partial(self.request, "POST", path, json=nothing, idempotent=True), needs)
         owners = partial(self.request, "GET", self.path("owners"), params={"limit": 1}, expect=is_list)
         yield Right("list owners", owners, "crm.objects.owners.read")
-
-
-def _is_read_only(definition: Record) -> bool:
-    limits = definition.get("modificationMetadata") or {}
-    return bool(limits.get("readOnlyValue") or definition.get("calculated"))
 
 
 def _changed_since(row: Record, since: datetime) -> bool:

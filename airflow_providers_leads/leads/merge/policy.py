@@ -60,8 +60,8 @@ class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         group at most; the rule of its fields is ``priority`` or ``newest``, the same for all, and a source may set
         all of them or none
     :param allow: source → the only fields that it may set; sources that aren't listed may set all
-    :param properties: custom properties: ``merge`` takes each key from the first record that has it, ``winner`` takes
-        the whole object of the first record that has one; default ``merge``
+    :param properties: custom properties: ``merge`` takes each key, also of objects within them, from the first record
+        that has it, ``winner`` takes the whole object of the first record that has one; default ``merge``
     :param identity: who is one person
     :raises PolicyError: naming the entry that is wrong
     """

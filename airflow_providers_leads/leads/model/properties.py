@@ -9,24 +9,38 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY
+from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, NOTHING
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
+# An object with such a key is one answer with its title, and not several.
+_VALUE: Final = "value"
 
 
 def merge_objects(objects: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return one mapping of several: per key the first value wins, secondary addresses are united.
+    """Return one mapping of several: per key, at any depth, the first present value wins; second addresses unite.
 
     :param objects: best first
     """
     best_first = list(objects)
     merged: dict[str, Any] = {}
-    for told in reversed(best_first):
-        merged.update(told)
+    for told in best_first:
+        _complete(merged, told)
     if ALIASES_PROPERTY in merged:
         united = [alias for told in best_first for alias in told.get(ALIASES_PROPERTY, ())]
         merged[ALIASES_PROPERTY] = list(dict.fromkeys(united))
     return merged
+
+
+def _complete(merged: dict[str, Any], other: dict[str, Any]) -> None:
+    """Add what another mapping has and this one lacks."""
+    for key, value in other.items():
+        held = merged.get(key)
+        if key not in merged or (held in NOTHING and value not in NOTHING):
+            merged[key] = value
+        elif isinstance(held, dict) and isinstance(value, dict) and _VALUE not in held and _VALUE not in value:
+            # A copy, as it may be another record's.
+            merged[key] = dict(held)
+            _complete(merged[key], value)
 
 
 def merge_lists(lists: Any) -> Any:

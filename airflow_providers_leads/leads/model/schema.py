@@ -157,11 +157,11 @@ def _iso_time(words: str) -> datetime | None:
 
 
 # What a CRM may give for a property that has no value; 0 and false are values.
-_NOTHING: Final[tuple[Any, ...]] = (None, "", {}, [])
+NOTHING: Final[tuple[Any, ...]] = (None, "", {}, [])
 _SORTED: Final = msgspec.json.Encoder(order="sorted")
 
 
 def leftover(values: Mapping[str, Any]) -> str | None:
     """Return what no field of :class:`Lead` holds as a JSON object with sorted keys, ``None`` when nothing is left."""
-    kept = {name: value for name, value in values.items() if value not in _NOTHING}
+    kept = {name: value for name, value in values.items() if value not in NOTHING}
     return _SORTED.encode(kept).decode() if kept else None

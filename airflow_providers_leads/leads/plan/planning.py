@@ -16,11 +16,11 @@ from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import (
     ALIASES_PROPERTY,
     LEAD_COLUMNS,
-    PROFILE_FIELDS,
     STICKY_FIELDS,
     Lead,
-    text,
 )
+from airflow_providers_leads.leads.plan.mapped import field_values, property_values, with_left_out
+from airflow_providers_leads.leads.plan.property_types import PROPERTY, TEXT, PropertyTypes, value_text
 from airflow_providers_leads.leads.plan.suppression import Suppressions
 
 if TYPE_CHECKING:
@@ -56,10 +56,12 @@ class PlanRules:
         touches an existing record
     :param writable: lead fields that the destination has a place for
     :param suppressions: addresses and domains that must not be written
-    :param properties: key within the golden ``properties`` (``utm_source``; ``utmParams.utm_source`` reaches into an
-        object) → the destination's custom property or field
+    :param properties: key within the golden ``properties`` (``utm_source``, within objects too where only one has that
+        name; ``utmParams.utm_source`` names the object) → the destination's custom property or field
     :param push_opt_outs: true: who is opted out, and whose record there isn't yet, becomes an update that says so,
         whatever the mode
+    :param types: what the destination's values mean, by lead field and ``properties.`` + property; default text
+    :param met: keys of ``properties`` that golden records have; filled as the plan is made
     """
 
     mode: Mode
@@ -67,6 +69,8 @@ class PlanRules:
     suppressions: Suppressions = field(default_factory=Suppressions)
     properties: Mapping[str, str] = field(default_factory=dict)
     push_opt_outs: bool = False
+    types: PropertyTypes = field(default_factory=PropertyTypes)
+    met: set[str] = field(default_factory=set, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,8 @@ def check_mode(mode: str) -> None:
 
 
 def same_value(left: str | None, right: str | None) -> bool:
-    """Tell whether two values are the same once white space is folded: CRMs fold it when they store."""
-    return " ".join((left or "").split()) == " ".join((right or "").split())
+    """Tell whether two texts are the same once white space is folded: CRMs fold it when they store."""
+    return TEXT.same(left, right)
 
 
 def suppression(golden: Lead, held: Held, rules: PlanRules, addresses: Iterable[str] = ()) -> str | None:
@@ -128,19 +132,12 @@ def aliases_of(lead: Lead) -> list[str]:
 
 
 def property_text(properties: Mapping[str, Any], key: str) -> str | None:
-    """Return a property as text, ``None`` where it is absent or no single value.
+    """Return a record's property as text, ``None`` where it is absent or an object of several values.
 
     :param properties: decoded ``properties`` of a lead
-    :param key: its key; where there is none of that name, a path with dots into objects
+    :param key: its key
     """
-    value: Any = properties.get(key)
-    if key not in properties:
-        value = properties
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return text(value) if isinstance(value, (str, int, float)) else None
+    return value_text(properties.get(key))
 
 
 def plan_row(
@@ -157,6 +154,7 @@ def plan_row(
     row = PlanRow(email_key=golden.email_key or "", action="unchanged", records=held.records)
     if existing := held.record:
         row.target_id, row.target_scope = existing.source_id, existing.source_scope
+    properties, unwritten = property_values(golden, rules.properties, rules.types, rules.met)
     if reason := suppression(golden, held, rules, addresses):
         pushed = rules.push_opt_outs and golden.opted_out and existing is not None and not existing.opted_out
         if existing is not None and pushed:
@@ -169,41 +167,57 @@ def plan_row(
         # Creating it would either be refused or swap the primary address of that record.
         row.reason, row.target_id = "secondary_address", alias_of
         return row
-    values = {name: value for name in PROFILE_FIELDS if name in rules.writable and text(value := getattr(golden, name))}
-    properties = _mapped(golden, rules.properties)
+    values, left_out = field_values(golden, rules.writable, rules.types)
+    left_out |= {f"{PROPERTY}{name}": why for name, why in unwritten.items()}
     if existing is None:
         row.action, row.values, row.properties = "create", values, properties
+        row.reason = with_left_out(row.reason, left_out)
         return row
     if held.records > 1:
         row.reason = f"{held.records} records of this address in the destination"
-    told = msgspec.json.decode(existing.properties) if properties and existing.properties else {}
-    row.values, row.before = _changes(values, {name: getattr(existing, name) for name in values}, rules.mode)
-    row.properties, row.properties_before = _changes(
-        properties, {name: property_text(told, name) for name in properties}, rules.mode
+    if rules.mode == "create_only":
+        return row
+    now = current_values(existing, {*values, *left_out}, [*properties, *unwritten])
+    row.values, row.before = _changes(values, now, rules)
+    row.properties, row.properties_before = _changes(properties, now, rules, PROPERTY)
+    # Where something stands already, nothing would have been filled in.
+    row.reason = with_left_out(
+        row.reason, {name: why for name, why in left_out.items() if rules.mode == "update" or not now[name]}
     )
     if row.values or row.properties:
         row.action = "update"
     return row
 
 
-def _mapped(golden: Lead, names: Mapping[str, str]) -> dict[str, str]:
-    if not names or not golden.properties:
-        return {}
-    held = msgspec.json.decode(golden.properties)
-    return {target: value for key, target in names.items() if (value := property_text(held, key))}
+def current_values(record: Lead, fields: Iterable[str], properties: Iterable[str]) -> dict[str, str | None]:
+    """Return what a record has now, by lead field and ``properties.`` + property.
+
+    :param record: of the destination
+    :param fields: names; those of properties are passed over
+    :param properties: names of custom properties
+    """
+    now = {name: flag_or_text(record, name) for name in fields if not name.startswith(PROPERTY)}
+    names = list(properties)
+    decoded = msgspec.json.decode(record.properties) if names and record.properties else {}
+    return now | {f"{PROPERTY}{name}": property_text(decoded, name) for name in names}
+
+
+def flag_or_text(record: Lead, name: str) -> str | None:
+    """Return a field of a lead as a plan names its value."""
+    value = getattr(record, name, None)
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _changes(
-    values: Mapping[str, str], held: Mapping[str, str | None], mode: Mode
+    values: Mapping[str, str], now: Mapping[str, str | None], rules: PlanRules, prefix: str = ""
 ) -> tuple[dict[str, str], dict[str, str | None]]:
-    if mode == "create_only":
-        return {}, {}
     changes = {
         name: value
         for name, value in values.items()
-        if not same_value(value, held[name]) and not (mode == "fill" and held[name])
+        if not (rules.mode == "fill" and now[f"{prefix}{name}"])
+        and not rules.types.same(f"{prefix}{name}", value, now[f"{prefix}{name}"])
     }
-    return changes, {name: held[name] for name in changes}
+    return changes, {name: now[f"{prefix}{name}"] for name in changes}
 
 
 def iter_plan(

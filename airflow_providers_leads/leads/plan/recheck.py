@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
@@ -11,7 +12,9 @@ from airflow_providers_leads.leads.files.staging import structs
 from airflow_providers_leads.leads.merge.engine import connect, read_parquet
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead
-from airflow_providers_leads.leads.plan.planning import Held, Mode, alias_owners, property_text, same_value
+from airflow_providers_leads.leads.plan.mapped import left_out_of
+from airflow_providers_leads.leads.plan.planning import Held, Mode, alias_owners, current_values
+from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes
 
 if TYPE_CHECKING:
     import ibis
@@ -35,6 +38,7 @@ def recheck_row(
     refuse: bool = False,
     whole: bool = True,
     alias_of: str | None = None,
+    types: PropertyTypes | None = None,
 ) -> PlanRow:
     """Return what a planned row means by now.
 
@@ -48,6 +52,7 @@ def recheck_row(
     :param refuse: true: a record that isn't as it was when planned is left alone
     :param whole: false: what is not found may be there under another address
     :param alias_of: id of the record that has the address as a secondary one
+    :param types: what the destination's values mean; default text
     """
     if row.action not in ("create", "update"):
         return row
@@ -60,28 +65,30 @@ def recheck_row(
         return _left(row, f"{STALE}: the record is gone") if row.action == "update" and whole else row
     if reason := _objection(row, held):
         return _left(row, reason)
-    now, told = _values(record, row.values), _told(record, row.properties)
-    values = _still(row.values, row.before, now, mode)
-    properties = _still(row.properties, row.properties_before, told, mode)
+    compare = _Comparison(types or PropertyTypes(), current_values(record, row.values, row.properties))
+    values = compare.still(row.values, row.before, mode)
+    properties = compare.still(row.properties, row.properties_before, mode, PROPERTY)
     if row.action == "create" and mode == "create_only":
         values, properties = {}, {}
     # An empty place was empty when a create was planned, and nobody has changed it.
-    changed = _touched(row.values, row.before, now) or _touched(row.properties, row.properties_before, told)
+    changed = compare.touched(row.values, row.before) or compare.touched(
+        row.properties, row.properties_before, PROPERTY
+    )
     if changed and refuse:
         return _left(row, f"{STALE}: the record was changed")
     fresh = msgspec.structs.replace(
         row,
         action="update" if values or properties else "unchanged",
         values=values,
-        before={name: now[name] for name in values},
+        before={name: compare.now[name] for name in values},
         properties=properties,
-        properties_before={name: told[name] for name in properties},
+        properties_before={name: compare.now[f"{PROPERTY}{name}"] for name in properties},
         target_id=record.source_id,
         target_scope=record.source_scope,
         records=max(row.records, held.records),
     )
     if changed or row.action == "create":
-        fresh.reason = f"{STALE}: planned anew"
+        fresh.reason = "; ".join(filter(None, (f"{STALE}: planned anew", left_out_of(row.reason))))
     return fresh
 
 
@@ -102,35 +109,52 @@ def _left(row: PlanRow, reason: str) -> PlanRow:
     )
 
 
-def _touched(values: Mapping[str, str], before: Mapping[str, str | None], now: Mapping[str, str | None]) -> bool:
-    """Tell whether somebody has written something else where a value is to be written."""
-    return any(
-        not same_value(now[name], before.get(name)) and not same_value(now[name], value)
-        for name, value in values.items()
-    )
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Values of a plan row held against a record.
 
+    :param types: what values mean
+    :param now: what the record has, by lead field and ``properties.`` + property
+    """
 
-def _values(record: Lead, names: Iterable[str]) -> dict[str, str | None]:
-    """Return a record's values of lead fields as a plan tells them."""
-    flags = {True: "true", False: "false", None: None}
-    return {name: flags[getattr(record, name)] if name in STICKY_FIELDS else getattr(record, name) for name in names}
+    types: PropertyTypes
+    now: Mapping[str, str | None]
 
+    def touched(self, values: Mapping[str, str], before: Mapping[str, str | None], prefix: str = "") -> bool:
+        """Tell whether somebody has written something else where a value is to be written."""
+        return any(
+            not self._is(f"{prefix}{name}", before.get(name)) and not self._is(f"{prefix}{name}", value)
+            for name, value in values.items()
+        )
 
-def _told(record: Lead, names: Iterable[str]) -> dict[str, str | None]:
-    held: Mapping[str, Any] = msgspec.json.decode(record.properties) if record.properties else {}
-    return {name: property_text(held, name) for name in names}
+    def still(
+        self, values: Mapping[str, str], before: Mapping[str, str | None], mode: Mode, prefix: str = ""
+    ) -> dict[str, str]:
+        """Return the values that are still to be written."""
+        filled = {
+            name
+            for name in values
+            if mode == "fill" and self.now[f"{prefix}{name}"] and not self._is(f"{prefix}{name}", before.get(name))
+        }
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in filled and not self._is(f"{prefix}{name}", value)
+        }
 
-
-def _still(
-    values: Mapping[str, str], before: Mapping[str, str | None], now: Mapping[str, str | None], mode: Mode
-) -> dict[str, str]:
-    """Return the values that are still to be written."""
-    filled = {name for name in values if mode == "fill" and now[name] and not same_value(now[name], before.get(name))}
-    return {name: value for name, value in values.items() if name not in filled and not same_value(now[name], value)}
+    def _is(self, name: str, value: str | None) -> bool:
+        return self.types.same(name, self.now[name], value)
 
 
 def iter_recheck(
-    plan_uri: Any, current_uri: Any, *, mode: Mode, scope: str | None, refuse: bool, whole: bool
+    plan_uri: Any,
+    current_uri: Any,
+    *,
+    mode: Mode,
+    scope: str | None,
+    refuse: bool,
+    whole: bool,
+    types: PropertyTypes | None = None,
 ) -> Iterator[PlanRow]:
     """Yield a plan's rows as they are by now, in the plan's order; see :func:`recheck_row`.
 
@@ -140,6 +164,7 @@ def iter_recheck(
     :param scope: only records of this scope count
     :param refuse: see :func:`recheck_row`
     :param whole: true when the file holds the whole scope
+    :param types: see :func:`recheck_row`
     """
     with connect() as connection:
         plan = read_parquet(connection, plan_uri, PlanRow.__struct_fields__)
@@ -153,7 +178,8 @@ def iter_recheck(
             facts = [batch.column(name).to_pylist() for name in _FACTS]
             for row, record, count, opted_out, bounced in zip(rows, records, *facts, strict=True):
                 held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
-                yield recheck_row(row, held, mode=mode, refuse=refuse, whole=whole, alias_of=owners.get(row.email_key))
+                alias_of = owners.get(row.email_key)
+                yield recheck_row(row, held, mode=mode, refuse=refuse, whole=whole, alias_of=alias_of, types=types)
 
 
 def _joined(plan: ibis.Table, current: ibis.Table) -> ibis.Table:

@@ -8,7 +8,9 @@ from leads_rows import lead
 
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import Lead
-from airflow_providers_leads.leads.plan.planning import MODES, OPT_OUT_PUSHED, Held, PlanRules, plan_row, property_text
+from airflow_providers_leads.leads.plan.mapped import find_property
+from airflow_providers_leads.leads.plan.planning import MODES, OPT_OUT_PUSHED, Held, PlanRules, plan_row
+from airflow_providers_leads.leads.plan.property_types import PropertyType, PropertyTypes
 from airflow_providers_leads.leads.plan.suppression import Suppressions
 
 KEY = "ann@example.org"
@@ -78,15 +80,81 @@ def test_who_is_on_a_list_is_not_opted_out_for_that() -> None:
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
-        ("a", "x"), ("n", "4"), ("f", "1.5"), ("t", "true"), ("no", "false"), ("empty", None), ("nothing", None),
-        ("list", None), ("o", None), ("o.deep", "y"), ("o.deep.er", None), ("o.missing", None), ("dot.ted", "z"),
-        ("missing", None),
+        ("a", " x "), ("n", 4), ("nothing", None), ("list", [1]), ("o.deep", "y"), ("o.deep.er", None),
+        ("o.missing", None), ("dot.ted", "z"), ("missing", None), ("deep", "y"), ("utm", "ads"), ("er.one", 1),
+        ("same", 2),
     ],
 )  # fmt: skip
-def test_property_text(key: str, expected: str | None) -> None:
-    held = {"a": " x ", "n": 4, "f": 1.5, "t": True, "no": False, "empty": " ", "nothing": None, "list": [1],
-            "o": {"deep": "y"}, "dot.ted": "z"}  # fmt: skip
-    assert property_text(held, key) == expected
+def test_a_property_is_found_by_its_key_its_path_or_the_only_short_name(key: str, expected: Any) -> None:
+    """Row 8."""
+    properties = {"a": " x ", "n": 4, "nothing": None, "list": [1], "o": {"deep": "y"}, "dot.ted": "z",
+                  "params": {"utm": "ads", "er": {"one": 1}}, "p": {"same": 2}, "q": {"same": 2}}  # fmt: skip
+    assert find_property(properties, key) == expected
+
+
+def test_a_short_name_of_several_values_is_none() -> None:
+    """Row 8."""
+    golden = person(properties=told(p={"same": 1}, q={"same": 2}))
+    row = plan_row(golden, Held(), rules(properties={"same": "same", "p.same": "of_p"}))
+    assert (row.action, row.properties) == ("create", {"of_p": "1"})
+    assert row.reason == "left out: properties.same (several keys have this name: give the path of one, with dots)"
+
+
+TYPED = PropertyTypes(
+    {
+        "city": PropertyType("choice", {"bonn": "Bonn"}),
+        "properties.since": PropertyType("date"),
+        "properties.budget": PropertyType("number"),
+        "properties.interest": PropertyType("choices", {"price": "Price", "demo": "Demo"}),
+    }
+)
+SAME_NAMES = {name: name for name in ("since", "budget", "interest")}
+
+
+def typed(mode: str = "update") -> PlanRules:
+    return rules(mode, properties=SAME_NAMES, types=TYPED)
+
+
+def test_values_are_written_in_the_form_of_their_type() -> None:
+    """Rows 7 and 11."""
+    given = {"properties": {"since": "2025-01-15T08:00:00Z", "interest": ["Price", "demo", "price"], "budget": 3.0}}
+    row = plan_row(person(city="Bonn", properties=told(**given)), Held(), typed())
+    assert (row.action, row.values, row.reason) == ("create", {"city": "bonn"}, None)
+    assert row.properties == {"since": "2025-01-15", "interest": "price;demo", "budget": "3"}
+
+
+def test_what_cannot_be_converted_is_left_out_and_the_person_created() -> None:
+    """Row 11."""
+    row = plan_row(person(city="Köln", properties=told(since="soon", budget="much", interest="demo")), Held(), typed())
+    assert (row.action, row.values, row.properties) == ("create", {}, {"interest": "demo"})
+    assert row.reason == (
+        "left out: city (it is none of the property's options), properties.since (it is no date such as 2025-01-15), "
+        "properties.budget (it is no number)"
+    )
+
+
+def test_what_is_left_out_is_told_only_where_it_would_have_been_written() -> None:
+    golden, held = person(properties=told(since="soon", budget="much")), at(properties=told(since="2025-01-15"))
+    assert "since" in (plan_row(golden, held, typed()).reason or "")
+    assert plan_row(golden, held, typed("fill")).reason == "left out: properties.budget (it is no number)"
+    assert plan_row(golden, held, typed("create_only")).reason is None
+
+
+def test_equal_by_type_is_not_written_again() -> None:
+    """Row 10."""
+    golden = person(
+        city="Bonn", properties=told(since="2025-01-15T08:00:00.000Z", budget=1, interest=["price", "demo"])
+    )
+    held = at(city="bonn", properties=told(since="1736899200000", budget="1.0", interest=";demo;price"))
+    assert plan_row(golden, held, typed()).action == "unchanged"
+
+
+def test_keys_that_golden_records_have_are_noted_whatever_becomes_of_them() -> None:
+    """Row 8."""
+    noting = typed()
+    plan_row(person(opted_out=True, properties=told(since="2025-01-15")), Held(), noting)
+    plan_row(person(properties=told(answers={"budget": "much"})), Held(), noting)
+    assert noting.met == {"since", "budget"}
 
 
 def told(**properties: Any) -> str:
