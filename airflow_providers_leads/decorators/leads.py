@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.lineage import Datasets
+from airflow_providers_leads.operators.signatures import Templated
 from airflow_providers_leads.tasks.arguments import as_count, given
 from airflow_providers_leads.tasks.inputs import uri_in
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
@@ -45,12 +46,17 @@ class LeadsFunctionOperator(DecoratedOperator, LeadsOperator):
     suffix: ClassVar[str]
 
     def __init__(
-        self, *, output: str | None = None, form: str = "dicts", batch_rows: int | str = 1_000, **kwargs: Any
+        self,
+        *,
+        output: Templated[str] | None = None,
+        form: Templated[str] = "dicts",
+        batch_rows: Templated[int] = 1_000,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.output_uri = output
-        self.form = form
-        self.batch_rows = batch_rows
+        self.output_uri: Any = output
+        self.form: Any = form
+        self.batch_rows: Any = batch_rows
         self.inputs: Any = None
 
     def run(self, context: Context) -> dict[str, Any]:
@@ -127,7 +133,14 @@ class LeadsMapOperator(LeadsFunctionOperator):
     suffix = "mapped"
 
 
-def leads_filter_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
+def leads_filter_task(
+    python_callable: Callable[..., Any] | None = None,
+    *,
+    output: Templated[str] | None = None,
+    form: Templated[str] = "dicts",
+    batch_rows: Templated[int] = 1_000,
+    **kwargs: Any,
+) -> TaskDecorator:
     """Make a task of a function that says which leads go on.
 
     .. code-block:: python
@@ -140,14 +153,25 @@ def leads_filter_task(python_callable: Callable[..., Any] | None = None, **kwarg
     person from being written.
 
     :param python_callable: takes a batch and returns true or false for each of its leads
-    :param kwargs: see :class:`LeadsFunctionOperator`, and those of any task
+    :param output: see :class:`LeadsFunctionOperator`
+    :param form: see :class:`LeadsFunctionOperator`
+    :param batch_rows: see :class:`LeadsFunctionOperator`
+    :param kwargs: those of any task
     :return: the result that the task was called with, of the file that was written: ``uri`` (of a merge: ``golden``),
         ``rows``, ``dropped``, ``protected``, ``rejects``, and ``complete`` false
     """
-    return _decorator(LeadsFilterOperator, python_callable, kwargs)
+    options = {"output": output, "form": form, "batch_rows": batch_rows, **kwargs}
+    return _decorator(LeadsFilterOperator, python_callable, options)
 
 
-def leads_map_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
+def leads_map_task(
+    python_callable: Callable[..., Any] | None = None,
+    *,
+    output: Templated[str] | None = None,
+    form: Templated[str] = "dicts",
+    batch_rows: Templated[int] = 1_000,
+    **kwargs: Any,
+) -> TaskDecorator:
     """Make a task of a function that changes leads.
 
     .. code-block:: python
@@ -160,11 +184,15 @@ def leads_map_task(python_callable: Callable[..., Any] | None = None, **kwargs: 
     a bounce be taken back.
 
     :param python_callable: takes a batch and returns, for each of its leads, the fields to change
-    :param kwargs: see :class:`LeadsFunctionOperator`, and those of any task
+    :param output: see :class:`LeadsFunctionOperator`
+    :param form: see :class:`LeadsFunctionOperator`
+    :param batch_rows: see :class:`LeadsFunctionOperator`
+    :param kwargs: those of any task
     :return: the result that the task was called with, of the file that was written: ``uri`` (of a merge: ``golden``),
         ``rows``, ``changed``, ``rejects``, and ``complete`` false
     """
-    return _decorator(LeadsMapOperator, python_callable, kwargs)
+    options = {"output": output, "form": form, "batch_rows": batch_rows, **kwargs}
+    return _decorator(LeadsMapOperator, python_callable, options)
 
 
 def _decorator(

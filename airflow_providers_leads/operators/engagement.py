@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.operators.signatures import OperatorArguments, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given, given_entries
 from airflow_providers_leads.tasks.returns import check_failures, tolerance, write_table
 
@@ -38,18 +40,18 @@ class HubSpotEnsurePropertiesOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        group: Mapping[str, Any],
-        properties: Sequence[Mapping[str, Any]],
-        hubspot_conn_id: str = "hubspot_default",
-        dry_run: bool | str = False,
-        **kwargs: Any,
+        group: Templated[Mapping[str, Any]],
+        properties: Templated[Sequence[Mapping[str, Any]]],
+        hubspot_conn_id: Templated[str] = "hubspot_default",
+        dry_run: Templated[bool] = False,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.group = group
-        self.properties = properties
-        self.hubspot_conn_id = hubspot_conn_id
+        self.group: Any = group
+        self.properties: Any = properties
+        self.hubspot_conn_id: Any = hubspot_conn_id
         # Not "dry_run": Airflow's operators have a method of that name.
-        self.plan_only = dry_run
+        self.plan_only: Any = dry_run
 
     def run(self, context: Context) -> dict[str, Any]:
         """Make what is missing; see the class."""
@@ -117,28 +119,28 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        start_at: Any,
-        end_at: Any = None,
-        persistiq_conn_id: str = "persistiq_default",
-        hubspot_conn_id: str = "hubspot_default",
-        properties: Mapping[str, str] | None = None,
-        output: str | None = None,
-        dry_run: bool | str = False,
-        on_failure: str = "fail",
-        max_failed: float | str = 0,
-        **kwargs: Any,
+        start_at: Templated[datetime],
+        end_at: Templated[datetime] | None = None,
+        persistiq_conn_id: Templated[str] = "persistiq_default",
+        hubspot_conn_id: Templated[str] = "hubspot_default",
+        properties: Templated[Mapping[str, str]] | None = None,
+        output: Templated[str] | None = None,
+        dry_run: Templated[bool] = False,
+        on_failure: Templated[str] = "fail",
+        max_failed: Templated[float] = 0,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.start_at = start_at
-        self.end_at = end_at
-        self.persistiq_conn_id = persistiq_conn_id
-        self.hubspot_conn_id = hubspot_conn_id
-        self.properties = properties
+        self.start_at: Any = start_at
+        self.end_at: Any = end_at
+        self.persistiq_conn_id: Any = persistiq_conn_id
+        self.hubspot_conn_id: Any = hubspot_conn_id
+        self.properties: Any = properties
         # Not "output" and "dry_run": Airflow's operators have a property and a method of these names.
-        self.output_uri = output
-        self.plan_only = dry_run
-        self.on_failure = on_failure
-        self.max_failed = max_failed
+        self.output_uri: Any = output
+        self.plan_only: Any = dry_run
+        self.on_failure: Any = on_failure
+        self.max_failed: Any = max_failed
 
     def run(self, context: Context) -> dict[str, Any]:
         """Read, match and write; see the class."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, get_args
 
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.operators.signatures import OperatorArguments, Reference, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
 from airflow_providers_leads.tasks.inputs import check_accounts
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
@@ -84,28 +85,28 @@ class LeadsEnrolOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        conn_id: str,
-        campaign_id: str | None,
-        leads: Any,
-        output: str | None = None,
-        outcomes: Sequence[str] | str = ("created",),
-        mailbox_id: str | None = None,
-        dry_run: bool | str = False,
-        on_failure: str = "fail",
-        max_failed: float | str = 0,
-        **kwargs: Any,
+        conn_id: Templated[str],
+        campaign_id: Templated[str] | None,
+        leads: Reference,
+        output: Templated[str] | None = None,
+        outcomes: Templated[Sequence[str]] = ("created",),
+        mailbox_id: Templated[str] | None = None,
+        dry_run: Templated[bool] = False,
+        on_failure: Templated[str] = "fail",
+        max_failed: Templated[float] = 0,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.conn_id = conn_id
-        self.campaign_id = campaign_id
-        self.leads = leads
+        self.conn_id: Any = conn_id
+        self.campaign_id: Any = campaign_id
+        self.leads: Any = leads
         # Not "output" and "dry_run": Airflow's operators have a property and a method of these names.
-        self.output_uri = output
-        self.outcomes = outcomes
-        self.mailbox_id = mailbox_id
-        self.plan_only = dry_run
-        self.on_failure = on_failure
-        self.max_failed = max_failed
+        self.output_uri: Any = output
+        self.outcomes: Any = outcomes
+        self.mailbox_id: Any = mailbox_id
+        self.plan_only: Any = dry_run
+        self.on_failure: Any = on_failure
+        self.max_failed: Any = max_failed
 
     def run(self, context: Context) -> dict[str, Any]:
         """Enrol; see the class."""

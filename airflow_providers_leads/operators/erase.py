@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import pendulum
 from airflow.providers.common.compat.sdk import Context, XComArg
 
 from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.operators.signatures import OperatorArguments, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
 from airflow_providers_leads.tasks.paths import resolve_folder, storage_path
 from airflow_providers_leads.tasks.returns import LeadsWriteError
@@ -70,22 +71,22 @@ class LeadsEraseOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        email_keys: Any,
-        conn_ids: Any,
-        output: str | None = None,
-        dry_run: bool | str = False,
-        block_addresses: bool | str = True,
-        block_domains: bool | str = False,
-        **kwargs: Any,
+        email_keys: Templated[Sequence[str]],
+        conn_ids: Templated[Sequence[str]],
+        output: Templated[str] | None = None,
+        dry_run: Templated[bool] = False,
+        block_addresses: Templated[bool] = True,
+        block_domains: Templated[bool] = False,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.email_keys = email_keys
-        self.conn_ids = conn_ids
+        self.email_keys: Any = email_keys
+        self.conn_ids: Any = conn_ids
         # Not "output" and "dry_run": Airflow's operators have a property and a method of these names.
-        self.output_uri = output
-        self.plan_only = dry_run
-        self.block_addresses = block_addresses
-        self.block_domains = block_domains
+        self.output_uri: Any = output
+        self.plan_only: Any = dry_run
+        self.block_addresses: Any = block_addresses
+        self.block_domains: Any = block_domains
         # Airflow does this for template fields only.
         XComArg.apply_upstream_relationship(self, email_keys)
 

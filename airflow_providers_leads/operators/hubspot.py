@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow_providers_leads.operators.endpoint import BATCH, ROWS, EndpointOperator
+from airflow_providers_leads.operators.endpoint import BatchOperator, EmailOperator, EndpointOperator, RowsOperator
 from airflow_providers_leads.operators.links import CrmLink
+from airflow_providers_leads.operators.signatures import Templated, argument
 
 Ids = Sequence[str | int]
 Names = Sequence[str] | str
@@ -20,10 +21,10 @@ class HubSpotOperator(EndpointOperator):
     operator_extra_links = (CrmLink(),)
     ui_color = "#ffe8df"
 
-    hubspot_conn_id: str = "hubspot_default"
+    hubspot_conn_id: Templated[str] = "hubspot_default"
 
 
-class HubSpotListContactsOperator(HubSpotOperator):
+class HubSpotListContactsOperator(RowsOperator, HubSpotOperator):
     """Read all contacts.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
@@ -39,15 +40,14 @@ class HubSpotListContactsOperator(HubSpotOperator):
     """
 
     method = "list_contacts"
-    hands_over = ROWS
-    properties: Names | None = None
-    properties_with_history: Names | None = None
-    associations: Names | None = None
-    archived: bool = False
-    page_size: int | None = None
+    properties: Templated[Names] | None = None
+    properties_with_history: Templated[Names] | None = None
+    associations: Templated[Names] | None = None
+    archived: Templated[bool] = False
+    page_size: Templated[int] | None = None
 
 
-class HubSpotGetContactOperator(HubSpotOperator):
+class HubSpotGetContactOperator(RowsOperator, HubSpotOperator):
     """Read one contact.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
@@ -64,13 +64,12 @@ class HubSpotGetContactOperator(HubSpotOperator):
     """
 
     method = "get_contact"
-    hands_over = ROWS
-    contact_id: str
-    id_property: str | None = None
-    properties: Names | None = None
-    properties_with_history: Names | None = None
-    associations: Names | None = None
-    archived: bool = False
+    contact_id: Templated[str]
+    id_property: Templated[str] | None = None
+    properties: Templated[Names] | None = None
+    properties_with_history: Templated[Names] | None = None
+    associations: Templated[Names] | None = None
+    archived: Templated[bool] = False
 
 
 class HubSpotCreateContactOperator(HubSpotOperator):
@@ -90,8 +89,8 @@ class HubSpotCreateContactOperator(HubSpotOperator):
     """
 
     method = "create_contact"
-    properties: Mapping[str, Any]
-    associations: Sequence[Any] | None = None
+    properties: Templated[Mapping[str, Any]]
+    associations: Templated[Sequence[Any]] | None = None
 
 
 class HubSpotUpdateContactOperator(HubSpotOperator):
@@ -111,10 +110,10 @@ class HubSpotUpdateContactOperator(HubSpotOperator):
     """
 
     method = "update_contact"
-    contact_id: str
-    properties: Mapping[str, Any]
-    id_property: str | None = None
-    clear_lifecyclestage_first: bool = False
+    contact_id: Templated[str]
+    properties: Templated[Mapping[str, Any]]
+    id_property: Templated[str] | None = None
+    clear_lifecyclestage_first: Templated[bool] = False
 
 
 class HubSpotArchiveContactOperator(HubSpotOperator):
@@ -128,10 +127,10 @@ class HubSpotArchiveContactOperator(HubSpotOperator):
     """
 
     method = "archive_contact"
-    contact_id: str
+    contact_id: Templated[str]
 
 
-class HubSpotGdprDeleteContactOperator(HubSpotOperator):
+class HubSpotGdprDeleteContactOperator(EmailOperator, HubSpotOperator):
     """Delete one contact and all its content for good; an unknown address is put on HubSpot's blocklist.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
@@ -143,8 +142,7 @@ class HubSpotGdprDeleteContactOperator(HubSpotOperator):
     """
 
     method = "gdpr_delete_contact"
-    contact_id: str | None = None
-    email: str | None = None
+    contact_id: Templated[str] | None = None
 
 
 class HubSpotMergeContactsOperator(HubSpotOperator):
@@ -160,11 +158,11 @@ class HubSpotMergeContactsOperator(HubSpotOperator):
     """
 
     method = "merge_contacts"
-    primary_id: str
-    merged_id: str
+    primary_id: Templated[str]
+    merged_id: Templated[str]
 
 
-class HubSpotSearchContactsOperator(HubSpotOperator):
+class HubSpotSearchContactsOperator(RowsOperator, HubSpotOperator):
     """Search contacts, past HubSpot's 10,000 rows per query too.
 
     The search index lags behind writes by seconds: don't read your own writes through it.
@@ -181,15 +179,14 @@ class HubSpotSearchContactsOperator(HubSpotOperator):
     """
 
     method = "search_contacts"
-    hands_over = ROWS
-    filter_groups: Sequence[Mapping[str, Any]] | None = None
-    sorts: Sequence[Any] | None = None
-    properties: Names | None = None
-    query: str | None = None
-    page_size: int | None = None
+    filter_groups: Templated[Sequence[Mapping[str, Any]]] | None = None
+    sorts: Templated[Sequence[Any]] | None = None
+    properties: Templated[Names] | None = None
+    query: Templated[str] | None = None
+    page_size: Templated[int] | None = None
 
 
-class HubSpotReadContactsOperator(HubSpotOperator):
+class HubSpotReadContactsOperator(BatchOperator, HubSpotOperator):
     """Read many contacts by id, address or another unique property, in hundreds (fifties with history).
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
@@ -205,15 +202,14 @@ class HubSpotReadContactsOperator(HubSpotOperator):
     """
 
     method = "batch_read_contacts"
-    hands_over = BATCH
-    ids: Ids
-    id_property: str | None = None
-    properties: Names | None = None
-    properties_with_history: Names | None = None
-    archived: bool = False
+    ids: Templated[Ids]
+    id_property: Templated[str] | None = None
+    properties: Templated[Names] | None = None
+    properties_with_history: Templated[Names] | None = None
+    archived: Templated[bool] = False
 
 
-class HubSpotCreateContactsOperator(HubSpotOperator):
+class HubSpotCreateContactsOperator(BatchOperator, HubSpotOperator):
     """Create many contacts, in hundreds; a refused one doesn't hold up the others.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/batch/create-contacts
@@ -225,11 +221,10 @@ class HubSpotCreateContactsOperator(HubSpotOperator):
     """
 
     method = "batch_create_contacts"
-    hands_over = BATCH
-    inputs: Sequence[Mapping[str, Any]]
+    inputs: Templated[Sequence[Mapping[str, Any]]]
 
 
-class HubSpotUpdateContactsOperator(HubSpotOperator):
+class HubSpotUpdateContactsOperator(BatchOperator, HubSpotOperator):
     """Change many contacts by record id, in hundreds; those properties that aren't named stay.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/batch/update-contacts
@@ -242,12 +237,11 @@ class HubSpotUpdateContactsOperator(HubSpotOperator):
     """
 
     method = "batch_update_contacts"
-    hands_over = BATCH
-    inputs: Sequence[Mapping[str, Any]]
-    id_property: str | None = None
+    inputs: Templated[Sequence[Mapping[str, Any]]]
+    id_property: Templated[str] | None = None
 
 
-class HubSpotUpsertContactsOperator(HubSpotOperator):
+class HubSpotUpsertContactsOperator(BatchOperator, HubSpotOperator):
     """Create or change many contacts by address, in hundreds; safe to repeat.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/batch/upsert-contacts
@@ -260,12 +254,11 @@ class HubSpotUpsertContactsOperator(HubSpotOperator):
     """
 
     method = "batch_upsert_contacts"
-    hands_over = BATCH
-    inputs: Sequence[Mapping[str, Any]]
-    id_property: str = "email"
+    inputs: Templated[Sequence[Mapping[str, Any]]]
+    id_property: Templated[str] = "email"
 
 
-class HubSpotArchiveContactsOperator(HubSpotOperator):
+class HubSpotArchiveContactsOperator(BatchOperator, HubSpotOperator):
     """Move many contacts to the recycling bin, in hundreds.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
@@ -277,8 +270,7 @@ class HubSpotArchiveContactsOperator(HubSpotOperator):
     """
 
     method = "batch_archive_contacts"
-    hands_over = BATCH
-    ids: Ids
+    ids: Templated[Ids]
 
 
 class HubSpotAssociateContactOperator(HubSpotOperator):
@@ -296,10 +288,10 @@ class HubSpotAssociateContactOperator(HubSpotOperator):
     """
 
     method = "associate_contact"
-    contact_id: str
-    to_object_type: str
-    to_object_id: str
-    types: Sequence[Any] | None = None
+    contact_id: Templated[str]
+    to_object_type: Templated[str]
+    to_object_id: Templated[str]
+    types: Templated[Sequence[Any]] | None = None
 
 
 class HubSpotRemoveAssociationOperator(HubSpotOperator):
@@ -315,12 +307,12 @@ class HubSpotRemoveAssociationOperator(HubSpotOperator):
     """
 
     method = "remove_association"
-    contact_id: str
-    to_object_type: str
-    to_object_id: str
+    contact_id: Templated[str]
+    to_object_type: Templated[str]
+    to_object_id: Templated[str]
 
 
-class HubSpotListAssociationsOperator(HubSpotOperator):
+class HubSpotListAssociationsOperator(RowsOperator, HubSpotOperator):
     """List the records of one type that a contact is associated with.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
@@ -332,12 +324,11 @@ class HubSpotListAssociationsOperator(HubSpotOperator):
     """
 
     method = "list_associations"
-    hands_over = ROWS
-    contact_id: str
-    to_object_type: str
+    contact_id: Templated[str]
+    to_object_type: Templated[str]
 
 
-class HubSpotListAssociationLabelsOperator(HubSpotOperator):
+class HubSpotListAssociationLabelsOperator(RowsOperator, HubSpotOperator):
     """List the association types between contacts and another object type, with their ids.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
@@ -348,8 +339,7 @@ class HubSpotListAssociationLabelsOperator(HubSpotOperator):
     """
 
     method = "list_association_labels"
-    hands_over = ROWS
-    to_object_type: str
+    to_object_type: Templated[str]
 
 
 class HubSpotPinActivityOperator(HubSpotOperator):
@@ -365,11 +355,11 @@ class HubSpotPinActivityOperator(HubSpotOperator):
     """
 
     method = "pin_activity"
-    contact_id: str
-    activity_id: str
+    contact_id: Templated[str]
+    activity_id: Templated[str]
 
 
-class HubSpotListPropertiesOperator(HubSpotOperator):
+class HubSpotListPropertiesOperator(RowsOperator, HubSpotOperator):
     """List the definitions of contact properties.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
@@ -381,9 +371,8 @@ class HubSpotListPropertiesOperator(HubSpotOperator):
     """
 
     method = "list_properties"
-    hands_over = ROWS
-    archived: bool = False
-    data_sensitivity: str | None = None
+    archived: Templated[bool] = False
+    data_sensitivity: Templated[str] | None = None
 
 
 class HubSpotGetPropertyOperator(HubSpotOperator):
@@ -398,7 +387,7 @@ class HubSpotGetPropertyOperator(HubSpotOperator):
     """
 
     method = "get_property"
-    name: str
+    name: Templated[str]
 
 
 class HubSpotCreatePropertyOperator(HubSpotOperator):
@@ -419,15 +408,15 @@ class HubSpotCreatePropertyOperator(HubSpotOperator):
     """
 
     method = "create_property"
-    name: str
-    label: str
-    type: str
-    field_type: str
-    group_name: str = "contactinformation"
-    options: Sequence[Mapping[str, Any]] | None = None
+    name: Templated[str]
+    property_label: Templated[str] = argument(alias="label")
+    type: Templated[str]
+    field_type: Templated[str]
+    group_name: Templated[str] = "contactinformation"
+    options: Templated[Sequence[Mapping[str, Any]]] | None = None
 
 
-class HubSpotListPropertyGroupsOperator(HubSpotOperator):
+class HubSpotListPropertyGroupsOperator(RowsOperator, HubSpotOperator):
     """List the groups that contact properties are sorted into.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
@@ -437,7 +426,6 @@ class HubSpotListPropertyGroupsOperator(HubSpotOperator):
     """
 
     method = "list_property_groups"
-    hands_over = ROWS
 
 
 class HubSpotCreatePropertyGroupOperator(HubSpotOperator):
@@ -455,12 +443,12 @@ class HubSpotCreatePropertyGroupOperator(HubSpotOperator):
     """
 
     method = "create_property_group"
-    name: str
-    label: str
-    display_order: int | None = None
+    name: Templated[str]
+    property_label: Templated[str] = argument(alias="label")
+    display_order: Templated[int] | None = None
 
 
-class HubSpotListOwnersOperator(HubSpotOperator):
+class HubSpotListOwnersOperator(RowsOperator, EmailOperator, HubSpotOperator):
     """List the owners that contacts can be given to.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/owners/guide
@@ -472,9 +460,7 @@ class HubSpotListOwnersOperator(HubSpotOperator):
     """
 
     method = "list_owners"
-    hands_over = ROWS
-    email: str | None = None
-    archived: bool = False
+    archived: Templated[bool] = False
 
 
 class HubSpotGetOwnerOperator(HubSpotOperator):
@@ -491,6 +477,6 @@ class HubSpotGetOwnerOperator(HubSpotOperator):
     """
 
     method = "get_owner"
-    owner_id: str
-    id_property: str = "id"
-    archived: bool = False
+    owner_id: Templated[str]
+    id_property: Templated[str] = "id"
+    archived: Templated[bool] = False

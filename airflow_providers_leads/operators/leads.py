@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pendulum
 from airflow.providers.common.compat.sdk import Context
@@ -18,6 +18,7 @@ from airflow_providers_leads.operators.erase import LeadsEraseOperator
 from airflow_providers_leads.operators.lineage import Datasets
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.lookup import LeadsLookupOperator
+from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
 from airflow_providers_leads.operators.upsert import LeadsApplyOperator, LeadsPlanOperator, LeadsUpsertOperator
 from airflow_providers_leads.operators.watermark import (
     MODES,
@@ -102,31 +103,31 @@ class LeadsExtractOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        conn_id: str,
-        output: str | None = None,
-        updated_after: Any = None,
-        scope: Mapping[str, Any] | None = None,
-        watermark: str | None = None,
-        move_watermark: bool | str = True,
-        overlap: float | str | timedelta | None = None,
-        settle: float | str | timedelta | None = None,
-        full_every: float | str | Mapping[str, float] | None = None,
-        **kwargs: Any,
+        conn_id: Templated[str],
+        output: Templated[str] | None = None,
+        updated_after: Templated[datetime] | None = None,
+        scope: Templated[Mapping[str, Any]] | None = None,
+        watermark: Templated[str] | None = None,
+        move_watermark: Templated[bool] = True,
+        overlap: Templated[float | timedelta] | None = None,
+        settle: Templated[float | timedelta] | None = None,
+        full_every: Templated[float | Mapping[str, float]] | None = None,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         kwargs["outlets"] = with_alias(kwargs.get("outlets"), EXTRACTED)
         if watermark is not None:
             kwargs["inlets"] = with_watermarks(kwargs.get("inlets"))
         super().__init__(**kwargs)
-        self.watermark = watermark
-        self.move_watermark = move_watermark
-        self.overlap = overlap
-        self.settle = settle
-        self.full_every = full_every
-        self.conn_id = conn_id
+        self.watermark: Any = watermark
+        self.move_watermark: Any = move_watermark
+        self.overlap: Any = overlap
+        self.settle: Any = settle
+        self.full_every: Any = full_every
+        self.conn_id: Any = conn_id
         # Not "output": Airflow's operators have a property of that name, the reference to their result.
-        self.output_uri = output
-        self.updated_after = updated_after
-        self.scope = scope
+        self.output_uri: Any = output
+        self.updated_after: Any = updated_after
+        self.scope: Any = scope
 
     def run(self, context: Context) -> dict[str, Any]:
         """Extract; see the class."""
@@ -218,21 +219,21 @@ class LeadsDeduplicateOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        inputs: Any,
-        output: str | None = None,
-        policy: Mapping[str, Any] | str | None = None,
-        engine: str = "duckdb://",
-        lineage: bool | str = True,
-        partitions: int | str = 1,
-        **kwargs: Any,
+        inputs: References,
+        output: Templated[str] | None = None,
+        policy: Templated[Mapping[str, Any]] | None = None,
+        engine: Templated[str] = "duckdb://",
+        lineage: Templated[bool] = True,
+        partitions: Templated[int] = 1,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.inputs = inputs
-        self.output_uri = output
-        self.policy = policy
-        self.engine = engine
-        self.lineage = lineage
-        self.partitions = partitions
+        self.inputs: Any = inputs
+        self.output_uri: Any = output
+        self.policy: Any = policy
+        self.engine: Any = engine
+        self.lineage: Any = lineage
+        self.partitions: Any = partitions
 
     def run(self, context: Context) -> dict[str, Any]:
         """Merge; see the class."""

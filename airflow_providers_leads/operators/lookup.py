@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
 from airflow_providers_leads.tasks.arguments import as_count
 from airflow_providers_leads.tasks.extract import extract
 from airflow_providers_leads.tasks.inputs import as_list, check_accounts, get_hook, uri_in
@@ -38,17 +39,17 @@ class LeadsLookupOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        conn_id: str,
-        inputs: Any,
-        output: str | None = None,
-        max_people: int | str | None = None,
-        **kwargs: Any,
+        conn_id: Templated[str],
+        inputs: References,
+        output: Templated[str] | None = None,
+        max_people: Templated[int] | None = None,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.conn_id = conn_id
-        self.inputs = inputs
-        self.output_uri = output
-        self.max_people = max_people
+        self.conn_id: Any = conn_id
+        self.inputs: Any = inputs
+        self.output_uri: Any = output
+        self.max_people: Any = max_people
 
     def run(self, context: Context) -> dict[str, Any]:
         """Look up; see the class."""

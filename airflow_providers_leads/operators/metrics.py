@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.operators.signatures import OperatorArguments, Templated
 from airflow_providers_leads.tasks.arguments import given
 from airflow_providers_leads.tasks.paths import safe_name, storage_path
 
@@ -69,34 +70,34 @@ class PerspectiveExportMetricsOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        funnel_id: str,
-        start: Any,
-        end: Any,
-        offset: int | str = 0,
-        kpis: Iterable[str] | str | None = None,
-        charts: Iterable[str] | str | None = None,
-        insights: Iterable[str] | str | None = (),
-        ab_test: str | None = None,
-        perspective_conn_id: str = "perspective_default",
-        output: str | None = None,
-        sql_conn_id: str | None = None,
-        table: str = "perspective_metrics",
-        **kwargs: Any,
+        funnel_id: Templated[str],
+        start: Templated[datetime],
+        end: Templated[datetime],
+        offset: Templated[int | str] = 0,
+        kpis: Templated[Iterable[str]] | None = None,
+        charts: Templated[Iterable[str]] | None = None,
+        insights: Templated[Iterable[str]] | None = (),
+        ab_test: Templated[str] | None = None,
+        perspective_conn_id: Templated[str] = "perspective_default",
+        output: Templated[str] | None = None,
+        sql_conn_id: Templated[str] | None = None,
+        table: Templated[str] = "perspective_metrics",
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.funnel_id = funnel_id
-        self.start = start
-        self.end = end
-        self.offset = offset
-        self.kpis = kpis
-        self.charts = charts
-        self.insights = insights
-        self.ab_test = ab_test
-        self.perspective_conn_id = perspective_conn_id
+        self.funnel_id: Any = funnel_id
+        self.start: Any = start
+        self.end: Any = end
+        self.offset: Any = offset
+        self.kpis: Any = kpis
+        self.charts: Any = charts
+        self.insights: Any = insights
+        self.ab_test: Any = ab_test
+        self.perspective_conn_id: Any = perspective_conn_id
         # Not "output": Airflow's operators have a property of that name, the reference to their result.
-        self.output_uri = output
-        self.sql_conn_id = sql_conn_id
-        self.table = table
+        self.output_uri: Any = output
+        self.sql_conn_id: Any = sql_conn_id
+        self.table: Any = table
 
     def run(self, context: Context) -> dict[str, Any]:
         """Read and write; see the class."""
@@ -199,21 +200,21 @@ class PersistIQExportCampaignStatsOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        campaign_id: str | None = None,
-        snapshot_at: Any = None,
-        persistiq_conn_id: str = "persistiq_default",
-        output: str | None = None,
-        sql_conn_id: str | None = None,
-        table: str = "persistiq_campaign_stats",
-        **kwargs: Any,
+        campaign_id: Templated[str] | None = None,
+        snapshot_at: Templated[datetime] | None = None,
+        persistiq_conn_id: Templated[str] = "persistiq_default",
+        output: Templated[str] | None = None,
+        sql_conn_id: Templated[str] | None = None,
+        table: Templated[str] = "persistiq_campaign_stats",
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.campaign_id = campaign_id
-        self.snapshot_at = snapshot_at
-        self.persistiq_conn_id = persistiq_conn_id
-        self.output_uri = output
-        self.sql_conn_id = sql_conn_id
-        self.table = table
+        self.campaign_id: Any = campaign_id
+        self.snapshot_at: Any = snapshot_at
+        self.persistiq_conn_id: Any = persistiq_conn_id
+        self.output_uri: Any = output
+        self.sql_conn_id: Any = sql_conn_id
+        self.table: Any = table
 
     def run(self, context: Context) -> dict[str, Any]:
         """Read and write; see the class."""

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
-from airflow_providers_leads.operators.endpoint import BATCH, ROWS, EndpointOperator
+from airflow_providers_leads.operators.endpoint import BatchOperator, EmailOperator, EndpointOperator, RowsOperator
 from airflow_providers_leads.operators.links import CrmLink
+from airflow_providers_leads.operators.signatures import Templated
 
 
 class PersistIQOperator(EndpointOperator):
@@ -20,10 +22,10 @@ class PersistIQOperator(EndpointOperator):
     operator_extra_links = (CrmLink(),)
     ui_color = "#e2f5ff"
 
-    persistiq_conn_id: str = "persistiq_default"
+    persistiq_conn_id: Templated[str] = "persistiq_default"
 
 
-class PersistIQListUsersOperator(PersistIQOperator):
+class PersistIQListUsersOperator(RowsOperator, PersistIQOperator):
     """List the company's users that are not archived, with their mailboxes.
 
     https://apidocs.persistiq.com/#users
@@ -33,10 +35,9 @@ class PersistIQListUsersOperator(PersistIQOperator):
     """
 
     method = "list_users"
-    hands_over = ROWS
 
 
-class PersistIQListLeadsOperator(PersistIQOperator):
+class PersistIQListLeadsOperator(RowsOperator, EmailOperator, PersistIQOperator):
     """Read all leads, or those of a status or changed after a time.
 
     https://apidocs.persistiq.com/#leads
@@ -51,15 +52,13 @@ class PersistIQListLeadsOperator(PersistIQOperator):
     """
 
     method = "list_leads"
-    hands_over = ROWS
-    status: str | None = None
-    status_id: str | None = None
-    updated_after: Any = None
-    created_after: Any = None
-    email: str | None = None
+    status: Templated[str] | None = None
+    status_id: Templated[str] | None = None
+    updated_after: Templated[datetime] | None = None
+    created_after: Templated[datetime] | None = None
 
 
-class PersistIQGetLeadOperator(PersistIQOperator):
+class PersistIQGetLeadOperator(RowsOperator, PersistIQOperator):
     """Read one lead.
 
     https://apidocs.persistiq.com/#leads
@@ -71,11 +70,10 @@ class PersistIQGetLeadOperator(PersistIQOperator):
     """
 
     method = "get_lead"
-    hands_over = ROWS
-    lead_id: str
+    lead_id: Templated[str]
 
 
-class PersistIQCreateLeadsOperator(PersistIQOperator):
+class PersistIQCreateLeadsOperator(BatchOperator, PersistIQOperator):
     """Create many leads, in tens; safe to repeat, and a refused one doesn't hold up the others.
 
     https://apidocs.persistiq.com/#leads
@@ -90,10 +88,9 @@ class PersistIQCreateLeadsOperator(PersistIQOperator):
     """
 
     method = "create_leads"
-    hands_over = BATCH
-    leads: Sequence[Mapping[str, Any]]
-    dup: str = "skip"
-    creator_id: str | None = None
+    leads: Templated[Sequence[Mapping[str, Any]]]
+    dup: Templated[str] = "skip"
+    creator_id: Templated[str] | None = None
 
 
 class PersistIQUpdateLeadOperator(PersistIQOperator):
@@ -115,16 +112,16 @@ class PersistIQUpdateLeadOperator(PersistIQOperator):
     """
 
     method = "update_lead"
-    lead_id: str
-    data: Mapping[str, Any] | None = None
-    status: str | None = None
-    status_id: str | None = None
-    owner_id: str | None = None
-    bounced: bool | None = None
-    optedout: bool | None = None
+    lead_id: Templated[str]
+    data: Templated[Mapping[str, Any]] | None = None
+    status: Templated[str] | None = None
+    status_id: Templated[str] | None = None
+    owner_id: Templated[str] | None = None
+    bounced: Templated[bool] | None = None
+    optedout: Templated[bool] | None = None
 
 
-class PersistIQListLeadStatusesOperator(PersistIQOperator):
+class PersistIQListLeadStatusesOperator(RowsOperator, PersistIQOperator):
     """List the company's lead statuses.
 
     https://apidocs.persistiq.com/#lead-statuses
@@ -134,10 +131,9 @@ class PersistIQListLeadStatusesOperator(PersistIQOperator):
     """
 
     method = "list_lead_statuses"
-    hands_over = ROWS
 
 
-class PersistIQListLeadFieldsOperator(PersistIQOperator):
+class PersistIQListLeadFieldsOperator(RowsOperator, PersistIQOperator):
     """List the company's lead fields, custom ones included.
 
     https://apidocs.persistiq.com/#lead-fields
@@ -147,10 +143,9 @@ class PersistIQListLeadFieldsOperator(PersistIQOperator):
     """
 
     method = "list_lead_fields"
-    hands_over = ROWS
 
 
-class PersistIQListCampaignsOperator(PersistIQOperator):
+class PersistIQListCampaignsOperator(RowsOperator, PersistIQOperator):
     """List campaigns with their counters as of now.
 
     https://apidocs.persistiq.com/#campaigns
@@ -163,13 +158,12 @@ class PersistIQListCampaignsOperator(PersistIQOperator):
     """
 
     method = "list_campaigns"
-    hands_over = ROWS
-    lead_id: str | None = None
-    owner_id: str | None = None
-    name: str | None = None
+    lead_id: Templated[str] | None = None
+    owner_id: Templated[str] | None = None
+    name: Templated[str] | None = None
 
 
-class PersistIQAddLeadsToCampaignOperator(PersistIQOperator):
+class PersistIQAddLeadsToCampaignOperator(BatchOperator, PersistIQOperator):
     """Add leads to a campaign, in hundreds; mail may go out at once.
 
     A lead that is in the campaign already counts as succeeded, so a task can be repeated.
@@ -186,11 +180,10 @@ class PersistIQAddLeadsToCampaignOperator(PersistIQOperator):
     """
 
     method = "add_leads_to_campaign"
-    hands_over = BATCH
-    campaign_id: str
-    lead_ids: Sequence[str] | None = None
-    mailbox_id: str | None = None
-    lead_id: str | None = None
+    campaign_id: Templated[str]
+    lead_ids: Templated[Sequence[str]] | None = None
+    mailbox_id: Templated[str] | None = None
+    lead_id: Templated[str] | None = None
 
 
 class PersistIQRemoveLeadFromCampaignOperator(PersistIQOperator):
@@ -207,12 +200,12 @@ class PersistIQRemoveLeadFromCampaignOperator(PersistIQOperator):
     """
 
     method = "remove_lead_from_campaign"
-    campaign_id: str
-    lead_id: str
-    missing_ok: bool = True
+    campaign_id: Templated[str]
+    lead_id: Templated[str]
+    missing_ok: Templated[bool] = True
 
 
-class PersistIQListEventsOperator(PersistIQOperator):
+class PersistIQListEventsOperator(RowsOperator, PersistIQOperator):
     """Read what happened in a time window: ``start_at <= event_at < end_at``.
 
     https://apidocs.persistiq.com/#events
@@ -228,16 +221,15 @@ class PersistIQListEventsOperator(PersistIQOperator):
     """
 
     method = "list_events"
-    hands_over = ROWS
-    group: str | None = None
-    campaign: str | None = None
-    lead: str | None = None
-    user: str | None = None
-    start_at: Any = None
-    end_at: Any = None
+    group: Templated[str] | None = None
+    campaign: Templated[str] | None = None
+    lead: Templated[str] | None = None
+    user: Templated[str] | None = None
+    start_at: Templated[datetime] | None = None
+    end_at: Templated[datetime] | None = None
 
 
-class PersistIQListDncDomainsOperator(PersistIQOperator):
+class PersistIQListDncDomainsOperator(RowsOperator, PersistIQOperator):
     """List the domains that must not be contacted.
 
     https://apidocs.persistiq.com/#do-not-contact-domains
@@ -247,7 +239,6 @@ class PersistIQListDncDomainsOperator(PersistIQOperator):
     """
 
     method = "list_dnc_domains"
-    hands_over = ROWS
 
 
 class PersistIQCreateDncDomainOperator(PersistIQOperator):
@@ -261,10 +252,10 @@ class PersistIQCreateDncDomainOperator(PersistIQOperator):
     """
 
     method = "create_dnc_domain"
-    name: str
+    name: Templated[str]
 
 
-class PersistIQListCampaignLeadsOperator(PersistIQOperator):
+class PersistIQListCampaignLeadsOperator(RowsOperator, PersistIQOperator):
     """List the leads in a campaign. OpenAPI only.
 
     https://api.persistiq.com/api-docs/v1/swagger.json
@@ -275,8 +266,7 @@ class PersistIQListCampaignLeadsOperator(PersistIQOperator):
     """
 
     method = "list_campaign_leads"
-    hands_over = ROWS
-    campaign_id: str
+    campaign_id: Templated[str]
 
 
 class PersistIQCreateCampaignOperator(PersistIQOperator):
@@ -294,8 +284,8 @@ class PersistIQCreateCampaignOperator(PersistIQOperator):
     """
 
     method = "create_campaign"
-    name: str
-    owner_id: str
+    name: Templated[str]
+    owner_id: Templated[str]
 
 
 class PersistIQDuplicateCampaignOperator(PersistIQOperator):
@@ -314,12 +304,12 @@ class PersistIQDuplicateCampaignOperator(PersistIQOperator):
     """
 
     method = "duplicate_campaign"
-    campaign_id: str
-    owner_id: str
-    name: str | None = None
+    campaign_id: Templated[str]
+    owner_id: Templated[str]
+    name: Templated[str] | None = None
 
 
-class PersistIQListRepliesOperator(PersistIQOperator):
+class PersistIQListRepliesOperator(RowsOperator, PersistIQOperator):
     """List the replies to a campaign's messages. OpenAPI only.
 
     https://api.persistiq.com/api-docs/v1/swagger.json
@@ -333,11 +323,10 @@ class PersistIQListRepliesOperator(PersistIQOperator):
     """
 
     method = "list_replies"
-    hands_over = ROWS
-    campaign_id: str
-    lead_id: str | None = None
-    start_at: Any = None
-    end_at: Any = None
+    campaign_id: Templated[str]
+    lead_id: Templated[str] | None = None
+    start_at: Templated[datetime] | None = None
+    end_at: Templated[datetime] | None = None
 
 
 class PersistIQSendReplyOperator(PersistIQOperator):
@@ -356,12 +345,12 @@ class PersistIQSendReplyOperator(PersistIQOperator):
     """
 
     method = "send_reply"
-    campaign_id: str
-    inbox_message_id: str
-    body: str
+    campaign_id: Templated[str]
+    inbox_message_id: Templated[str]
+    body: Templated[str]
 
 
-class PersistIQListTagsOperator(PersistIQOperator):
+class PersistIQListTagsOperator(RowsOperator, PersistIQOperator):
     """List the company's tags. OpenAPI only.
 
     https://api.persistiq.com/api-docs/v1/swagger.json
@@ -371,7 +360,6 @@ class PersistIQListTagsOperator(PersistIQOperator):
     """
 
     method = "list_tags"
-    hands_over = ROWS
 
 
 class PersistIQGetWebhookPluginOperator(PersistIQOperator):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
-from airflow_providers_leads.operators.endpoint import BATCH, ROWS, EndpointOperator
+from airflow_providers_leads.operators.endpoint import BatchOperator, EmailOperator, EndpointOperator, RowsOperator
 from airflow_providers_leads.operators.links import CrmLink
+from airflow_providers_leads.operators.signatures import Templated
 
 
 class PerspectiveOperator(EndpointOperator):
@@ -17,10 +19,10 @@ class PerspectiveOperator(EndpointOperator):
     operator_extra_links = (CrmLink(),)
     ui_color = "#e8e4ff"
 
-    perspective_conn_id: str = "perspective_default"
+    perspective_conn_id: Templated[str] = "perspective_default"
 
 
-class PerspectiveListWorkspacesOperator(PerspectiveOperator):
+class PerspectiveListWorkspacesOperator(RowsOperator, PerspectiveOperator):
     """List the workspaces that the key may see, with their funnels (``campaigns``).
 
     https://developers.perspective.co
@@ -30,10 +32,9 @@ class PerspectiveListWorkspacesOperator(PerspectiveOperator):
     """
 
     method = "list_workspaces"
-    hands_over = ROWS
 
 
-class PerspectiveListContactsOperator(PerspectiveOperator):
+class PerspectiveListContactsOperator(RowsOperator, PerspectiveOperator):
     """Read all contacts of a funnel.
 
     https://developers.perspective.co
@@ -49,15 +50,14 @@ class PerspectiveListContactsOperator(PerspectiveOperator):
     """
 
     method = "list_contacts"
-    hands_over = ROWS
-    funnel_id: str
-    sort_field: str = "ps_converted_at"
-    sort_order: str = "desc"
-    page_size: int = 100
-    page: int = 0
+    funnel_id: Templated[str]
+    sort_field: Templated[str] = "ps_converted_at"
+    sort_order: Templated[str] = "desc"
+    page_size: Templated[int] = 100
+    page: Templated[int] = 0
 
 
-class PerspectiveGetContactOperator(PerspectiveOperator):
+class PerspectiveGetContactOperator(RowsOperator, PerspectiveOperator):
     """Read one contact of a funnel, with its UTM parameters and custom properties.
 
     https://developers.perspective.co
@@ -70,12 +70,11 @@ class PerspectiveGetContactOperator(PerspectiveOperator):
     """
 
     method = "get_contact"
-    hands_over = ROWS
-    funnel_id: str
-    contact_id: str
+    funnel_id: Templated[str]
+    contact_id: Templated[str]
 
 
-class PerspectiveCreateContactOperator(PerspectiveOperator):
+class PerspectiveCreateContactOperator(EmailOperator, PerspectiveOperator):
     """Create a contact in a funnel.
 
     Each call makes a new contact, even for an address that is there already: a retried task can make two. To write
@@ -100,16 +99,15 @@ class PerspectiveCreateContactOperator(PerspectiveOperator):
     """
 
     method = "create_contact"
-    funnel_id: str
-    email: str | None = None
-    phone: str | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    status: str | None = None
-    website: str | None = None
-    birthday: str | None = None
-    address: Mapping[str, Any] | None = None
-    skip_automation_trigger: bool = True
+    funnel_id: Templated[str]
+    phone: Templated[str] | None = None
+    first_name: Templated[str] | None = None
+    last_name: Templated[str] | None = None
+    status: Templated[str] | None = None
+    website: Templated[str] | None = None
+    birthday: Templated[str] | None = None
+    address: Templated[Mapping[str, Any]] | None = None
+    skip_automation_trigger: Templated[bool] = True
 
 
 class PerspectiveUpdateContactValueOperator(PerspectiveOperator):
@@ -129,15 +127,15 @@ class PerspectiveUpdateContactValueOperator(PerspectiveOperator):
     """
 
     method = "update_contact_value"
-    funnel_id: str
-    contact_id: str
-    field: str
+    funnel_id: Templated[str]
+    contact_id: Templated[str]
+    field: Templated[str]
     value: Any
-    skip_automation_trigger: bool = True
-    allow_custom: bool = False
+    skip_automation_trigger: Templated[bool] = True
+    allow_custom: Templated[bool] = False
 
 
-class PerspectiveUpdateContactOperator(PerspectiveOperator):
+class PerspectiveUpdateContactOperator(BatchOperator, PerspectiveOperator):
     """Change several fields of a contact: one request each, data first, the status last.
 
     https://developers.perspective.co
@@ -153,15 +151,14 @@ class PerspectiveUpdateContactOperator(PerspectiveOperator):
     """
 
     method = "update_contact"
-    hands_over = BATCH
-    funnel_id: str
-    contact_id: str
-    values: Mapping[str, Any]
-    skip_automation_trigger: bool = True
-    allow_custom: bool = False
+    funnel_id: Templated[str]
+    contact_id: Templated[str]
+    values: Templated[Mapping[str, Any]]
+    skip_automation_trigger: Templated[bool] = True
+    allow_custom: Templated[bool] = False
 
 
-class PerspectiveGetKpiOperator(PerspectiveOperator):
+class PerspectiveGetKpiOperator(RowsOperator, PerspectiveOperator):
     """Read one KPI of a funnel over a time range.
 
     https://developers.perspective.co
@@ -178,16 +175,15 @@ class PerspectiveGetKpiOperator(PerspectiveOperator):
     """
 
     method = "get_kpi"
-    hands_over = ROWS
-    funnel_id: str
-    subtype: str
-    start: Any
-    end: Any
-    offset: int | str = 0
-    empty_on_not_found: bool = False
+    funnel_id: Templated[str]
+    subtype: Templated[str]
+    start: Templated[datetime]
+    end: Templated[datetime]
+    offset: Templated[int | str] = 0
+    empty_on_not_found: Templated[bool] = False
 
 
-class PerspectiveGetChartOperator(PerspectiveOperator):
+class PerspectiveGetChartOperator(RowsOperator, PerspectiveOperator):
     """Read the points of one chart of a funnel over a time range.
 
     https://developers.perspective.co
@@ -204,17 +200,16 @@ class PerspectiveGetChartOperator(PerspectiveOperator):
     """
 
     method = "get_chart"
-    hands_over = ROWS
-    funnel_id: str
-    subtype: str
-    start: Any
-    end: Any
-    offset: int | str = 0
-    ab_test: str | None = None
-    empty_on_not_found: bool = False
+    funnel_id: Templated[str]
+    subtype: Templated[str]
+    start: Templated[datetime]
+    end: Templated[datetime]
+    offset: Templated[int | str] = 0
+    ab_test: Templated[str] | None = None
+    empty_on_not_found: Templated[bool] = False
 
 
-class PerspectiveGetInsightOperator(PerspectiveOperator):
+class PerspectiveGetInsightOperator(RowsOperator, PerspectiveOperator):
     """Read how often each answer of a block was chosen over a time range.
 
     https://developers.perspective.co
@@ -230,10 +225,9 @@ class PerspectiveGetInsightOperator(PerspectiveOperator):
     """
 
     method = "get_insight"
-    hands_over = ROWS
-    funnel_id: str
-    insight_id: str
-    start: Any
-    end: Any
-    offset: int | str = 0
-    empty_on_not_found: bool = False
+    funnel_id: Templated[str]
+    insight_id: Templated[str]
+    start: Templated[datetime]
+    end: Templated[datetime]
+    offset: Templated[int | str] = 0
+    empty_on_not_found: Templated[bool] = False

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import pendulum
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import ReportLink, report_url, reports_folder
+from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, as_count, given
 from airflow_providers_leads.tasks.paths import file_name, safe_name, storage_path
 
@@ -34,18 +35,18 @@ class _ReportOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        files: Any = None,
-        inputs: Any = None,
-        output: str | None = None,
-        history: int | str = 20,
-        **kwargs: Any,
+        files: Templated[str] | None = None,
+        inputs: References | None = None,
+        output: Templated[str] | None = None,
+        history: Templated[int] = 20,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.files = files
-        self.inputs = inputs
+        self.files: Any = files
+        self.inputs: Any = inputs
         # Not "output": Airflow's operators have a property of that name, the reference to their result.
-        self.output_uri = output
-        self.history = history
+        self.output_uri: Any = output
+        self.history: Any = history
 
     def run(self, context: Context) -> dict[str, Any]:
         """Write the report; see the class."""
@@ -107,9 +108,18 @@ class LeadsReportOperator(_ReportOperator):
 
     template_fields: Sequence[str] = (*_ReportOperator.template_fields, "show_addresses")
 
-    def __init__(self, *, show_addresses: bool | str = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.show_addresses = show_addresses
+    def __init__(
+        self,
+        *,
+        files: Templated[str] | None = None,
+        inputs: References | None = None,
+        output: Templated[str] | None = None,
+        history: Templated[int] = 20,
+        show_addresses: Templated[bool] = False,
+        **kwargs: Unpack[OperatorArguments],
+    ) -> None:
+        super().__init__(files=files, inputs=inputs, output=output, history=history, **kwargs)
+        self.show_addresses: Any = show_addresses
 
     def make(self, run: Run, found: Sequence[str], earlier: Callable[[], list[Entry]]) -> tuple[str, Entry]:
         """Return the page, and what is kept of it."""

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pendulum
 from airflow.providers.common.compat.sdk import Context, conf
@@ -15,6 +15,7 @@ from airflow_providers_leads.operators.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.lineage import Datasets
 from airflow_providers_leads.operators.links import CrmLink
+from airflow_providers_leads.operators.signatures import OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.apply import apply_plan
 from airflow_providers_leads.tasks.arguments import as_bool, given, given_entries
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
@@ -76,29 +77,29 @@ class LeadsPlanOperator(LeadsOperator):
     def __init__(
         self,
         *,
-        conn_id: str,
-        golden: Any,
-        members: str | None = None,
-        output: str | None = None,
-        existing: Any = None,
-        mode: str = "update",
-        write_options: Mapping[str, Any] | None = None,
-        suppressions: Any = None,
-        properties: Mapping[str, str] | None = None,
-        push_opt_outs: bool | str = False,
-        **kwargs: Any,
+        conn_id: Templated[str],
+        golden: Reference,
+        members: Templated[str] | None = None,
+        output: Templated[str] | None = None,
+        existing: References | None = None,
+        mode: Templated[str] = "update",
+        write_options: Templated[Mapping[str, Any]] | None = None,
+        suppressions: References | None = None,
+        properties: Templated[Mapping[str, str]] | None = None,
+        push_opt_outs: Templated[bool] = False,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.conn_id = conn_id
-        self.golden = golden
-        self.members = members
-        self.output_uri = output
-        self.existing = existing
-        self.mode = mode
-        self.write_options = write_options
-        self.suppressions = suppressions
-        self.properties = properties
-        self.push_opt_outs = push_opt_outs
+        self.conn_id: Any = conn_id
+        self.golden: Any = golden
+        self.members: Any = members
+        self.output_uri: Any = output
+        self.existing: Any = existing
+        self.mode: Any = mode
+        self.write_options: Any = write_options
+        self.suppressions: Any = suppressions
+        self.properties: Any = properties
+        self.push_opt_outs: Any = push_opt_outs
 
     @cached_property
     def hook(self) -> LeadsHook:
@@ -140,13 +141,18 @@ class _Applying(LeadsOperator):
     """What applying a plan takes, whoever made the plan."""
 
     def __init__(
-        self, *, on_failure: str = "fail", max_failed: float | str = 0, ledger: str | None = None, **kwargs: Any
+        self,
+        *,
+        on_failure: Templated[str] = "fail",
+        max_failed: Templated[float] = 0,
+        ledger: Templated[str] | None = None,
+        **kwargs: Any,
     ) -> None:
         kwargs["outlets"] = with_alias(kwargs.get("outlets"), UPSERTED)
         super().__init__(**kwargs)
-        self.on_failure = on_failure
-        self.max_failed = max_failed
-        self.ledger = ledger
+        self.on_failure: Any = on_failure
+        self.max_failed: Any = max_failed
+        self.ledger: Any = ledger
 
     def apply(
         self,
@@ -209,19 +215,22 @@ class LeadsApplyOperator(_Applying):
     def __init__(
         self,
         *,
-        conn_id: str,
-        plan: Any,
-        output: str | None = None,
-        write_options: Mapping[str, Any] | None = None,
-        if_stale: str = "replan",
-        **kwargs: Any,
+        conn_id: Templated[str],
+        plan: Reference,
+        output: Templated[str] | None = None,
+        write_options: Templated[Mapping[str, Any]] | None = None,
+        if_stale: Templated[str] = "replan",
+        on_failure: Templated[str] = "fail",
+        max_failed: Templated[float] = 0,
+        ledger: Templated[str] | None = None,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
-        super().__init__(**kwargs)
-        self.if_stale = if_stale
-        self.conn_id = conn_id
-        self.plan = plan
-        self.output_uri = output
-        self.write_options = write_options
+        super().__init__(on_failure=on_failure, max_failed=max_failed, ledger=ledger, **kwargs)
+        self.if_stale: Any = if_stale
+        self.conn_id: Any = conn_id
+        self.plan: Any = plan
+        self.output_uri: Any = output
+        self.write_options: Any = write_options
 
     def run(self, context: Context) -> dict[str, Any]:
         """Apply; see the class."""
@@ -257,10 +266,43 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
     ui_color = "#ffe9e0"
     datasets = Datasets(reads=("golden", "existing"), writes=("plan", "results"), crm="writes")
 
-    def __init__(self, *, dry_run: bool | str = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        conn_id: Templated[str],
+        golden: Reference,
+        members: Templated[str] | None = None,
+        output: Templated[str] | None = None,
+        existing: References | None = None,
+        mode: Templated[str] = "update",
+        write_options: Templated[Mapping[str, Any]] | None = None,
+        suppressions: References | None = None,
+        properties: Templated[Mapping[str, str]] | None = None,
+        push_opt_outs: Templated[bool] = False,
+        on_failure: Templated[str] = "fail",
+        max_failed: Templated[float] = 0,
+        ledger: Templated[str] | None = None,
+        dry_run: Templated[bool] = False,
+        **kwargs: Unpack[OperatorArguments],
+    ) -> None:
+        super().__init__(
+            on_failure=on_failure,
+            max_failed=max_failed,
+            ledger=ledger,
+            conn_id=conn_id,
+            golden=golden,
+            members=members,
+            output=output,
+            existing=existing,
+            mode=mode,
+            write_options=write_options,
+            suppressions=suppressions,
+            properties=properties,
+            push_opt_outs=push_opt_outs,
+            **kwargs,
+        )
         # Not "dry_run": Airflow's operators have a method of that name.
-        self.plan_only = dry_run
+        self.plan_only: Any = dry_run
 
     def run(self, context: Context) -> dict[str, Any]:
         """Upsert; see the class."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import msgspec
 from airflow.providers.common.compat.sdk import Asset, Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
 from airflow_providers_leads.tasks.inputs import as_list
 
@@ -167,11 +168,14 @@ class LeadsMoveWatermarkOperator(LeadsOperator):
 
     template_fields: Sequence[str] = ("extracted", "plan_only")
 
-    def __init__(self, *, extracted: Any, dry_run: bool | str = False, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "inlets": with_watermarks(kwargs.get("inlets"))})
-        self.extracted = extracted
+    def __init__(
+        self, *, extracted: References, dry_run: Templated[bool] = False, **kwargs: Unpack[OperatorArguments]
+    ) -> None:
+        kwargs["inlets"] = with_watermarks(kwargs.get("inlets"))
+        super().__init__(**kwargs)
+        self.extracted: Any = extracted
         # Not "dry_run": Airflow's operators have a method of that name.
-        self.plan_only = dry_run
+        self.plan_only: Any = dry_run
 
     def run(self, context: Context) -> dict[str, str]:
         """Move; see the class."""

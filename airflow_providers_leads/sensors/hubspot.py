@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from airflow.providers.common.compat.sdk import Context, XComArg
 
+from airflow_providers_leads.operators.signatures import SensorArguments, Templated, WaitArguments
 from airflow_providers_leads.sensors.base import LeadsSensor, text
 from airflow_providers_leads.tasks.arguments import given
 
@@ -35,15 +36,15 @@ class HubSpotNewContactSensor(LeadsSensor):
     def __init__(
         self,
         *,
-        hubspot_conn_id: str = "hubspot_default",
-        filters: Sequence[Mapping[str, Any]] | None = None,
-        since: datetime | str | None = None,
-        **kwargs: Any,
+        hubspot_conn_id: Templated[str] = "hubspot_default",
+        filters: Templated[Sequence[Mapping[str, Any]]] | None = None,
+        since: Templated[datetime] | None = None,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.hubspot_conn_id = hubspot_conn_id
-        self.filters = filters
-        self.since = since
+        self.hubspot_conn_id: Any = hubspot_conn_id
+        self.filters: Any = filters
+        self.since: Any = since
 
     def query(self, context: Context) -> dict[str, Any]:
         """Return what to look for."""
@@ -84,22 +85,22 @@ class HubSpotContactPropertySensor(LeadsSensor):
     def __init__(
         self,
         *,
-        property_name: str,
-        contact_id: str | None = None,
-        email: str | XComArg | None = None,
+        property_name: Templated[str],
+        contact_id: Templated[str] | None = None,
+        email: Templated[str] | None = None,
         value: Any = None,
-        values: Iterable[Any] | None = None,
-        hubspot_conn_id: str = "hubspot_default",
-        **kwargs: Any,
+        values: Templated[Iterable[Any]] | None = None,
+        hubspot_conn_id: Templated[str] = "hubspot_default",
+        **kwargs: Unpack[WaitArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.property_name = property_name
-        self.contact_id = contact_id
+        self.property_name: Any = property_name
+        self.contact_id: Any = contact_id
         # Not "email": Airflow mails its failure reports to what an operator has of that name.
-        self._address = email
-        self.value = value
-        self.values = values
-        self.hubspot_conn_id = hubspot_conn_id
+        self._address: Any = email
+        self.value: Any = value
+        self.values: Any = values
+        self.hubspot_conn_id: Any = hubspot_conn_id
         XComArg.apply_upstream_relationship(self, email)
 
     def query(self, context: Context) -> dict[str, Any]:

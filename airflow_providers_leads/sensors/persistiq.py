@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_providers_leads.operators.signatures import SensorArguments, Templated
 from airflow_providers_leads.sensors.base import LeadsSensor, text
 
 
@@ -38,19 +39,19 @@ class PersistIQEventSensor(LeadsSensor):
     def __init__(
         self,
         *,
-        events: Iterable[str] | str,
-        persistiq_conn_id: str = "persistiq_default",
-        lead_id: str | None = None,
-        campaign_id: str | None = None,
-        since: datetime | str | None = None,
-        **kwargs: Any,
+        events: Templated[Iterable[str]],
+        persistiq_conn_id: Templated[str] = "persistiq_default",
+        lead_id: Templated[str] | None = None,
+        campaign_id: Templated[str] | None = None,
+        since: Templated[datetime] | None = None,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.events = events
-        self.persistiq_conn_id = persistiq_conn_id
-        self.lead_id = lead_id
-        self.campaign_id = campaign_id
-        self.since = since
+        self.events: Any = events
+        self.persistiq_conn_id: Any = persistiq_conn_id
+        self.lead_id: Any = lead_id
+        self.campaign_id: Any = campaign_id
+        self.since: Any = since
 
     def query(self, context: Context) -> dict[str, Any]:
         """Return what to look for."""

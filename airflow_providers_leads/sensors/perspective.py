@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_providers_leads.operators.signatures import SensorArguments, Templated
 from airflow_providers_leads.sensors.base import LeadsSensor, text
 
 
@@ -33,15 +34,15 @@ class PerspectiveNewContactSensor(LeadsSensor):
     def __init__(
         self,
         *,
-        perspective_conn_id: str = "perspective_default",
-        funnel_id: str | None = None,
-        since: datetime | str | None = None,
-        **kwargs: Any,
+        perspective_conn_id: Templated[str] = "perspective_default",
+        funnel_id: Templated[str] | None = None,
+        since: Templated[datetime] | None = None,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.perspective_conn_id = perspective_conn_id
-        self.funnel_id = funnel_id
-        self.since = since
+        self.perspective_conn_id: Any = perspective_conn_id
+        self.funnel_id: Any = funnel_id
+        self.since: Any = since
 
     def query(self, context: Context) -> dict[str, Any]:
         """Return what to look for."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from airflow_providers_leads.operators.endpoint import BATCH, ROWS, EndpointOperator
+from airflow_providers_leads.operators.endpoint import BatchOperator, EndpointOperator, RowsOperator
 from airflow_providers_leads.sandbox import Sandbox
 from airflow_providers_leads.sandbox.core.server import Api
 from airflow_providers_leads.sandbox.hubspot.store import Contact
@@ -135,8 +135,8 @@ class Ledger:
                 return
 
     def _execute(self, operator: type[EndpointOperator], arguments: dict[str, Any]) -> Any:
-        to_file = operator.hands_over == BATCH or (
-            operator.hands_over == ROWS and operator.method.startswith(("list_", "search_"))
+        to_file = issubclass(operator, BatchOperator) or (
+            operator.hands_over == RowsOperator.hands_over and operator.method.startswith(("list_", "search_"))
         )
         path = self.world.folder / f"{operator.__name__}{self.world.number()}{next(self._endings)}"
         output: dict[str, Any] = {"output": f"file://{path}"} if to_file else {}
@@ -147,7 +147,7 @@ class Ledger:
             return returned
         rows = list(read_rows(path))
         assert returned["uri"] == output["output"]
-        if operator.hands_over == ROWS:
+        if operator.hands_over == RowsOperator.hands_over:
             assert returned == {"uri": output["output"], "rows": len(rows)}
         else:
             assert [row["index"] for row in rows] == list(range(len(rows)))

@@ -1,0 +1,130 @@
+"""How operators declare their arguments, so that editors, type checkers and Airflow agree on them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, MutableMapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict, TypeVar, Union
+
+from airflow.providers.common.compat.sdk import XComArg
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import DAG, TaskGroup
+
+T = TypeVar("T")
+
+Templated = Union[T, str, XComArg]  # noqa: UP007  # a generic alias can't be written with bars before Python 3.12
+"""A value, a template that renders to one, or the result of another task."""
+
+
+class Argument(NamedTuple):
+    """An argument whose attribute can't have its name.
+
+    :param default: its default, ``inspect.Parameter.empty`` when it is required
+    :param alias: what the constructor calls it; default as the attribute
+    """
+
+    default: Any
+    alias: str | None
+
+
+def argument(*, default: Any = inspect.Parameter.empty, alias: str | None = None, init: bool = True) -> Any:
+    """Declare an argument of an endpoint operator whose attribute needs another name, as Airflow has it for its own.
+
+    :param default: its default; without one it is required
+    :param alias: what the constructor calls it
+    :param init: false, for type checkers only, takes the name of an attribute of Airflow's off the constructor
+    """
+    return Argument(default, alias)
+
+
+Reference = Union[str, Mapping[str, Any], XComArg]  # noqa: UP007  # a runtime alias of names that exist then
+"""A URI, or another task's result."""
+References = Union[Reference, Sequence[Reference]]  # noqa: UP007
+"""One or several; the results of a mapped task count as several."""
+
+
+class TaskArguments(TypedDict, total=False):
+    """Arguments of every task but ``email``; see :class:`airflow.sdk.BaseOperator`."""
+
+    task_id: Required[str]
+    deferrable: bool
+    owner: str
+    email_on_retry: bool
+    email_on_failure: bool
+    retries: int | None
+    retry_delay: timedelta | float
+    retry_exponential_backoff: float
+    max_retry_delay: timedelta | float | None
+    retry_policy: Any
+    start_date: datetime | None
+    end_date: datetime | None
+    depends_on_past: bool
+    ignore_first_depends_on_past: bool
+    wait_for_past_depends_before_skipping: bool
+    wait_for_downstream: bool
+    dag: DAG | None
+    params: MutableMapping[str, Any] | None
+    default_args: dict[str, Any] | None
+    priority_weight: int
+    weight_rule: Any
+    queue: str
+    pool: str | None
+    pool_slots: int
+    execution_timeout: timedelta | None
+    on_execute_callback: Any
+    on_failure_callback: Any
+    on_success_callback: Any
+    on_retry_callback: Any
+    on_skipped_callback: Any
+    pre_execute: Any
+    post_execute: Any
+    trigger_rule: str
+    resources: dict[str, Any] | None
+    run_as_user: str | None
+    map_index_template: str | None
+    max_active_tis_per_dag: int | None
+    max_active_tis_per_dagrun: int | None
+    executor: str | None
+    executor_config: dict[str, Any] | None
+    do_xcom_push: bool
+    multiple_outputs: bool
+    inlets: Any
+    outlets: Any
+    task_group: TaskGroup | None
+    doc: str | None
+    doc_md: str | None
+    doc_json: str | None
+    doc_yaml: str | None
+    doc_rst: str | None
+    task_display_name: str | None
+    logger_name: str | None
+    allow_nested_operators: bool
+    render_template_as_native_obj: bool | None
+
+
+class OperatorArguments(TaskArguments, total=False):
+    """Arguments of every operator."""
+
+    email: str | Sequence[str] | None
+    """Who gets a mail when the task fails."""
+
+
+class WaitArguments(TaskArguments, total=False):
+    """Arguments of every sensor but ``email``; see :class:`airflow.sdk.BaseSensorOperator`."""
+
+    poke_interval: timedelta | float
+    timeout: timedelta | float
+    soft_fail: bool
+    mode: str
+    exponential_backoff: bool
+    max_wait: timedelta | float | None
+    silent_fail: bool
+    never_fail: bool
+
+
+class SensorArguments(WaitArguments, total=False):
+    """Arguments of every sensor."""
+
+    email: str | Sequence[str] | None
