@@ -157,9 +157,8 @@ class ConnectedHook(BaseHook, ABC):
             policy=RetryPolicy(max_retries=settings.max_retries),
             timeout=(min(10.0, settings.timeout), settings.timeout),
             user_agent=f"airflow-providers-leads/{__version__} {suffix}".strip(),
-            advice=self.advice,
             count=partial(count_request, self.conn_type),
-            **options,
+            **{"advice": self.advice, **options},
         )
 
     def _limiters(self, identity: str) -> dict[str, RateLimiter]:

@@ -53,12 +53,19 @@ class OriginAuth(AuthBase):
     :param origin: URL whose scheme, host and port are the only ones that may see the key
     :param headers: called for each request, returns the headers that carry the key
     :param label: how the connection is named in errors
+    :param remedy: what to do about a key that no header can carry
     """
 
-    def __init__(self, origin: str, headers: Callable[[], Mapping[str, str]], label: str) -> None:
+    def __init__(
+        self,
+        origin: str,
+        headers: Callable[[], Mapping[str, str]],
+        label: str,
+        remedy: str = "Put it into the connection's password again.",
+    ) -> None:
         self._origin = origin_of(origin)
         self._headers = headers
-        self._label = label
+        self._label, self._remedy = label, remedy
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if not is_at(request.url or "", self._origin):
@@ -71,8 +78,7 @@ class OriginAuth(AuthBase):
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
             # Further down it would fail as well, with an error that quotes the key.
             raise LeadsAuthError(
-                f"{self._label}: the key holds a line break or another character that no key has. "
-                "Put it into the connection's password again."
+                f"{self._label}: the key holds a line break or another character that no key has. {self._remedy}"
             )
         request.headers.update(headers)
         return request

@@ -16,21 +16,30 @@ from urllib.parse import quote, urlencode, urljoin
 import msgspec
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from airflow_providers_leads.http.auth import is_at, origin_of
 from airflow_providers_leads.http.errors import LeadsServerError, error_class
+from airflow_providers_leads.http.gate import GatedAdapter, leaving_by
 from airflow_providers_leads.http.hints import DAILY, read_quota, wait_hint
+from airflow_providers_leads.http.json_text import UNREADABLE, encode, readable
+from airflow_providers_leads.http.json_text import decode as decode_json
 from airflow_providers_leads.http.problems import Problem, read_problem
-from airflow_providers_leads.http.rate_limit import NoRoomError, RateLimiter
-from airflow_providers_leads.http.retry import IDEMPOTENT_METHODS, Decision, Failure, RetryPolicy, decide, within_task
+from airflow_providers_leads.http.rate_limit import HeldBackError, NoRoomError, RateLimiter
+from airflow_providers_leads.http.retry import (
+    IDEMPOTENT_METHODS,
+    SAFE_METHODS,
+    Decision,
+    Failure,
+    RetryPolicy,
+    decide,
+    within_task,
+)
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding JSON may raise: no JSON, no UTF-8, too deep."""
+_LONGEST_BLOCK: Final = 3_600.0
 _MAX_REDIRECTS: Final = 3
 _UNDOCUMENTED: Final = "without the content this API documents"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -120,7 +129,7 @@ class HttpClient:
         self._session = _Session()
         self._session.headers["User-Agent"] = self.user_agent
         self._session.headers["Accept"] = "application/json"
-        adapter = HTTPAdapter(pool_maxsize=32, max_retries=0)
+        adapter = GatedAdapter(pool_maxsize=32, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._headers = {name: str(value) for name, value in self._session.headers.items()}
@@ -141,6 +150,7 @@ class HttpClient:
         json: Any = None,
         form: Mapping[str, str] | None = None,
         idempotent: bool | None = None,
+        safe: bool | None = None,
         bucket: str = "default",
         expect: Callable[[Any], bool] | None = None,
         decode: Callable[[bytes], Any] = msgspec.json.decode,
@@ -154,18 +164,20 @@ class HttpClient:
         :param json: body, encoded as JSON
         :param form: body, encoded as a form, for OAuth's token endpoints
         :param idempotent: may it be repeated after an unclear failure; default: by method (POST may not)
+        :param safe: does it only ask, and change nothing? Such a request may be repeated, and none "may have taken
+            effect"; default: by method (POST does not)
         :param bucket: the quota it counts against
         :param expect: tells whether a success body is of the API's form; if not it counts as a bad answer
         :param decode: reads a success body, such as a typed decoder's method; default any JSON
         :raises LeadsApiError: the subclass tells what failed
         """
-        call = _Call(method, path, MAX_BODY_BYTES)
+        call = _Call(method, path, MAX_BODY_BYTES, method in SAFE_METHODS if safe is None else safe)
         url = urljoin(self.origin, fill_path(path, path_params or {}))
         query = {k: v for k, v in (params or {}).items() if v is not None}
-        may_repeat = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
-        content_type, body = "application/json", None if json is None else msgspec.json.encode(json)
+        may_repeat = call.safe or method in IDEMPOTENT_METHODS if idempotent is None else idempotent
+        content_type, body = "application/json", None if json is None else encode(json)
         if form is not None:
-            content_type, body = "application/x-www-form-urlencoded", urlencode(form).encode()
+            content_type, body = "application/x-www-form-urlencoded", _encoded(form).encode()
         headers = {"Content-Type": content_type} if body is not None else {}
         tries = {"rate": 0, "fault": 0}
         renewed = False
@@ -190,11 +202,12 @@ class HttpClient:
                 rng=self.rng,
                 left=self._left(),
             )
+            wait = hint if decision.wait is None else decision.wait
+            if outcome.failure == 429 and wait not in (None, DAILY) and (limiter := self.limiters.get(bucket)):
+                # Other threads on this key would only collect 429s of their own meanwhile.
+                limiter.block(min(wait, _LONGEST_BLOCK))
             if decision.wait is None:
                 self._fail(call, outcome, decision, hint)
-            if outcome.failure == 429 and (limiter := self.limiters.get(bucket)):
-                # Other threads on this key would only collect 429s of their own meanwhile.
-                limiter.block(decision.wait)
             log.info(
                 "%s: %s %s: %s, trying again in %.1f s (try %d)",
                 self.label, method, path, outcome.what, decision.wait, tries[kind],
@@ -227,18 +240,11 @@ class HttpClient:
     ) -> Answer | _Miss:
         limiter = self.limiters.get(bucket)
         for _ in range(_MAX_REDIRECTS + 1):
-            if limiter:
-                self._take_place(call, limiter)
             try:
-                request = self._signed(call.method, url, query, headers, body)
-                response = self._session.send(request, timeout=self.timeout, allow_redirects=False, **self._transport)
-                raw = _read_bounded(response, call.max_bytes)
+                response, raw = self._exchanged(call, url, query, headers, body, limiter)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 self._counted(None)
                 return _missed(error)
-            finally:
-                if limiter:
-                    limiter.arrived()
             self._counted(response.status_code)
             if limiter:
                 self._observe(limiter, response.headers)
@@ -252,6 +258,32 @@ class HttpClient:
             url, query = target, {}
         return judge(response, raw)
 
+    def _exchanged(
+        self,
+        call: _Call,
+        url: str,
+        query: Mapping[str, object],
+        headers: Mapping[str, str],
+        body: bytes | None,
+        limiter: RateLimiter | None,
+    ) -> tuple[requests.Response, bytes]:
+        """Send a request once, as soon as the quota has a place for it, and return its answer and the answer's body."""
+        while True:
+            if limiter:
+                self._take_place(call, limiter)
+            try:
+                request = self._signed(call.method, url, query, headers, body)
+                with leaving_by(limiter):
+                    response = self._session.send(
+                        request, timeout=self.timeout, allow_redirects=False, **self._transport
+                    )
+                return response, _read_bounded(response, call.max_bytes)
+            except HeldBackError:
+                continue
+            finally:
+                if limiter:
+                    limiter.arrived()
+
     def _signed(
         self, method: str, url: str, query: Mapping[str, object], headers: Mapping[str, str], body: bytes | None
     ) -> requests.PreparedRequest:
@@ -262,7 +294,7 @@ class HttpClient:
         """
         request = requests.PreparedRequest()
         request.method, request.body = method, body
-        request.url = f"{url}?{urlencode(query, doseq=True)}" if query else url
+        request.url = f"{url}?{_encoded(query)}" if query else url
         request.headers = requests.structures.CaseInsensitiveDict({**self._headers, **headers})
         request.prepare_content_length(body)
         request.hooks = requests.hooks.default_hooks()
@@ -275,10 +307,11 @@ class HttpClient:
 
     def _take_place(self, call: _Call, limiter: RateLimiter) -> None:
         try:
-            limiter.acquire(self._left())
+            limiter.acquire(self._left(), self.policy.max_wait)
         except NoRoomError as error:
             what = f"was not sent: the quota lets it through in {error.seconds:.0f} s"
-            self._fail(call, _Miss(429, what), Decision(None, late=True), None)
+            hint = error.seconds if error.said else None
+            self._fail(call, _Miss(429, what), Decision(None, late=not error.said), hint)
 
     def _counted(self, status: int | None) -> None:
         if self.count:
@@ -304,7 +337,8 @@ class HttpClient:
             advice = f"The API asks to wait {hint:.0f} s. {advice}"
         if decision.late:
             advice = f"The task's execution_timeout ends before another try could be made: give it more time. {advice}"
-        if decision.ambiguous and call.method != "GET":
+        ambiguous = decision.ambiguous and not call.safe
+        if ambiguous:
             advice = f"It may have taken effect: look the record up before repeating it. {advice}"
         message = f"{self.label}: {call.method} {call.path} {miss.what}"
         message += f" ({', '.join(details)})" if details else ""
@@ -318,7 +352,7 @@ class HttpClient:
             codes=problem.codes,
             request_id=problem.request_id,
             retry_after=None if hint in (None, DAILY) else hint,
-            ambiguous=decision.ambiguous,
+            ambiguous=ambiguous,
             existing_id=problem.existing_id,
             # Only what is said of a record: a 401 may quote the key.
             words=problem.words if status in (400, 404, 409, 422) else "",
@@ -332,6 +366,7 @@ class _Call:
     method: str
     path: str
     max_bytes: int
+    safe: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,9 +394,16 @@ def fill_path(template: str, values: Mapping[str, object]) -> str:
         value = str(values[found.group(1)] if values[found.group(1)] is not None else "")
         if not value.strip() or value in (".", ".."):
             raise ValueError(f"{found.group(1)} must not be empty")
-        return quote(value, safe="")
+        return quote(readable(value), safe="")
 
     return _PLACEHOLDER.sub(encoded, template)
+
+
+def _encoded(values: Mapping[str, object]) -> str:
+    try:
+        return urlencode(values, doseq=True)
+    except UnicodeEncodeError:
+        return urlencode(readable(values), doseq=True)
 
 
 def _redirect_target(url: str, headers: Mapping[str, str]) -> str:
@@ -428,7 +470,7 @@ def _judge(
     body, fault = None, None
     try:
         if raw.strip():
-            body = decode(raw) if success else msgspec.json.decode(raw)
+            body = decode_json(raw, decode) if success else decode_json(raw)
     except UNREADABLE as error:
         # Without a type to be of, a value is invalid only where no JSON should have it: numbers beyond numbers.
         mistyped = isinstance(error, msgspec.ValidationError) and decode is not msgspec.json.decode

@@ -6,9 +6,10 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from airflow_providers_leads.http.auth import origin_of
 from airflow_providers_leads.http.departures import CAPACITY, Departures, shared_departures
@@ -20,6 +21,9 @@ _MOST_ON_THE_WAY: Final = 0.03
 _MARGIN: Final = 1.01
 # By this part of the quota the vendor's count and ours may differ, at the window's edges, without anyone else spending.
 _UNSURE: Final = 0.05
+# So long an answer's head may take from the socket to the thread that waits for it. What TLS has to say for itself
+# looks like an answer as well, once per connection.
+_LONGEST_READ: Final = 0.02
 # Where the vendor doesn't say when there is room again, up to this part of a window is waited before asking.
 _LOOK_AGAIN: Final = 0.1
 
@@ -28,14 +32,19 @@ class NoRoomError(Exception):
     """No request may leave in time.
 
     :ivar seconds: until one may
+    :ivar said: it is the vendor who said so
     """
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
+    def __init__(self, seconds: float, said: bool = False) -> None:
+        super().__init__(seconds, said)
+        self.seconds, self.said = seconds, said
 
     def __str__(self) -> str:
         return f"no request may leave within {self.seconds:.1f} s"
+
+
+class HeldBackError(Exception):
+    """A request that had its place was not sent: an answer has said "wait" since."""
 
 
 class RateLimiter:
@@ -65,12 +74,15 @@ class RateLimiter:
         self._clock, self._sleep = clock, sleep
         self._rng = rng or random.Random()
         self._last = threading.local()
+        self._gate = threading.Condition(threading.Lock())
+        self._unanswered: set[Any] = set()
         self._departures = departures or Departures(max(limit, CAPACITY))
 
-    def acquire(self, within: float | None = None) -> float:
+    def acquire(self, within: float | None = None, longest_block: float | None = None) -> float:
         """Wait for a place in the window, take it, and return the seconds waited.
 
         :param within: seconds after which a place is of no use; default any place will do
+        :param longest_block: seconds that are waited where the vendor has said "wait"; default any number
         :raises NoRoomError: as soon as it is known that there is none by then; nothing is taken
         """
         waited = 0.0
@@ -81,12 +93,15 @@ class RateLimiter:
                     # Times from before the machine's last start.
                     departures.forget()
                 free = departures.nth_last(self.limit) + self.period * _MARGIN
-                wait = max(free, departures.blocked_until) - now
+                blocked = departures.blocked_until - now
+                wait = max(free - now, blocked)
                 if wait <= 0:
                     self._last.place, self._last.left_at = departures.add(now), now
                     return waited
             if within is not None and waited + wait >= within:
                 raise NoRoomError(wait)
+            if longest_block is not None and blocked > longest_block:
+                raise NoRoomError(wait, said=True)
             self._sleep(wait)
             waited += wait
 
@@ -106,8 +121,39 @@ class RateLimiter:
             gone = (n for n in range(self.limit) if departures.nth_last(n + 1) + window - now <= 0)
             return self.limit - next(gone, self.limit)
 
+    @contextmanager
+    def leaving(self, way: Any, arrived: Callable[[Any], bool]) -> Iterator[None]:
+        """Let one request of this process through; while it leaves, no answer can say "wait".
+
+        :param way: what the request leaves by, until :meth:`answered`
+        :param arrived: tells of another way whether an answer is there that nobody has read yet; it is waited for
+        :raises HeldBackError: when one has said so
+        """
+        with self._gate:
+            self._gate.wait_for(lambda: not any(map(arrived, self._unanswered)), _LONGEST_READ)
+            if self._departures.blocked_until > self._clock():
+                raise HeldBackError
+            yield
+            self._unanswered.add(way)
+
+    def answered(self, way: Any, wait: float | None = None) -> None:
+        """Take note of what the head of an answer says.
+
+        :param way: see :meth:`leaving`
+        :param wait: seconds for which no other request may leave
+        """
+        with self._gate:
+            self._unanswered.discard(way)
+            self._gate.notify_all()
+            if wait is not None:
+                self._block(wait)
+
     def block(self, seconds: float) -> None:
         """Hold every request back for ``seconds``: the vendor said so."""
+        with self._gate:
+            self._block(seconds)
+
+    def _block(self, seconds: float) -> None:
         with self._departures as departures:
             departures.blocked_until = max(departures.blocked_until, self._clock() + seconds)
 

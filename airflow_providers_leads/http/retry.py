@@ -15,6 +15,7 @@ Failure = int | Literal["not_sent", "no_answer", "bad_answer"]
 """An HTTP status, or: the request never left (``not_sent``), it may have taken effect but no answer arrived
 (``no_answer``), or a success answer could not be read (``bad_answer``)."""
 
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
 
 # 522, 525, 526: the gateway could not reach the vendor, so nothing took effect, but it seldom heals by itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,6 +36,20 @@ _DATED: Final = {
     "account": "/account-info/",
 }
 _OAUTH_EXTRAS: Final = ("client_id", "client_secret", "refresh_token")
+_INSTALL_AGAIN: Final = (
+    f"check the extras {', '.join(_OAUTH_EXTRAS)}: install the app again and put its new refresh_token there."
+)
+OAUTH_ADVICE: Final[Mapping[int | None, str]] = {
+    401: f"HubSpot refuses the OAuth app's access token, a new one too: {_INSTALL_AGAIN}",
+    403: "The OAuth app lacks a scope: reading contacts needs crm.objects.contacts.read, writing them "
+    "crm.objects.contacts.write, creating properties crm.schemas.contacts.write, owners crm.objects.owners.read. Add "
+    "it to the app, install the app again and put its new refresh_token into the connection's extra.",
+}
+"""What to do about an HTTP status where an OAuth app signs in."""
+_TOKEN_ADVICE: Final[Mapping[int | None, str]] = {
+    404: "There is no token endpoint: check the connection's host and its extra api_version.",
+    429: "OAuth access tokens are renewed too often: run later.",
+}
 # Used when the token answer does not say how long the token lives.
 _SHORT_LIFE: Final = 300.0
 
@@ -115,6 +130,7 @@ def request_token(settings: Settings, version: str, app: OAuthApp, user_agent: s
         policy=RetryPolicy(max_retries=settings.max_retries),
         timeout=(min(10.0, settings.timeout), settings.timeout),
         user_agent=user_agent,
+        advice=_TOKEN_ADVICE,
     )
     form = {
         "grant_type": "refresh_token",
@@ -123,13 +139,13 @@ def request_token(settings: Settings, version: str, app: OAuthApp, user_agent: s
         "refresh_token": app.refresh_token,
     }
     try:
-        # A refresh token stays valid when used, so a lost answer may be asked for again.
-        body = client.request("POST", token_path(version), form=form, idempotent=True, expect=_is_token).body
+        # A refresh token stays valid when used: whatever becomes of a request, another one may be sent.
+        body = client.request("POST", token_path(version), form=form, safe=True, expect=_is_token).body
     except (LeadsAuthError, LeadsPermissionError, LeadsValidationError) as error:
         raise LeadsAuthError(
             f"{settings.label}: HubSpot refused to renew the OAuth access token ({error.category or error.status}). "
             "The app was uninstalled, its refresh token revoked, or client id and secret belong to another app: "
-            "install the app again and put its new refresh_token into the connection's extra.",
+            f"{_INSTALL_AGAIN}",
             status=error.status,
             category=error.category,
             request_id=error.request_id,

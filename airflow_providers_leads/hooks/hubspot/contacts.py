@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import msgspec
-
 from airflow_providers_leads.hooks.base import require
 from airflow_providers_leads.hooks.batches import unless_the_key_is_at_fault
 from airflow_providers_leads.hooks.hubspot import batches as batch
@@ -38,6 +36,7 @@ from airflow_providers_leads.hooks.hubspot.values import (
 from airflow_providers_leads.hooks.reading import with_positions
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
+from airflow_providers_leads.http.json_text import encode
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded, merge_batches
 from airflow_providers_leads.leads.model.schema import moment
 
@@ -218,7 +217,7 @@ class HubSpotContacts(HubSpotCrm):
         size = rows_per_page(page_size, search.PAGE_SIZE)
         asked = names("properties", properties)
         rest = {k: v for k, v in (("properties", asked), ("query", query)) if v}
-        wide = len(msgspec.json.encode([groups, order, rest])) > search.MAX_BODY
+        wide = len(encode([groups, order, rest])) > search.MAX_BODY
         if wide:
             rest.pop("properties", None)
 
@@ -240,7 +239,7 @@ class HubSpotContacts(HubSpotCrm):
 
     def _search(self, body: Record) -> Record:
         path = self.path("objects", "/contacts/search")
-        return self.one("POST", path, json=body, idempotent=True, bucket="search", expect=search.is_page)
+        return self.one("POST", path, json=body, safe=True, bucket="search", expect=search.is_page)
 
     def batch_read_contacts(
         self,
@@ -287,7 +286,7 @@ class HubSpotContacts(HubSpotCrm):
 
         def send(items: list[Item]) -> Answer:
             sent = {**body, "inputs": [item.wire for item in items]}
-            return self.request("POST", path, params=params, json=sent, idempotent=True, expect=_is_batch)
+            return self.request("POST", path, params=params, json=sent, safe=True, expect=_is_batch)
 
         size = batch.HISTORY_SIZE if history else batch.SIZE
         return Action(send, keys_by(id_property), size=size, writes=False, pause=self.client.pause)

@@ -9,7 +9,13 @@ from typing import Any
 from airflow_providers_leads.hooks.arguments import one_of, whole
 from airflow_providers_leads.hooks.base import LeadsHook, require
 from airflow_providers_leads.hooks.hubspot import wire
-from airflow_providers_leads.hooks.hubspot.connection import api_path, read_oauth, read_version, request_token
+from airflow_providers_leads.hooks.hubspot.connection import (
+    OAUTH_ADVICE,
+    api_path,
+    read_oauth,
+    read_version,
+    request_token,
+)
 from airflow_providers_leads.hooks.hubspot.values import archived_param, association_types, record_id, rows_per_page
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import HttpClient
@@ -61,12 +67,16 @@ class HubSpotCrm(LeadsHook):
             key = OriginAuth(settings.origin, lambda: {self.key_header: f"Bearer {settings.key}"}, self.label)
             return self.build_client(key, identity=settings.key)
         token = RefreshingToken(lambda: request_token(settings, version, app, client.user_agent))
-        auth = OriginAuth(settings.origin, lambda: {self.key_header: f"Bearer {token.current()}"}, self.label)
+        auth = OriginAuth(
+            settings.origin, lambda: {self.key_header: f"Bearer {token.current()}"}, self.label, OAUTH_ADVICE[401]
+        )
 
         def renew(refused: Mapping[str, str]) -> bool:
             return token.renew_after_401(str(refused.get(self.key_header, "")).removeprefix("Bearer "))
 
-        client = self.build_client(auth, identity=app.refresh_token, renew=renew)
+        client = self.build_client(
+            auth, identity=app.refresh_token, renew=renew, advice={**self.advice, **OAUTH_ADVICE}
+        )
         return client
 
     @property

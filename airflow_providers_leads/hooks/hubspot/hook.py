@@ -373,7 +373,7 @@ class HubSpotHook(HubSpotContacts):
             ("make properties", "crm.schemas.contacts.write", "properties", "/contacts/batch/create"),
         ):
             path = self.path(area, suffix)
-            yield Right(name, partial(self.request, "POST", path, json=nothing, idempotent=True), needs)
+            yield Right(name, partial(self.request, "POST", path, json=nothing, safe=True), needs)
         owners = partial(self.request, "GET", self.path("owners"), params={"limit": 1}, expect=is_list)
         yield Right("list owners", owners, "crm.objects.owners.read")
 

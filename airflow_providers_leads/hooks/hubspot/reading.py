@@ -10,8 +10,9 @@ import msgspec
 
 from airflow_providers_leads.hooks.hubspot import leads as contacts
 from airflow_providers_leads.hooks.reading import UnreadLeads
-from airflow_providers_leads.http.client import UNREADABLE
 from airflow_providers_leads.http.errors import LeadsServerError
+from airflow_providers_leads.http.json_text import UNREADABLE
+from airflow_providers_leads.http.json_text import decode as decode_json
 from airflow_providers_leads.leads.files.columns import (
     constant,
     email_keys,
@@ -89,7 +90,7 @@ class LeadReader:
 
     def _read(self, page: bytes) -> list[Lead]:
         try:
-            found = _READ_PAGE.decode(page).results
+            found = decode_json(page, _READ_PAGE.decode).results
         except UNREADABLE:
             raise LeadsServerError(
                 f"{self._label}: a page of contacts holds something that this API doesn't document. Run it again."

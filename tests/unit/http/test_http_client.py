@@ -280,6 +280,19 @@ def test_reading_in_vain_took_no_effect(requests_mock: Mocker, client: HttpClien
     assert "may have taken effect" in str(failed(client, "PATCH"))
 
 
+@pytest.mark.parametrize("trouble", [{"status_code": 500}, CUT, LATE, HTML], ids=["500", "cut", "late", "page"])
+@pytest.mark.parametrize(("method", "safe"), [("GET", None), ("HEAD", None), ("POST", True)])
+def test_a_read_took_no_effect_whatever_its_method(
+    requests_mock: Mocker, client: HttpClient, trouble: dict[str, Any], method: str, safe: bool | None
+) -> None:
+    """Rows 21 and S8."""
+    requests_mock.request(method, URL, **trouble)
+    error = failed(client, method, safe=safe)
+    assert not error.ambiguous
+    assert "taken effect" not in str(error)
+    assert requests_mock.call_count == 6
+
+
 def test_rate_limits_and_faults_have_budgets_of_their_own(requests_mock: Mocker, clock: FakeClock) -> None:
     client = make_client(clock, policy=RetryPolicy(max_retries=1))
     requests_mock.get(URL, [*[{"status_code": 429}] * 5, {"status_code": 500}, {"status_code": 429}, OK])

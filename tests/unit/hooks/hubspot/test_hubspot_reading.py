@@ -17,8 +17,9 @@ from airflow_providers_leads.hooks.hubspot import HubSpotHook, wire
 from airflow_providers_leads.hooks.hubspot.leads import LEAD_PROPERTIES, kept_of, to_lead, wanted
 from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 from airflow_providers_leads.hooks.reading import LeadPage, UnreadLeads, record_batch
-from airflow_providers_leads.http.client import UNREADABLE, Answer
+from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsServerError
+from airflow_providers_leads.http.json_text import UNREADABLE, decode
 from airflow_providers_leads.http.pagination import iter_pages
 from airflow_providers_leads.leads.files.staging import structs
 from airflow_providers_leads.leads.model.schema import Lead, arrow_schema
@@ -119,7 +120,6 @@ def test_other_types_than_documented_are_read_one_by_one(contact: dict[str, Any]
 
 
 BROKEN: dict[str, bytes] = {
-    "no UTF-8": b'{"results": [{"id": "7", "properties": {"city": "\xff ann@b.de"}}]}',
     "properties that are a list": b'{"results": [{"id": "7", "properties": ["ann@b.de"]}]}',
 }
 
@@ -135,9 +135,19 @@ def test_what_can_not_be_read_is_an_error_that_quotes_nothing(page: bytes) -> No
     assert "ann" not in str(raised.value)
 
 
+@pytest.mark.parametrize("city", [b"\xff Bonn", b"\\ud83d Bonn"], ids=["no UTF-8", "half a character"])
+def test_what_is_no_text_costs_its_own_place(city: bytes) -> None:
+    """Row 12: of the page, the value, and the columns."""
+    page = b'{"results": [{"id": "7", "properties": {"email": "ann@b.de"}}, {"id": "8", "properties": {"city": "%s"}}]}'
+    lazy = reader()
+    leads = lazy.leads(decode(page % city, lazy.decode)["results"])
+    assert [(lead.email, lead.city) for lead in leads] == [("ann@b.de", None), (None, "\ufffd Bonn")]
+    batch = record_batch([LeadPage(leads, {})])
+    assert batch is None or batch.column("city").to_pylist() == [None, "\ufffd Bonn"]
+
+
 NO_JSON: dict[str, bytes] = {
     "a mark before the page": b"\xef\xbb\xbf" + page_of([record(5)]),
-    "half a character": b'{"results": [{"id": "7", "properties": {"city": "\\ud800"}}]}',
     "no end": page_of([record(5)])[:-1],
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
@@ -15,6 +17,7 @@ from requests_mock import ANY
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.http.errors import (
+    LeadsApiError,
     LeadsAuthError,
     LeadsConflictError,
     LeadsNetworkError,
@@ -370,6 +373,91 @@ def test_what_may_have_taken_effect_is_not_repeated(
         call(hook)
     assert caught.value.ambiguous
     assert requests_mock.call_count == 1
+
+
+READS: dict[str, Callable[[HubSpotHook], Any]] = {
+    "/search": lambda h: list(h.search_contacts(query="ann")),
+    "/batch/read": lambda h: h.batch_read_contacts([5, 6]),
+}
+
+
+@pytest.mark.parametrize(
+    "trouble", [{"exc": CUT}, {"status_code": 502}, {"text": "<html>"}], ids=["cut", "502", "page"]
+)
+@pytest.mark.parametrize(("path", "call"), READS.items(), ids=READS)
+def test_a_read_that_is_a_post_took_no_effect(
+    hook: HubSpotHook,
+    requests_mock: requests_mock.Mocker,
+    path: str,
+    call: Callable[[HubSpotHook], Any],
+    trouble: dict[str, Any],
+) -> None:
+    """Rows 21 and S8."""
+    requests_mock.post(url(CONTACTS + path), **trouble)
+    try:
+        told = [(failure.reason, failure.ambiguous) for failure in call(hook).failed]
+    except LeadsApiError as error:
+        told = [(str(error), error.ambiguous)]
+    assert told
+    for sentence, ambiguous in told:
+        assert "taken effect" not in sentence
+        assert not ambiguous
+
+
+OAUTH = {"client_id": "id", "client_secret": "a-client-secret", "refresh_token": "a-refresh-token"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        ({"status_code": 400, "json": {"status": "BAD_REFRESH_TOKEN"}}, ["BAD_REFRESH_TOKEN", "refresh_token"]),
+        ({"status_code": 401, "json": {}}, ["client_id, client_secret, refresh_token"]),
+        ({"status_code": 403, "json": {}}, ["client_id, client_secret, refresh_token"]),
+        ({"status_code": 404, "json": {}}, ["token endpoint", "api_version"]),
+        ({"status_code": 429, "headers": {"Retry-After": "500"}}, ["renewed too often"]),
+        ({"status_code": 502}, ["/token", "502"]),
+        ({"exc": CUT}, ["/token", "host"]),
+        ({"text": "<html>"}, ["/token", "not JSON"]),
+    ],
+)
+def test_a_token_that_is_not_renewed_says_what_can_be_done_about_oauth(
+    monkeypatch: pytest.MonkeyPatch, requests_mock: requests_mock.Mocker, answer: dict[str, Any], named: list[str]
+) -> None:
+    """Rows 21 and S8."""
+    connection = {"conn_type": "hubspot", "extra": {**OAUTH, "max_retries": 0}}
+    monkeypatch.setenv("AIRFLOW_CONN_HUBSPOT_DEFAULT", json.dumps(connection))
+    requests_mock.post(re.compile("/oauth/"), **answer)
+    with pytest.raises(LeadsApiError) as caught:
+        next(HubSpotHook().list_owners())
+    assert all(name in str(caught.value) for name in named), str(caught.value)
+    assert not any(
+        word in str(caught.value) for word in ("taken effect", "private-app", "password", "a-refresh", "a-cli")
+    )
+    assert not caught.value.ambiguous
+
+
+@pytest.mark.parametrize(("status", "named"), [(401, "client_id, client_secret, refresh_token"), (403, "OAuth app")])
+def test_a_refusal_of_an_oauth_app_speaks_of_the_app(
+    monkeypatch: pytest.MonkeyPatch, requests_mock: requests_mock.Mocker, status: int, named: str
+) -> None:
+    """Row 21."""
+    monkeypatch.setenv("AIRFLOW_CONN_HUBSPOT_DEFAULT", json.dumps({"conn_type": "hubspot", "extra": OAUTH}))
+    requests_mock.post(re.compile("/oauth/"), json={"access_token": "a-new-token", "expires_in": 1800})
+    requests_mock.get(re.compile("/crm/"), status_code=status, json={})
+    with pytest.raises(LeadsApiError, match=named) as caught:
+        next(HubSpotHook().list_owners())
+    assert "private-app" not in str(caught.value) and "password" not in str(caught.value)
+
+
+def test_a_token_that_no_header_can_carry_speaks_of_the_app(
+    monkeypatch: pytest.MonkeyPatch, requests_mock: requests_mock.Mocker
+) -> None:
+    """Row 21."""
+    monkeypatch.setenv("AIRFLOW_CONN_HUBSPOT_DEFAULT", json.dumps({"conn_type": "hubspot", "extra": OAUTH}))
+    requests_mock.post(re.compile("/oauth/"), json={"access_token": "a-new\ntoken"})
+    with pytest.raises(LeadsApiError, match="client_id, client_secret, refresh_token") as caught:
+        next(HubSpotHook().list_owners())
+    assert "password" not in str(caught.value) and "a-new" not in str(caught.value)
 
 
 @pytest.mark.parametrize("method", ["archive_contact", "get_contact"])
