@@ -41,6 +41,7 @@ class LeadsFunctionOperator(DecoratedOperator, LeadsOperator):
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, "output_uri", "form", "batch_rows")
     ui_color = "#f1f7e4"
     datasets = Datasets(reads=("inputs",), writes=("uri", "golden"))
+    choices: ClassVar[Mapping[str, Sequence[str]]] = {"form": ("dicts", "arrow")}
     work: ClassVar[str]
     """Name of the function in :mod:`airflow_providers_leads.leads.merge.functions`, which the file is called after."""
     suffix: ClassVar[str]

@@ -14,6 +14,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_providers_leads.operators.signatures import CheckedArguments
+
 if TYPE_CHECKING:
     from airflow_providers_leads.operators.lineage import Datasets, Lineage
 
@@ -26,7 +28,7 @@ _LONGEST_DEFERRAL: Final = 86_400.0
 _MOST_DEFERRALS: Final = 20
 
 
-class LeadsOperator(BaseOperator):
+class LeadsOperator(CheckedArguments, BaseOperator):
     """Base of the operators: runs :meth:`run` and turns what a user can mend into one line.
 
     Errors keep their class, so retry policies can match it. Those that no retry can mend (a wrong key, a missing

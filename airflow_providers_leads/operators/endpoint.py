@@ -7,17 +7,18 @@ default are required.
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_providers_leads.operators.declared import DeclaredOperator
-from airflow_providers_leads.operators.signatures import Templated, argument
+from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.operators.signatures import ON_FAILURE, Argument, Templated, argument, is_templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
-from airflow_providers_leads.tasks.returns import hand_over
+from airflow_providers_leads.tasks.returns import check_output, hand_over
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -26,6 +27,86 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import DAG
 
 _TEMPLATED: Final = re.compile(r"^Templated\[(.*)\]")
+_HANDING_OVER: Final[Mapping[str, str]] = {
+    "output": "URI of a ``.parquet``, ``.jsonl`` or ``.jsonl.gz`` file for the rows; without it they go to XCom, "
+    "refused above 1,000",
+    "on_failure": "``fail`` (default) fails the task when more than ``max_failed`` failed, ``report`` warns",
+    "max_failed": "failed inputs that are tolerated: a number, or a share below 1; default 0",
+}
+
+
+def _declaration(cls: type, attribute: str, hint: str) -> tuple[str, tuple[str, inspect.Parameter]]:
+    value = cls.__dict__.get(attribute, inspect.Parameter.empty)
+    default, alias = value if isinstance(value, Argument) else (value, None)
+    name = alias or attribute
+    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+    return name, (attribute, parameter)
+
+
+def _with_shared_docs(cls: type[DeclaredOperator]) -> str:
+    text = inspect.cleandoc(cls.__doc__ or "")
+    if not cls.method:
+        return text
+    shared = {name: _HANDING_OVER[name] for name in cls.hands_over}
+    shared[cls.conn_parameter] = f"Airflow connection, default ``{cls.arguments[cls.conn_parameter].default}``"
+    lines = [f":param {name}: {words}" for name, words in shared.items()]
+    # Parameters stand together, before what is returned and raised.
+    head, mark, tail = text.partition("\n:return")
+    return "\n".join([head, *lines]) + mark + tail
+
+
+def _constructor(arguments: Mapping[str, inspect.Parameter], attributes: Mapping[str, str]) -> Any:
+    def __init__(self: Any, **kwargs: Any) -> None:
+        own = {name: kwargs.pop(name, parameter.default) for name, parameter in arguments.items()}
+        LeadsOperator.__init__(self, **kwargs)
+        for name, value in own.items():
+            setattr(self, attributes[name], value)
+        self.check()
+
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    rest = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)
+    __init__.__signature__ = inspect.Signature([itself, *arguments.values(), rest])  # type: ignore[attr-defined]
+    return __init__
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(argument,))
+class DeclaredOperator(LeadsOperator):
+    """Base of the operators whose annotations are their constructor's keyword arguments.
+
+    :cvar arguments: by name, as the constructor takes them
+    :cvar attributes: argument → attribute that holds it
+    """
+
+    arguments: ClassVar[Mapping[str, inspect.Parameter]] = {}
+    attributes: ClassVar[Mapping[str, str]] = {}
+    hands_over: ClassVar[tuple[str, ...]] = ()
+    conn_parameter: ClassVar[str]
+    method: ClassVar[str] = ""
+    _declared: ClassVar[Mapping[str, tuple[str, inspect.Parameter]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        hints = inspect.get_annotations(cls)
+        cls._declared = dict(_declaration(cls, name, hint) for name, hint in hints.items() if "ClassVar" not in hint)
+        for attribute, _ in cls._declared.values():
+            # The defaults live in the signature; as class attributes they would hide a forgotten assignment.
+            if attribute in cls.__dict__:
+                delattr(cls, attribute)
+        everything: dict[str, tuple[str, inspect.Parameter]] = {}
+        for base in reversed(cls.__mro__):
+            everything |= base.__dict__.get("_declared", {})
+        # Where the result goes comes last, whichever class says so.
+        names = sorted(everything, key=lambda name: name in _HANDING_OVER)
+        cls.arguments = {name: everything[name][1] for name in names}
+        cls.attributes = {name: everything[name][0] for name in names}
+        if taken := {*cls.attributes.values()} & set(dir(BaseOperator)):
+            raise TypeError(f"{cls.__name__}: {sorted(taken)} mean something else on an Airflow operator")
+        cls.__doc__ = _with_shared_docs(cls)
+        cls.template_fields = tuple(cls.attributes.values())
+        cls.__init__ = _constructor(cls.arguments, cls.attributes)  # type: ignore[method-assign]
+
+    def check(self) -> None:
+        """Refuse arguments that are known to be wrong when the DAG is parsed."""
 
 
 class EndpointOperator(DeclaredOperator):
@@ -93,11 +174,22 @@ class RowsOperator(EndpointOperator):
     # An operator's "output" is the reference to its result.
     output_uri: Templated[str] | None = argument(default=None, alias="output")
 
+    def check(self) -> None:
+        """Refuse an output that couldn't be written."""
+        if not is_templated(self.output_uri):
+            check_output(given(self.output_uri))
+
+    def run(self, context: Context) -> Any:
+        """Call the hook method and hand its result over; a file that can't be written is refused before."""
+        check_output(given(self.output_uri))
+        return super().run(context)
+
 
 class BatchOperator(RowsOperator):
     """Base of the operators whose hook method returns a batch result."""
 
     hands_over = ("output", "on_failure", "max_failed")
+    choices = ON_FAILURE
 
     on_failure: Templated[str] = "fail"
     max_failed: Templated[float] = 0

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
-from airflow_providers_leads.operators.signatures import OperatorArguments, Templated
+from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given, given_entries
-from airflow_providers_leads.tasks.returns import check_failures, tolerance, write_table
+from airflow_providers_leads.tasks.returns import check_failures, check_output, tolerance, write_table
 
 if TYPE_CHECKING:
     from airflow_providers_leads.leads.model.outcomes import BatchResult
@@ -115,6 +115,7 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
         "on_failure", "max_failed",
     )  # fmt: skip
     ui_color = "#ffe9e0"
+    choices = ON_FAILURE
 
     def __init__(
         self,
@@ -150,6 +151,7 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
 
         dry_run, tolerated = as_bool("dry_run", self.plan_only), tolerance(self.on_failure, self.max_failed)
         property_of, start = self._property_of(), given(self.start_at)
+        check_output(given(self.output_uri))
         if start is None:
             raise ValueError("start_at must be given")
         persistiq, hubspot = PersistIQHook(self.persistiq_conn_id), HubSpotHook(self.hubspot_conn_id)

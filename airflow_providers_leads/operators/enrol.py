@@ -10,7 +10,7 @@ import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
-from airflow_providers_leads.operators.signatures import OperatorArguments, Reference, Templated
+from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
 from airflow_providers_leads.tasks.inputs import check_accounts
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
@@ -81,6 +81,7 @@ class LeadsEnrolOperator(LeadsOperator):
         "max_failed",
     )  # fmt: skip
     ui_color = "#ffe9e0"
+    choices = ON_FAILURE
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import pendulum
 from airflow.providers.common.compat.sdk import Context
@@ -18,7 +18,7 @@ from airflow_providers_leads.operators.erase import LeadsEraseOperator
 from airflow_providers_leads.operators.lineage import Datasets
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.lookup import LeadsLookupOperator
-from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
+from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated, is_templated
 from airflow_providers_leads.operators.upsert import LeadsApplyOperator, LeadsPlanOperator, LeadsUpsertOperator
 from airflow_providers_leads.operators.watermark import (
     MODES,
@@ -99,6 +99,7 @@ class LeadsExtractOperator(LeadsOperator):
     )  # fmt: skip
     operator_extra_links = (CrmLink(),)
     datasets = Datasets(writes=("uri",), crm="reads")
+    choices: ClassVar[Mapping[str, Sequence[str]]] = {"watermark": MODES}
 
     def __init__(
         self,
@@ -234,13 +235,17 @@ class LeadsDeduplicateOperator(LeadsOperator):
         self.engine: Any = engine
         self.lineage: Any = lineage
         self.partitions: Any = partitions
+        if isinstance(policy, Mapping) and not is_templated(policy):
+            from airflow_providers_leads.tasks.policies import check_policy
+
+            check_policy(policy)
 
     def run(self, context: Context) -> dict[str, Any]:
         """Merge; see the class."""
         from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
-        from airflow_providers_leads.leads.merge.policy import policy_from
+        from airflow_providers_leads.tasks.policies import read_policy
 
-        policy = policy_from(given(self.policy))
+        policy = read_policy(self.policy)
         lineage, parts = as_bool("lineage", self.lineage), as_count("partitions", self.partitions)
         sources = [storage_path(uri_in(item, "uri")) for item in as_list(self.inputs)]
         folder = resolve_folder(self.output_uri, context)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict, TypeVar, Union
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Required, TypedDict, TypeVar, Union
 
 from airflow.providers.common.compat.sdk import XComArg
+
+from airflow_providers_leads.tasks.arguments import given
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import DAG, TaskGroup
@@ -16,6 +19,10 @@ T = TypeVar("T")
 
 Templated = Union[T, str, XComArg]  # noqa: UP007  # a generic alias can't be written with bars before Python 3.12
 """A value, a template that renders to one, or the result of another task."""
+
+
+ON_FAILURE: Final[Mapping[str, Sequence[str]]] = {"on_failure": ("fail", "report")}
+"""For :attr:`CheckedArguments.choices`."""
 
 
 class Argument(NamedTuple):
@@ -128,3 +135,80 @@ class SensorArguments(WaitArguments, total=False):
     """Arguments of every sensor."""
 
     email: str | Sequence[str] | None
+
+
+class CheckedArguments:
+    """Mixin of operators and sensors: a wrong argument is told when the DAG is parsed, with the nearest right one.
+
+    Airflow alone says of a misspelt argument which other one is missing.
+
+    :cvar choices: argument → the values that it takes; templates and results of tasks pass
+    """
+
+    choices: ClassVar[Mapping[str, Sequence[str]]] = {}
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            _check_arguments(cls, kwargs)
+            return super().__new__(cls)
+
+        @classmethod
+        def partial(cls, **kwargs: Any) -> Any:
+            """Return the operator with some of its arguments, to be mapped over others."""
+            _check_arguments(cls, kwargs)
+            return super().partial(**kwargs)
+
+
+def refuse_other(name: str, value: Any, choices: Iterable[str]) -> None:
+    """Refuse a value that is known when a DAG is parsed and none of the right ones.
+
+    :param name: of the argument
+    :param value: its value; what says nothing, is a template or another task's result passes
+    :param choices: the right ones
+    :raises ValueError: naming them, and the nearest
+    """
+    choices = list(choices)
+    if isinstance(value, str) and given(value) is not None and not is_templated(value) and value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}{nearest(value, choices)}")
+
+
+def is_templated(value: Any) -> bool:
+    """Tell whether a value, or a part of it, is known only when the task runs."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, Mapping):
+        return any(is_templated(part) for entry in value.items() for part in entry)
+    if isinstance(value, (list, tuple, set)):
+        return any(is_templated(part) for part in value)
+    return isinstance(value, XComArg)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message that names the nearest known name, empty when none is near."""
+    return "".join(f"; did you mean {match!r}?" for match in get_close_matches(name, list(known), n=1))
+
+
+def _check_arguments(cls: type[CheckedArguments], arguments: Mapping[str, Any]) -> None:
+    # A constructor of somebody else's subclass may take what no signature tells of.
+    if cls.__init__.__module__.startswith(__package__.partition(".")[0] + "."):
+        own, known = _parameters(cls)
+        for name in arguments:
+            if name not in known and not name.startswith("_airflow_"):
+                hint = nearest(name, own) or nearest(name, known) or f"; it has {', '.join(own)} and those of any task"
+                raise TypeError(f"{cls.__name__} has no argument {name!r}{hint}")
+    for name, choices in cls.choices.items():
+        refuse_other(name, arguments.get(name), choices)
+
+
+def _parameters(cls: type) -> tuple[list[str], set[str]]:
+    """Return the names of a class's own arguments, and of those that it takes at all."""
+    signatures = [
+        inspect.signature(base.__dict__["__init__"]) for base in inspect.getmro(cls) if "__init__" in base.__dict__
+    ]
+    named = [
+        [name for name, parameter in signature.parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
+        for signature in signatures
+        if signature.parameters
+    ]
+    return named[0], {name for names in named for name in names}

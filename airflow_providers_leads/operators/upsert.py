@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import pendulum
 from airflow.providers.common.compat.sdk import Context, conf
@@ -15,7 +15,7 @@ from airflow_providers_leads.operators.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.lineage import Datasets
 from airflow_providers_leads.operators.links import CrmLink
-from airflow_providers_leads.operators.signatures import OperatorArguments, Reference, References, Templated
+from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.apply import apply_plan
 from airflow_providers_leads.tasks.arguments import as_bool, given, given_entries
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
@@ -73,6 +73,7 @@ class LeadsPlanOperator(LeadsOperator):
     operator_extra_links = (CrmLink(),)
     ui_color = "#fff4e0"
     datasets = Datasets(reads=("golden", "existing"), writes=("plan",), crm="reads")
+    choices: ClassVar[Mapping[str, Sequence[str]]] = {"mode": ("update", "fill", "create_only")}
 
     def __init__(
         self,
@@ -139,6 +140,8 @@ class LeadsPlanOperator(LeadsOperator):
 
 class _Applying(LeadsOperator):
     """What applying a plan takes, whoever made the plan."""
+
+    choices = ON_FAILURE
 
     def __init__(
         self,
@@ -211,6 +214,7 @@ class LeadsApplyOperator(_Applying):
     ui_color = "#ffe9e0"
     operator_extra_links = (CrmLink(),)
     datasets = Datasets(reads=("plan",), writes=("results",), crm="writes")
+    choices: ClassVar[Mapping[str, Sequence[str]]] = {**ON_FAILURE, "if_stale": ("replan", "refuse", "ignore")}
 
     def __init__(
         self,
@@ -265,6 +269,7 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
     )  # fmt: skip
     ui_color = "#ffe9e0"
     datasets = Datasets(reads=("golden", "existing"), writes=("plan", "results"), crm="writes")
+    choices: ClassVar[Mapping[str, Sequence[str]]] = {**LeadsPlanOperator.choices, **ON_FAILURE}
 
     def __init__(
         self,

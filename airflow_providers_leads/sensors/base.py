@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,13 +17,14 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_providers_leads.operators.base import in_one_line
+from airflow_providers_leads.operators.signatures import CheckedArguments
 from airflow_providers_leads.tasks.arguments import given
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
 
 
-class LeadsSensor(BaseSensorOperator):
+class LeadsSensor(CheckedArguments, BaseSensorOperator):
     """Base of the sensors.
 
     A wrong key, a missing permission and bad arguments end the wait at once and without retries. An unreachable host,
@@ -38,6 +39,7 @@ class LeadsSensor(BaseSensorOperator):
     poll_name: ClassVar[str]
     conn_parameter: ClassVar[str]
     ui_color = "#f3ecff"
+    choices: ClassVar[Mapping[str, Sequence[str]]] = {"mode": ("poke", "reschedule")}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,17 +34,22 @@ def check_accounts(hook: LeadsHook, files: Sequence[Any]) -> None:
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return one value or many as a list."""
+    """Return one value or many as a list; those of lists within it, as mapped tasks give them, stand in their place."""
     if value is None:
         return []
     if isinstance(value, (str, Mapping)):
         return [value]
     try:
         # The results of a mapped task are a lazy sequence, which fetches a slice in one call, item by item otherwise.
-        return list(value[:]) if isinstance(value, Sequence) else list(value)
+        items = list(value[:]) if isinstance(value, Sequence) else list(value)
     except TypeError:
         # Those of several tasks, joined by concat(), can't be sliced.
-        return list(value)
+        items = list(value)
+    return [part for item in items for part in (as_list(item) if _is_several(item) else [item])]
+
+
+def _is_several(item: Any) -> bool:
+    return isinstance(item, Iterable) and not isinstance(item, (str, bytes, Mapping))
 
 
 def uri_in(item: Any, key: str) -> str:

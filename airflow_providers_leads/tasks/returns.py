@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 XCOM_ROWS: Final = 1_000
 """Rows that a list may have without an ``output``."""
 _BATCH_ROWS: Final = 5_000
+_ENDINGS: Final = (".parquet", ".jsonl", ".jsonl.gz")
 
 
 class LeadsWriteError(AirflowException):
@@ -57,6 +58,16 @@ def check_failures(failed: int, total: int, tolerated: float | None, message: st
     if tolerated is not None and failed > (tolerated * total if 0 < tolerated < 1 else tolerated):
         raise LeadsWriteError(message)
     log.warning(message)
+
+
+def check_output(uri: str | None) -> None:
+    """Refuse a file that :func:`write_table` couldn't write, before there is anything to write.
+
+    :param uri: of the file, ``None`` for none
+    :raises ValueError: for an unknown ending
+    """
+    if uri is not None and not str(uri).endswith(_ENDINGS):
+        raise ValueError(f"output must end in {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}")
 
 
 def hand_over(
@@ -142,13 +153,9 @@ def write_table(uri: str, rows: Iterable[Mapping[str, Any]]) -> int:
     """
     from airflow_providers_leads.leads.files.tables import JsonLinesWriter, ParquetTableWriter
 
+    check_output(uri)
     path = storage_path(uri)
-    if uri.endswith(".parquet"):
-        writer: Any = ParquetTableWriter(path)
-    elif uri.endswith((".jsonl", ".jsonl.gz")):
-        writer = JsonLinesWriter(path)
-    else:
-        raise ValueError("output must end in .parquet, .jsonl or .jsonl.gz")
+    writer: Any = ParquetTableWriter(path) if uri.endswith(".parquet") else JsonLinesWriter(path)
     count, remaining = 0, iter(rows)
     with writer:
         while batch := list(islice(remaining, _BATCH_ROWS)):
