@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 try:
-    from airflow.providers.common.compat.sdk import RetryDecision, RetryPolicy
+    from airflow.sdk import RetryDecision, RetryPolicy
 except ImportError:
     # Airflow below 3.3; whoever asks for a policy is told.
     RetryDecision, RetryPolicy = None, object  # type: ignore[assignment,misc]

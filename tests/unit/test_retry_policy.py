@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import structlog
-from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException, RetryAction
+from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
+from airflow.sdk import RetryAction
 from airflow.sdk.execution_time.task_runner import _evaluate_retry_policy
 
 from airflow_providers_leads import retry_policy
@@ -85,7 +86,7 @@ def test_below_airflow_3_3_it_is_imported_and_says_what_it_needs(monkeypatch: py
     real = builtins.__import__
 
     def older(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
-        if name == "airflow.providers.common.compat.sdk" and "RetryPolicy" in (fromlist or ()):
+        if name == "airflow.sdk" and "RetryPolicy" in (fromlist or ()):
             raise ImportError("cannot import name 'RetryPolicy'")
         return real(name, globals, locals, fromlist, level)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from airflow.providers.common.compat.sdk import mask_secret
+from airflow.sdk.log import mask_secret
 
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, Settings
 from airflow_providers_leads.http.auth import OriginAuth

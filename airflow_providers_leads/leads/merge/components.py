@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.merge.engine import batches, forget, keep
+from airflow_providers_leads.leads.merge.engine import batches, forget, in_memory, keep, scalar
 from airflow_providers_leads.leads.model.identity import (
     IdentityRules,
     is_role_address,
@@ -81,7 +81,7 @@ def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules) -> 
     rejected = unnamed.mutate(reason=_reason(unnamed))
     # No role address stands in an edge, so whoever has one is named as before the joins, which this needn't wait for.
     if strangers := _strangers(connection, known if by_phone else alone, rules):
-        found = ibis.memtable({"stranger": strangers})
+        found = in_memory({"stranger": strangers})
         marked = known.left_join(found, known.person == found.stranger)
         known = marked.filter(marked.stranger.isnull()).drop("stranger")
         glued = marked.filter(marked.stranger.notnull()).mutate(reason=ibis.literal("shared_mailbox"))
@@ -108,7 +108,6 @@ def _reason(unnamed: ibis.Table) -> Any:
 
 def _record_edges(connection: Any, named: ibis.Table, rules: IdentityRules) -> list[Any]:
     """Return what single records say of others: secondary addresses, and ids that were merged into them."""
-    import ibis
 
     # Few records have either, so they are read here rather than by an engine's own idea of JSON.
     words = [named.properties.contains(f'"{name}"') for name in (ALIASES_PROPERTY, MERGED_IDS_PROPERTY)]
@@ -129,9 +128,9 @@ def _record_edges(connection: Any, named: ibis.Table, rules: IdentityRules) -> l
                 merged[f"merged_{name}"].append(str(source_id) if name == "source_id" else row[name])
     edges: list[Any] = []
     if aliases["a"]:
-        edges.append(ibis.memtable(aliases))
+        edges.append(in_memory(aliases))
     if merged["survivor"]:
-        old = ibis.memtable(merged)
+        old = in_memory(merged)
         found = named.inner_join(old, [named[name] == old[f"merged_{name}"] for name in RECORD])
         found = found.filter(found.person.notnull() & ~is_role_expr(found.person, rules))
         edges.append(found.select(a=found.survivor, b=found.person))
@@ -152,10 +151,7 @@ def _join_phones(connection: Any, named: ibis.Table, rules: IdentityRules) -> tu
     texts = [row["phone"] for row in _rows(connection, named.filter(named.phone.notnull()).select("phone").distinct())]
     keys = phone_keys(texts, rules.phone_region)
     usable = [(text, key) for text, key in zip(texts, keys, strict=True) if key]
-    table = ibis.memtable(
-        {"phone_text": [text for text, _ in usable], "phone_node": [_PHONE + key for _, key in usable]},
-        schema={"phone_text": "string", "phone_node": "string"},
-    )
+    table = in_memory({"phone_text": [text for text, _ in usable], "phone_node": [_PHONE + key for _, key in usable]})
     joined = keep(connection, named.left_join(table, named.phone == table.phone_text).drop("phone_text"))
     persons = joined.filter(joined.person.notnull() & joined.phone_node.notnull())
     persons = persons.filter(~is_role_expr(persons.person, rules))
@@ -201,7 +197,7 @@ def _components(connection: Any, edges: ibis.Table) -> ibis.Table:
         forget(connection, ahead)
         forget(connection, kept)
         kept, labels = settled, settled.select("node", "label")
-        if int(connection.execute(settled.filter(settled.label != settled.old).count())) == 0:
+        if scalar(connection, settled.filter(settled.label != settled.old).count()) == 0:
             return labels
     raise ValueError("the records hang together in a chain too long to follow")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
+from airflow_providers_leads.leads.files.columns import strings
 from airflow_providers_leads.leads.files.staging import (
     VERSION_METADATA,
     appearing,
@@ -82,13 +83,33 @@ def _duckdb(target: str, settings: dict[str, str]) -> Iterator[Any]:
 def collect(connection: Any, table: ibis.Table) -> list[dict[str, Any]]:
     """Return the rows of a small result.
 
-    Not by the connection's ``to_pyarrow`` or ``execute``: they import pandas, which takes a task 40 MB.
+    Not by the connection's ``to_pyarrow`` or ``execute``: they need pandas.
 
     :param connection: from :func:`connect`
     :param table: what to read
     """
-    rows: list[dict[str, Any]] = connection.to_pyarrow_batches(table).read_all().to_pylist()
-    return rows
+    return [row for batch in batches(connection, table) for row in batch.to_pylist()]
+
+
+def scalar(connection: Any, value: Any) -> int:
+    """Return a number that an engine counts; see :func:`collect`.
+
+    :param connection: from :func:`connect`
+    :param value: scalar expression
+    """
+    (row,) = collect(connection, value.name("value").as_table())
+    return int(row["value"])
+
+
+def in_memory(columns: Mapping[str, Sequence[str | None]]) -> ibis.Table:
+    """Return texts as a table; made of anything but an Arrow table, Ibis' own would need pandas.
+
+    :param columns: name → values, all of one length
+    """
+    import ibis
+    import pyarrow as pa
+
+    return ibis.memtable(pa.table({name: strings(values) for name, values in columns.items()}))
 
 
 def _refused(settings: dict[str, str]) -> list[str]:

@@ -19,6 +19,7 @@ from airflow_providers_leads.leads.merge.engine import (
     read_numbered,
     read_parquet,
     record_hash,
+    scalar,
     write,
     write_partitioned,
 )
@@ -89,7 +90,7 @@ def merge_files(
         leads = _read_all(connection, inputs)
         chosen = policy or MergePolicy()
         people = sort_by_person(connection, leads, chosen.identity)
-        counts = {"inputs": int(connection.execute(leads.count()))}
+        counts = {"inputs": scalar(connection, leads.count())}
         targets: dict[str, Any] = {**outputs, **(partitions or {})}
         told = msgspec.json.encode(chosen, order="sorted").decode()
         metadata = merge_metadata(inputs, outputs.get("members"), told)
@@ -155,8 +156,8 @@ def _repeated(connection: Any, leads: ibis.Table, rows: int) -> bool:
     """Tell whether some record was read twice; to say so wrongly, which is rare, costs time and nothing else."""
     if is_duckdb(connection):
         # Numbers are counted faster than texts.
-        return int(connection.execute(record_hash(*(leads[name] for name in RECORD)).nunique())) < rows
-    return int(connection.execute(leads.select(*RECORD).distinct().count())) < rows
+        return scalar(connection, record_hash(*(leads[name] for name in RECORD)).nunique()) < rows
+    return scalar(connection, leads.select(*RECORD).distinct().count()) < rows
 
 
 def _read_all(connection: Any, inputs: Sequence[Any]) -> ibis.Table:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_providers_leads.leads.files.row_groups import concatenate
 from airflow_providers_leads.leads.files.staging import appearing, as_path, count_rows
-from airflow_providers_leads.leads.merge.engine import is_duckdb, spill_folder, write_local, write_soon_read
+from airflow_providers_leads.leads.merge.engine import is_duckdb, scalar, spill_folder, write_local, write_soon_read
 
 if TYPE_CHECKING:
     import ibis
@@ -48,7 +48,7 @@ def slices(connection: Any, table: ibis.Table, places: ibis.Table, key: str, *, 
     :param once: true when a part is read once only
     """
     size = rows_per_slice(connection) * (_ROOM_OF_ONE if once else 1)
-    count = max(1, -(-int(connection.execute(places.count())) // size))
+    count = max(1, -(-scalar(connection, places.count()) // size))
     marked = places.mutate(**{_SLICE: places[key] % count})
     if once and count <= _MOST_READINGS:
         for number in range(count):

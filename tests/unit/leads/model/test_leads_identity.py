@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from airflow_providers_leads.leads.merge.engine import collect, connect, in_memory
 from airflow_providers_leads.leads.model.identity import (
     DEFAULT_ROLE_ADDRESSES,
     IdentityRules,
@@ -280,11 +281,10 @@ ROLE_CASES = [
 
 
 def on_duckdb(expression: Callable[[Any, IdentityRules], Any], keys: Sequence[str | None], rules: IdentityRules) -> Any:
-    table = ibis.memtable(
-        {"place": list(range(len(keys))), "key": list(keys)}, schema={"place": "int64", "key": "string"}
-    )
-    result = table.select("place", result=expression(table.key, rules)).order_by("place").to_pyarrow()
-    return result["result"].to_pylist()
+    table = in_memory({"place": [f"{place:09d}" for place in range(len(keys))], "key": keys})
+    ordered = table.select("place", result=expression(table.key, rules)).order_by("place")
+    with connect() as connection:
+        return [row["result"] for row in collect(connection, ordered)]
 
 
 @pytest.mark.parametrize(("rules", "key", "expected"), PERSON_KEYS, ids=[ascii(case[1]) for case in PERSON_KEYS])
