@@ -32,6 +32,7 @@ check: $(READY)           ## lint, formatting, types and documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory docs
 
 docs: $(READY)            ## make the documentation; a warning is an error

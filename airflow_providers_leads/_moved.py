@@ -21,6 +21,8 @@ _RENAMED: Final = {
     "leads.engagement": "bridges.persistiq_hubspot",
     "leads.incremental": "leads.memory.watermarks",
     "leads.plan_facts": "leads.plan.facts",
+    "operators.assets": "tasks.assets",
+    "operators.lineage": "tasks.lineage",
     "operators.returns": "tasks.returns",
 }
 MOVED: Final = {

@@ -16,10 +16,10 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_providers_leads.operators.base import LeadsOperator
-from airflow_providers_leads.operators.lineage import Datasets
 from airflow_providers_leads.operators.signatures import Templated
 from airflow_providers_leads.tasks.arguments import as_count, given
 from airflow_providers_leads.tasks.inputs import uri_in
+from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 

@@ -27,10 +27,7 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from airflow_providers_leads.http.pagination import Pages
+from typing import Any, Final, Protocol
 
 _SIDE_BY_SIDE: Final = 4
 # In pages. Short stretches repeat more of them, long ones hold more of them in memory.
@@ -38,6 +35,26 @@ _SHORTEST: Final = 4
 _LONGEST: Final = 12
 # The share of a page's rows that the other reading of it must have: a single row could itself have moved.
 _IN_COMMON: Final = 0.5
+
+
+class Walk(Protocol):
+    """What of :class:`~airflow_providers_leads.http.pagination.Pages` is looked at here."""
+
+    def params(self) -> dict[str, object]:
+        """Return the query that asks for the next page."""
+        ...
+
+    def rows(self, body: Any) -> list[Any] | None:
+        """Return a page's rows, ``None`` when the body isn't a page of this list."""
+        ...
+
+    def following(self) -> Sequence[dict[str, object]]:
+        """Return the queries of the pages that may be asked for before their turn."""
+        ...
+
+    def agrees(self, body: Any) -> bool:
+        """Tell whether a page that was asked for before its turn knows the list as the walk does."""
+        ...
 
 
 @dataclass(slots=True)
@@ -70,7 +87,7 @@ class PagesAhead:
     def __init__(
         self,
         ask: Callable[[dict[str, object]], Any],
-        pages: Pages,
+        pages: Walk,
         identify: Callable[[Sequence[Any]], set[str]],
         room: Callable[[], int] | None = None,
     ) -> None:

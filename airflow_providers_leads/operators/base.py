@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_providers_leads.operators.signatures import CheckedArguments
 
 if TYPE_CHECKING:
-    from airflow_providers_leads.operators.lineage import Datasets, Lineage
+    from airflow_providers_leads.tasks.lineage import Datasets, Lineage
 
 T = TypeVar("T")
 
@@ -79,14 +79,14 @@ class LeadsOperator(CheckedArguments, BaseOperator):
         return self._defer(wait, waits + 1)
 
     def _told(self, result: T) -> T:
-        from airflow_providers_leads.operators.lineage import lineage_of
+        from airflow_providers_leads.tasks.lineage import lineage_of
 
         self._lineage = lineage_of(self, result)
         return result
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Return what the task read and wrote to OpenLineage, ``None`` where that is not told."""
-        from airflow_providers_leads.operators.lineage import openlineage_facets
+        from airflow_providers_leads.tasks.lineage import openlineage_facets
 
         return openlineage_facets(self._lineage)
 

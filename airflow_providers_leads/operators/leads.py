@@ -11,11 +11,9 @@ from airflow.providers.common.compat.sdk import Context
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from airflow_providers_leads.operators.assets import EXTRACTED, tell, with_alias
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.enrol import LeadsEnrolOperator
 from airflow_providers_leads.operators.erase import LeadsEraseOperator
-from airflow_providers_leads.operators.lineage import Datasets
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.lookup import LeadsLookupOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated, is_templated
@@ -31,9 +29,11 @@ from airflow_providers_leads.operators.watermark import (
     with_watermarks,
 )
 from airflow_providers_leads.tasks.arguments import as_bool, as_count, given, given_entries
+from airflow_providers_leads.tasks.assets import EXTRACTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.extract import extract, frozen_round
 from airflow_providers_leads.tasks.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.progress import phase
 from airflow_providers_leads.tasks.returns import LeadsWriteError

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import pendulum
 from airflow.providers.common.compat.sdk import Context, conf
 
-from airflow_providers_leads.operators.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.operators.base import LeadsOperator
-from airflow_providers_leads.operators.lineage import Datasets
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.apply import apply_plan
 from airflow_providers_leads.tasks.arguments import as_bool, given, given_entries
+from airflow_providers_leads.tasks.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
 from airflow_providers_leads.tasks.recheck import recheck

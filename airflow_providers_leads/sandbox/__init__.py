@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_providers_leads.sandbox.core.config import PerspectiveGrant, SandboxConfig
-    from airflow_providers_leads.sandbox.core.faults import FaultPlan, Rule
-    from airflow_providers_leads.sandbox.core.server import Sandbox
     from airflow_providers_leads.sandbox.core.shell import Fault
+    from airflow_providers_leads.sandbox.faults import FaultPlan, Rule
+    from airflow_providers_leads.sandbox.server import Sandbox
 
 __all__ = ["Fault", "FaultPlan", "PerspectiveGrant", "Rule", "Sandbox", "SandboxConfig"]
 
 _HOMES = {
     "Fault": "core.shell",
-    "FaultPlan": "core.faults",
+    "FaultPlan": "faults",
     "PerspectiveGrant": "core.config",
-    "Rule": "core.faults",
-    "Sandbox": "core.server",
+    "Rule": "faults",
+    "Sandbox": "server",
     "SandboxConfig": "core.config",
 }
 

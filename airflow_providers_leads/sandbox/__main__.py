@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 from airflow_providers_leads.sandbox.core.config import SandboxConfig
-from airflow_providers_leads.sandbox.core.faults import FaultPlanError, load_plan
-from airflow_providers_leads.sandbox.core.server import PortTakenError, Sandbox
+from airflow_providers_leads.sandbox.faults import FaultPlanError, load_plan
+from airflow_providers_leads.sandbox.server import PortTakenError, Sandbox
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_providers_leads.sandbox.core.airflow_run import DagResult, airflow_environment, run_dag_file
-from airflow_providers_leads.sandbox.core.server import Sandbox
+from airflow_providers_leads.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -24,7 +24,7 @@ from airflow_providers_leads.http.errors import LeadsNotFoundError
 from airflow_providers_leads.leads.merge.policy import policy_from
 from airflow_providers_leads.operators.leads import LeadsDeduplicateOperator, LeadsExtractOperator, LeadsPlanOperator
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.core.faults import read_plan
+from airflow_providers_leads.sandbox.faults import read_plan
 
 BLOCKS = list(blocks())
 # Whoever raises this says with it that a page can't be written so that it runs.

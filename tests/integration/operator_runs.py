@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from airflow_providers_leads.operators.endpoint import BatchOperator, EndpointOperator, RowsOperator
 from airflow_providers_leads.sandbox import Sandbox
-from airflow_providers_leads.sandbox.core.server import Api
 from airflow_providers_leads.sandbox.hubspot.store import Contact
 from airflow_providers_leads.sandbox.persistiq.store import Lead
 from airflow_providers_leads.sandbox.perspective.store import Funnel
+from airflow_providers_leads.sandbox.server import Api
 
 Case = Callable[["World"], Generator[dict[str, Any], Any, None]]
 CASES: dict[type[EndpointOperator], Case] = {}

@@ -18,7 +18,7 @@ from airflow_providers_leads.http import client as client_module
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.outcomes import BatchResult
 from airflow_providers_leads.sandbox import FaultPlan, Rule, Sandbox
-from airflow_providers_leads.sandbox.core.fault_kinds import CRMS, KINDS
+from airflow_providers_leads.sandbox.fault_kinds import CRMS, KINDS
 
 FUNNEL = "65f0a0000000000000000001"
 RETRIES = 2

@@ -32,7 +32,7 @@ from airflow_providers_leads.operators.leads import (
 )
 from airflow_providers_leads.sandbox import FaultPlan, Rule, Sandbox
 from airflow_providers_leads.sandbox.core.clock import iso_utc
-from airflow_providers_leads.sandbox.core.fault_kinds import KINDS
+from airflow_providers_leads.sandbox.fault_kinds import KINDS
 from airflow_providers_leads.sandbox.persistiq.store import Lead
 from airflow_providers_leads.tasks.returns import LeadsWriteError
 

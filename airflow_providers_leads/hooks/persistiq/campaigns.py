@@ -9,8 +9,9 @@ from typing import Any, Final
 from airflow_providers_leads.hooks.arguments import window
 from airflow_providers_leads.hooks.base import require
 from airflow_providers_leads.hooks.batches import Chunk, run_batch
-from airflow_providers_leads.hooks.persistiq.account import PersistIQAccount, given, is_object, maybe_wire
+from airflow_providers_leads.hooks.persistiq.account import given, is_object, maybe_wire
 from airflow_providers_leads.hooks.persistiq.answers import Matching, Record, records_in, settle_chunk, unaccounted
+from airflow_providers_leads.hooks.persistiq.leads import PersistIQLeads
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded
 
@@ -23,7 +24,7 @@ def _lead_of_place(place: Mapping[str, Any]) -> str | None:
     return str(found) if found else None
 
 
-class PersistIQCampaigns(PersistIQAccount):
+class PersistIQCampaigns(PersistIQLeads):
     """The calls of :class:`~airflow_providers_leads.hooks.persistiq.PersistIQHook` that concern campaigns."""
 
     def list_campaigns(

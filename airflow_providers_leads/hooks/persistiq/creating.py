@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from airflow_providers_leads.hooks.arguments import one_of
 from airflow_providers_leads.hooks.batches import Chunk
@@ -19,13 +19,11 @@ from airflow_providers_leads.hooks.persistiq.answers import (
     settle_chunk,
     unaccounted,
 )
+from airflow_providers_leads.hooks.persistiq.leads import PersistIQLeads
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded, merge_batches
 from airflow_providers_leads.leads.model.schema import text
-
-if TYPE_CHECKING:
-    from airflow_providers_leads.hooks.persistiq import PersistIQHook
 
 LEADS_PER_CALL: Final = 10
 _DUPLICATES: Final = ("skip", "update")
@@ -41,7 +39,7 @@ class LeadCreator:
     :param creator_id: user who counts as creator of the new leads
     """
 
-    def __init__(self, hook: PersistIQHook, dup: str = "skip", creator_id: str | None = None) -> None:
+    def __init__(self, hook: PersistIQLeads, dup: str = "skip", creator_id: str | None = None) -> None:
         self._hook = hook
         self._skips = one_of("dup", dup, _DUPLICATES) == "skip"
         self._more = {"dup": dup} | ({"creator_id": creator_id} if creator_id else {})

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from airflow_providers_leads.hooks.campaigns import Campaigns
+from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns
 from airflow_providers_leads.hooks.persistiq.fields import to_lead
 from airflow_providers_leads.hooks.writing import RECORD_ERRORS
 from airflow_providers_leads.http.errors import LeadsNotFoundError
 from airflow_providers_leads.leads.model.outcomes import BatchResult
 from airflow_providers_leads.leads.model.schema import Lead
-
-if TYPE_CHECKING:
-    from airflow_providers_leads.hooks.persistiq.hook import PersistIQHook
 
 # A minute's quota of single reads; more leads than these are found in the list, a hundred per request.
 _SINGLE_READS: Final = 100
@@ -25,7 +23,7 @@ class PersistIQEnrolling(Campaigns):
     :param hook: sends the requests
     """
 
-    def __init__(self, hook: PersistIQHook) -> None:
+    def __init__(self, hook: PersistIQCampaigns) -> None:
         self._hook = hook
 
     def ids(self) -> list[str]:

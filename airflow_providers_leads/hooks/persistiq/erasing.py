@@ -8,20 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from airflow_providers_leads.hooks.erasing import Subject, Trail
 from airflow_providers_leads.hooks.persistiq.answers import Record, person_of
+from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsConflictError, LeadsValidationError
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.identity import domain_of
 from airflow_providers_leads.leads.model.public_domains import is_public
 from airflow_providers_leads.leads.model.schema import flag, text
-
-if TYPE_CHECKING:
-    from airflow_providers_leads.hooks.persistiq import PersistIQHook
 
 _STAYS: Final = (
     "the API deletes no leads: the address stays, opted out so that nobody mails it again, and so do the lead's "
@@ -32,7 +30,7 @@ _WHOLE_DOMAINS: Final = "the do-not-contact list takes whole domains only"
 _BLANKS: Final = ("", None)
 
 
-def erase(hook: PersistIQHook, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+def erase(hook: PersistIQCampaigns, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
     """Yield the steps of an erasure: opt out, take out of campaigns, blank the fields, bar the domain if asked to.
 
     All leads are read once, a hundred per request: the filter by address passes over those that were stored with white
@@ -54,7 +52,7 @@ def erase(hook: PersistIQHook, trail: Trail, people: Mapping[str, str]) -> Itera
             yield domains.bar(Subject(key))
 
 
-def _erase_lead(hook: PersistIQHook, trail: Trail, about: Subject, lead: Record) -> Iterator[Erasure]:
+def _erase_lead(hook: PersistIQCampaigns, trail: Trail, about: Subject, lead: Record) -> Iterator[Erasure]:
     lead_id = str(about.record_id)
     if flag(lead.get("optedout")):
         yield trail.tell(about, "opt out", "done", "was opted out already")
@@ -72,7 +70,7 @@ def _erase_lead(hook: PersistIQHook, trail: Trail, about: Subject, lead: Record)
     yield trail.tell(about, "delete lead", "not_possible", _STAYS)
 
 
-def _blank(hook: PersistIQHook, trail: Trail, about: Subject, lead: Record) -> Iterator[Erasure]:
+def _blank(hook: PersistIQCampaigns, trail: Trail, about: Subject, lead: Record) -> Iterator[Erasure]:
     fields = _with_values(lead)
     if not fields:
         return
@@ -86,7 +84,7 @@ def _blank(hook: PersistIQHook, trail: Trail, about: Subject, lead: Record) -> I
             yield replace(row, step=step)
 
 
-def _clear(hook: PersistIQHook, lead_id: str, left: set[str]) -> None:
+def _clear(hook: PersistIQCampaigns, lead_id: str, left: set[str]) -> None:
     """Blank fields and leave in ``left`` those that have a value all the same."""
     for blank in _BLANKS:
         try:
@@ -109,7 +107,7 @@ def _with_values(lead: Record) -> list[str]:
 class _Domains:
     """Bars the domains of erased people, each once, where that is meant and harms no stranger."""
 
-    def __init__(self, hook: PersistIQHook, trail: Trail) -> None:
+    def __init__(self, hook: PersistIQCampaigns, trail: Trail) -> None:
         self._hook = hook
         self._trail = trail
         self._barred: set[str] | None = None

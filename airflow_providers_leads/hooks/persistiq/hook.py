@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from airflow_providers_leads.get_provider_info import default_host
-from airflow_providers_leads.hooks.arguments import addresses, boolean, maybe_instant
-from airflow_providers_leads.hooks.base import refuse_properties, require
+from airflow_providers_leads.hooks.arguments import addresses, maybe_instant
+from airflow_providers_leads.hooks.base import refuse_properties
 from airflow_providers_leads.hooks.batches import run_batch, run_chunks
 from airflow_providers_leads.hooks.campaigns import Campaigns
 from airflow_providers_leads.hooks.erasing import Trail
 from airflow_providers_leads.hooks.persistiq import wire
 from airflow_providers_leads.hooks.persistiq.account import given, maybe_wire
-from airflow_providers_leads.hooks.persistiq.answers import Record, person, person_of, records_in
 from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns
 from airflow_providers_leads.hooks.persistiq.creating import LEADS_PER_CALL, LeadCreator
 from airflow_providers_leads.hooks.persistiq.enrolling import PersistIQEnrolling
@@ -23,9 +22,8 @@ from airflow_providers_leads.hooks.persistiq.erasing import erase
 from airflow_providers_leads.hooks.persistiq.fields import EVENT_GROUPS, HELD, WEBHOOK_SETTINGS, field_names, to_lead
 from airflow_providers_leads.hooks.persistiq.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
-from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError
+from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.erasure import Erasure
-from airflow_providers_leads.leads.model.identity import spellings
 from airflow_providers_leads.leads.model.outcomes import BatchResult, PlanRow, Succeeded, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, text
 
@@ -33,10 +31,6 @@ __all__ = ["EVENT_GROUPS", "WEBHOOK_SETTINGS", "PersistIQHook"]
 
 # Whether the API counts the bound in is not documented.
 _MARGIN: Final = timedelta(seconds=1)
-
-
-def _holds_lead(body: Any) -> bool:
-    return isinstance(body, dict) and ("lead" in body or "leads" in body)
 
 
 class PersistIQHook(PersistIQCampaigns):
@@ -73,53 +67,6 @@ class PersistIQHook(PersistIQCampaigns):
 
     # Leads ------------------------------------------------------------------------------------------------------------
 
-    def list_leads(
-        self,
-        *,
-        status: str | None = None,
-        status_id: str | None = None,
-        updated_after: datetime | str | None = None,
-        created_after: datetime | str | None = None,
-        email: str | None = None,
-    ) -> Iterator[Record]:
-        """Yield leads as the API gives them, each once, a page in memory at a time.
-
-        :param status: name of a lead status
-        :param status_id: id of a lead status; OpenAPI only
-        :param updated_after: aware datetime, or ISO 8601 text with an offset
-        :param created_after: likewise; OpenAPI only
-        :param email: address of one lead; OpenAPI only
-
-        https://apidocs.persistiq.com/#leads
-        """
-        query = {
-            "status": given("status", status),
-            "status_id": given("status_id", status_id),
-            "updated_after": maybe_wire("updated_after", updated_after),
-            "created_after": maybe_wire("created_after", created_after),
-            "email": given("email", email),
-        }
-        return self._list("leads", "/v1/leads", params=query)
-
-    def get_lead(self, lead_id: str) -> Record:
-        """Return one lead.
-
-        :param lead_id: id of the lead, or its address (OpenAPI only)
-        :raises LeadsNotFoundError: when there is no such lead
-
-        https://apidocs.persistiq.com/#leads
-        """
-        require("lead_id", lead_id)
-        if "@" in lead_id:
-            # As a path's last part an address would lose what follows its last dot to Rails.
-            found = next(self._find({person(lead_id): lead_id}), None)
-        else:
-            answer = self.request("GET", "/v1/leads/{lead_id}", path_params={"lead_id": lead_id}, expect=_holds_lead)
-            found = next(iter(records_in(answer.body, "lead", "leads")), None)
-        if found is None:
-            raise LeadsNotFoundError(f"{self.label}: PersistIQ has no such lead.", category="not_found", not_found=True)
-        return found
-
     def create_leads(
         self, leads: Sequence[Mapping[str, Any]], dup: str = "skip", creator_id: str | None = None
     ) -> BatchResult:
@@ -142,49 +89,6 @@ class PersistIQHook(PersistIQCampaigns):
             raise ValueError("leads must be flat, as in {'email': …, 'first_name': …}; 'data' is the form of updates")
         creator = LeadCreator(self, dup, given("creator_id", creator_id))
         return run_batch([dict(lead) for lead in leads], LEADS_PER_CALL, creator, self.client.pause)
-
-    def update_lead(
-        self,
-        lead_id: str,
-        *,
-        data: Mapping[str, Any] | None = None,
-        status: str | None = None,
-        status_id: str | None = None,
-        owner_id: str | None = None,
-        bounced: bool | None = None,
-        optedout: bool | None = None,
-    ) -> Record:
-        """Change a lead and return it; what is not given stays as it is.
-
-        :param lead_id: the lead
-        :param data: field → value, built-in and custom fields alike
-        :param status: name of an existing lead status; not together with ``status_id``
-        :param status_id: id of a lead status
-        :param owner_id: user who owns the lead; OpenAPI only
-        :param bounced: marks the address as bounced; whether it can be undone is not documented
-        :param optedout: marks the lead as opted out; whether it can be undone is not documented
-        :raises LeadsNotFoundError: when there is no such lead
-        :raises LeadsValidationError: when the API refuses a value
-
-        https://apidocs.persistiq.com/#leads
-        """
-        require("lead_id", lead_id)
-        if status is not None and status_id is not None:
-            raise ValueError("status and status_id can't be given together")
-        if data is not None and not isinstance(data, Mapping):
-            raise ValueError("data must be a mapping of field to value")
-        changes = {
-            "status": given("status", status),
-            "status_id": given("status_id", status_id),
-            "owner_id": given("owner_id", owner_id),
-            "bounced": None if bounced is None else boolean("bounced", bounced),
-            "optedout": None if optedout is None else boolean("optedout", optedout),
-            "data": dict(data) if data else None,
-        }
-        body = {name: value for name, value in changes.items() if value is not None}
-        if not body:
-            raise ValueError("data, status, status_id, owner_id, bounced or optedout must be given")
-        return self._one("PATCH", "/v1/leads/{lead_id}", "lead", {"lead_id": lead_id}, body)
 
     # What the pipeline uses -------------------------------------------------------------------------------------------
 
@@ -276,24 +180,6 @@ class PersistIQHook(PersistIQCampaigns):
     @cached_property
     def _field_names(self) -> dict[str, str]:
         return field_names(self._account_fields)
-
-    def _find(self, wanted: Mapping[str, str]) -> Iterator[Record]:
-        """Yield the leads with these addresses.
-
-        :param wanted: email key → address
-        """
-        settled: set[str] = set()
-        for key, address in wanted.items():
-            found: dict[str, Record] = {}
-            for spelling in spellings(key, address):
-                for row in self.list_leads(email=spelling):
-                    if person_of(row) != key:
-                        # The filter is documented in one of two places only, and was ignored.
-                        yield from (lead for lead in self.list_leads() if person_of(lead) in wanted.keys() - settled)
-                        return
-                    found.setdefault(str(row.get("id")), row)
-            yield from found.values()
-            settled.add(key)
 
     def prepare_writes(self, options: Mapping[str, Any]) -> None:
         self._creator = LeadCreator(self)

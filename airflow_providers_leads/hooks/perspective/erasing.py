@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from airflow_providers_leads.hooks.erasing import Subject, Trail
+from airflow_providers_leads.hooks.perspective.api import PerspectiveApi
 from airflow_providers_leads.hooks.perspective.fields import ADDRESS_PARTS, STANDARD_FIELDS, api_name, plain
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import text
-
-if TYPE_CHECKING:
-    from airflow_providers_leads.hooks.perspective import PerspectiveHook
 
 Contact = dict[str, Any]
 
@@ -37,7 +35,7 @@ _APART: Final = frozenset({"address", "properties"})
 
 
 def erase(
-    hook: PerspectiveHook, trail: Trail, people: Mapping[str, str], funnel_ids: Iterable[str], *, others: bool
+    hook: PerspectiveApi, trail: Trail, people: Mapping[str, str], funnel_ids: Iterable[str], *, others: bool
 ) -> Iterator[Erasure]:
     """Yield the steps of an erasure: blank each contact with the address, and leave no automation to notice it.
 
@@ -66,12 +64,12 @@ def erase(
             yield trail.tell(Subject(key), "other funnels", "not_possible", _OTHER_FUNNELS)
 
 
-def _contacts(hook: PerspectiveHook, funnel_id: str, people: Mapping[str, str]) -> list[tuple[str, str]]:
+def _contacts(hook: PerspectiveApi, funnel_id: str, people: Mapping[str, str]) -> list[tuple[str, str]]:
     contacts = hook.list_contacts(funnel_id)
     return [(key, str(c["id"])) for c in contacts if (key := email_key(text(plain(c.get("email")))) or "") in people]
 
 
-def _erase_contact(hook: PerspectiveHook, trail: Trail, about: Subject) -> Iterator[Erasure]:
+def _erase_contact(hook: PerspectiveApi, trail: Trail, about: Subject) -> Iterator[Erasure]:
     funnel_id, contact_id = str(about.scope), str(about.record_id)
     try:
         # The list may leave out what only the contact itself shows.
@@ -89,7 +87,7 @@ def _erase_contact(hook: PerspectiveHook, trail: Trail, about: Subject) -> Itera
     yield trail.tell(about, "delete contact", "not_possible", _STAYS)
 
 
-def _proven(hook: PerspectiveHook, trail: Trail, about: Subject, rows: list[Erasure]) -> Iterator[Erasure]:
+def _proven(hook: PerspectiveApi, trail: Trail, about: Subject, rows: list[Erasure]) -> Iterator[Erasure]:
     """Yield rows of blanked fields; whether an empty text clears a field is not documented, so it is looked at."""
     kept: set[str] = set()
     if any(row.status == "done" for row in rows):

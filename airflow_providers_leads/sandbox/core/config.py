@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:
-    from airflow_providers_leads.sandbox.core.faults import FaultPlan
+from airflow_providers_leads.sandbox.core.shell import Faults
 
 HUBSPOT_SCOPES = frozenset(
     {
@@ -27,6 +26,13 @@ class PerspectiveGrant:
 
     permissions: frozenset[str] = PERSPECTIVE_PERMISSIONS
     workspaces: frozenset[str] | None = None
+
+
+class FaultsByCrm(Protocol):
+    """What goes wrong at which CRM."""
+
+    def for_crm(self, crm: str) -> Faults:
+        """Return the fault function of one CRM, which counts from zero."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +69,8 @@ class SandboxConfig:
     perspective_per_minute: int = 100
     persistiq_per_minute: int = 100
 
-    faults: FaultPlan | None = None
-    """What goes wrong, and when: see `faults`."""
+    faults: FaultsByCrm | None = None
+    """What goes wrong, and when: a `FaultPlan`."""
 
     search_lag_seconds: float = 0.0
     """HubSpot search sees a write only after this long; the vendor states no bound."""

@@ -16,6 +16,7 @@ from airflow_providers_leads.sandbox.core.limits import NO_LIMIT, Buckets, persp
 from airflow_providers_leads.sandbox.core.people import Person
 from airflow_providers_leads.sandbox.core.shell import ApiError, Call, Operation, Reply, Vendor
 from airflow_providers_leads.sandbox.perspective import metrics
+from airflow_providers_leads.sandbox.perspective.errors import refuse
 from airflow_providers_leads.sandbox.perspective.store import (
     ADDRESS_FIELDS,
     EMAIL,
@@ -25,7 +26,6 @@ from airflow_providers_leads.sandbox.perspective.store import (
     Funnel,
     PerspectiveStore,
     funnel_of,
-    refuse,
     seed,
 )
 

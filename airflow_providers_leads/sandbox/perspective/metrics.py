@@ -16,7 +16,8 @@ from typing import Any
 
 from airflow_providers_leads.sandbox.core.clock import iso_utc, parse_iso
 from airflow_providers_leads.sandbox.core.shell import Call, Reply
-from airflow_providers_leads.sandbox.perspective.store import Funnel, PerspectiveStore, funnel_of, refuse
+from airflow_providers_leads.sandbox.perspective.errors import refuse
+from airflow_providers_leads.sandbox.perspective.store import Funnel, PerspectiveStore, funnel_of
 
 PAGES = ("start", "question_1", "question_2", "contact", "thank-you")
 DEVICES = ("mobile", "mobile", "mobile", "desktop", "tablet")

@@ -11,7 +11,8 @@ from typing import Any
 from airflow_providers_leads.sandbox.core.clock import Clock, iso_utc
 from airflow_providers_leads.sandbox.core.config import PerspectiveGrant, SandboxConfig
 from airflow_providers_leads.sandbox.core.people import FUNNELS, Copy, Person, funnel_id
-from airflow_providers_leads.sandbox.core.shell import ApiError, Call
+from airflow_providers_leads.sandbox.core.shell import Call
+from airflow_providers_leads.sandbox.perspective.errors import refuse
 
 SORT_FIELDS = ("ps_converted_at", "email", "firstName", "lastName")
 FLAT_FIELDS = ("firstName", "lastName", "email", "phone", "status", "website", "birthday")
@@ -93,13 +94,6 @@ class PerspectiveStore:
         """Note that automations bound to a change ran."""
         if not skip:
             self.automations_fired.append({"funnelId": funnel.id, "contactId": contact["id"], "trigger": trigger})
-
-
-def refuse(status: int, message: str) -> ApiError:
-    """Answer in the vendor's shape; a wrong content type is a plain 400 there."""
-    texts = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 500: "Internal server error"}
-    status = 400 if status == 415 else status
-    return ApiError(status, {"error": message or texts[status], "status": status})
 
 
 def funnel_of(store: PerspectiveStore, call: Call) -> Funnel:

@@ -18,7 +18,6 @@ from airflow_providers_leads.hooks import account
 from airflow_providers_leads.leads.files.staging import read_rows
 from airflow_providers_leads.leads.memory.watermarks import Watermark
 from airflow_providers_leads.leads.model.schema import Lead
-from airflow_providers_leads.operators.assets import EXTRACTED, UPSERTED
 from airflow_providers_leads.operators.leads import (
     LeadsExtractOperator,
     LeadsMoveWatermarkOperator,
@@ -28,6 +27,7 @@ from airflow_providers_leads.operators.watermark import WATERMARKS, full_every, 
 from airflow_providers_leads.sandbox import Fault, Sandbox
 from airflow_providers_leads.sandbox.core.config import HUBSPOT_SCOPES
 from airflow_providers_leads.sandbox.hubspot.account import Token
+from airflow_providers_leads.tasks.assets import EXTRACTED, UPSERTED
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CRMS = ("hubspot", "perspective", "persistiq")

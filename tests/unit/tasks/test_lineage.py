@@ -20,7 +20,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsPlanOperator,
     LeadsUpsertOperator,
 )
-from airflow_providers_leads.operators.lineage import dataset_name
+from airflow_providers_leads.tasks.lineage import dataset_name
 
 HUBSPOT = "hubspot://hubspot_default/contacts"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from airflow_providers_leads.leads.files.yaml_text import YamlTextError, read_yaml
-from airflow_providers_leads.sandbox.core.fault_kinds import CRMS, KINDS, Met
 from airflow_providers_leads.sandbox.core.shell import Call, Fault
+from airflow_providers_leads.sandbox.fault_kinds import CRMS, KINDS, Met
 
 _CHOICES: Final = ("nth", "every", "share")
 _SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")

@@ -12,7 +12,7 @@ import msgspec
 
 from airflow_providers_leads.sandbox.core.shell import ApiError, Call, Fault, Reply, Scene
 from airflow_providers_leads.sandbox.hubspot.errors import failure as hubspot_error
-from airflow_providers_leads.sandbox.perspective.store import refuse as perspective_error
+from airflow_providers_leads.sandbox.perspective.errors import refuse as perspective_error
 
 CRMS: Final = ("hubspot", "perspective", "persistiq")
 FOREIGN_HOST: Final = "http://foreign.invalid"

@@ -16,8 +16,8 @@ import requests
 from sandbox_client import Client
 
 from airflow_providers_leads.sandbox import FaultPlan, Rule, Sandbox
-from airflow_providers_leads.sandbox.core.fault_kinds import CRMS, FOREIGN_HOST, KINDS
-from airflow_providers_leads.sandbox.core.faults import FaultPlanError, load_plan, read_plan
+from airflow_providers_leads.sandbox.fault_kinds import CRMS, FOREIGN_HOST, KINDS
+from airflow_providers_leads.sandbox.faults import FaultPlanError, load_plan, read_plan
 
 LISTS = {
     "hubspot": "/crm/v3/objects/contacts",
@@ -231,7 +231,7 @@ def test_the_command_names_the_line_of_a_bad_plan(tmp_path: Path) -> None:
 
 
 def test_the_documented_plan_can_be_used_and_every_kind_is_documented() -> None:
-    page = (Path(__file__).parents[4] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text(encoding="utf-8")
     plans = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert plans
     assert all(read_plan(plan).rules for plan in plans)
