@@ -61,7 +61,7 @@ class HubSpotEnsurePropertiesOperator(LeadsOperator):
         dry_run = as_bool("dry_run", self.plan_only)
         hook = HubSpotHook(self.hubspot_conn_id)
         group = str(self.group["name"])
-        held = {str(found["name"]): found for found in hook.list_properties()}
+        held = hook.known_properties([str(wanted["name"]) for wanted in self.properties])
         lacking = [wanted for wanted in self.properties if wanted["name"] not in held]
         for wanted in self.properties:
             kind = held.get(wanted["name"], wanted)["type"]
@@ -162,8 +162,8 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
             len(folded.people), unmatched, len(inputs),
         )  # fmt: skip
         if inputs and not dry_run:
-            held = {str(found["name"]) for found in hubspot.list_properties()}
-            if lacking := sorted(set(property_of.values()) - held):
+            known = hubspot.known_properties(property_of.values())
+            if lacking := sorted(set(property_of.values()) - known.keys()):
                 raise ValueError(
                     f"{hubspot.label}: HubSpot has no contact property {lacking[0]!r}. "
                     "HubSpotEnsurePropertiesOperator makes it."

@@ -75,8 +75,8 @@ class HubSpotGetContactOperator(RowsOperator, HubSpotOperator):
 class HubSpotCreateContactOperator(HubSpotOperator):
     """Create one contact, associated with other records where wished.
 
-    A task that is retried after its contact was made meets a conflict; to repeat safely use
-    :class:`HubSpotUpsertContactsOperator`.
+    A task that is retried after its contact was made meets a conflict, and without an address makes a second contact;
+    to repeat safely use :class:`HubSpotUpsertContactsOperator`.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
@@ -212,6 +212,9 @@ class HubSpotReadContactsOperator(BatchOperator, HubSpotOperator):
 class HubSpotCreateContactsOperator(BatchOperator, HubSpotOperator):
     """Create many contacts, in hundreds; a refused one doesn't hold up the others.
 
+    A retry creates nobody twice who has an address: HubSpot refuses the second. Contacts without an address may be
+    created again; for those whose fate is unclear ``output`` says so.
+
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/batch/create-contacts
 
     :param inputs: ``{"properties": {…}, "associations": […]}`` each; any number
@@ -243,6 +246,8 @@ class HubSpotUpdateContactsOperator(BatchOperator, HubSpotOperator):
 
 class HubSpotUpsertContactsOperator(BatchOperator, HubSpotOperator):
     """Create or change many contacts by address, in hundreds; safe to repeat.
+
+    An address that is a contact's secondary one finds that contact, and its primary address stays.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/batch/upsert-contacts
 
@@ -328,6 +333,38 @@ class HubSpotListAssociationsOperator(RowsOperator, HubSpotOperator):
     to_object_type: Templated[str]
 
 
+class HubSpotReadAssociationsOperator(BatchOperator, HubSpotOperator):
+    """Read what many contacts are associated with, a thousand per request.
+
+    https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
+
+    :param contact_ids: record ids; any number
+    :param to_object_type: such as ``companies``
+    :return: counts and reasons; what each contact is associated with is in ``output``
+    :raises LeadsWriteError: when more contacts could not be read than tolerated
+    :raises ValueError: for an empty argument
+    """
+
+    method = "batch_read_associations"
+    contact_ids: Templated[Ids]
+    to_object_type: Templated[str]
+
+
+class HubSpotListMembershipsOperator(RowsOperator, HubSpotOperator):
+    """List the lists that a contact is in.
+
+    https://developers.hubspot.com/docs/api-reference/latest/crm/lists/memberships/get-lists-per-record
+
+    :param contact_id: record id
+    :return: ``uri`` and ``rows`` with ``output``, else the memberships
+    :raises LeadsPermissionError: when the key lacks ``crm.lists.read``
+    :raises ValueError: for an empty ``contact_id``
+    """
+
+    method = "list_memberships"
+    contact_id: Templated[str]
+
+
 class HubSpotListAssociationLabelsOperator(RowsOperator, HubSpotOperator):
     """List the association types between contacts and another object type, with their ids.
 
@@ -381,6 +418,8 @@ class HubSpotGetPropertyOperator(HubSpotOperator):
     https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
 
     :param name: internal name
+    :param archived: look among archived ones
+    :param data_sensitivity: ``non_sensitive``, ``sensitive`` or ``highly_sensitive``; default any of them
     :return: the definition
     :raises LeadsNotFoundError: when there is no such property
     :raises ValueError: for an empty ``name``
@@ -388,6 +427,8 @@ class HubSpotGetPropertyOperator(HubSpotOperator):
 
     method = "get_property"
     name: Templated[str]
+    archived: Templated[bool] = False
+    data_sensitivity: Templated[str] | None = None
 
 
 class HubSpotCreatePropertyOperator(HubSpotOperator):

@@ -18,7 +18,7 @@ _ENDPOINT = re.compile(r"(GET|POST|PUT|PATCH|DELETE) /\S+")
 # What the page says about HubSpot's older forms, as the routes of the stand-in spell them.
 _DATED = (
     (r"^/crm/v[34]/objects/", "/crm/objects/2026-03/"),
-    (r"^/crm/v[34]/(associations|properties|owners)\b", r"/crm/\1/2026-03"),
+    (r"^/crm/v[34]/(associations|properties|owners|lists)\b", r"/crm/\1/2026-03"),
     (r"^/(oauth|account-info)/v[13]/", r"/\1/2026-03/"),
     (r"/\{version\}", "/2026-03"),
     (r"/\{(type|from)\}", "/contacts"),

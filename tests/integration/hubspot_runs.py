@@ -178,6 +178,23 @@ def associations_are_listed(at: World) -> Run:
     assert {kind["typeId"]: kind["label"] for kind in rows[0]["associationTypes"]} == {279: None, 38: "Billing contact"}
 
 
+@case(op.HubSpotReadAssociationsOperator)
+def links_of_many_contacts_are_read(at: World) -> Run:
+    contacts, company = at.contacts(1_005), at.neighbour("companies")
+    for contact in contacts[1:]:
+        at.hubspot.link(("contacts", contact.id), ("companies", company), COMPANY)
+    rows = yield {"contact_ids": ids(contacts), "to_object_type": "companies"}
+    assert [[to["toObjectId"] for to in row["record"]["to"]] for row in rows] == [[], *[[company]] * 1_004]
+
+
+@case(op.HubSpotListMembershipsOperator)
+def lists_of_a_contact_are_listed(at: World) -> Run:
+    [contact] = at.contacts(1)
+    at.hubspot.memberships[contact.id] = {"7": at.hubspot.born, "9": at.hubspot.born}
+    rows = yield {"contact_id": str(contact.id)}
+    assert [row["listId"] for row in rows] == ["7", "9"]
+
+
 @case(op.HubSpotListAssociationLabelsOperator)
 def labels_are_listed(at: World) -> Run:
     rows = yield {"to_object_type": "companies"}

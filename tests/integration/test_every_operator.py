@@ -40,8 +40,8 @@ OPERATORS: dict[str, type[EndpointOperator]] = {
 HOOKS = {crm: resolve_name(next(o.hook for o in OPERATORS.values() if f".{crm}." in o.hook)) for crm in CRMS}
 # Public because the hooks' parts share them, and no endpoint of their own.
 HELPERS = {
-    "account_details", "path", "one", "delete", "contact_pages", "count_contacts", "found_pages", "typed_pages",
-    "value_writer",
+    "account_details", "path", "one", "delete", "contact_pages", "count_contacts", "found_pages", "found_secondary",
+    "known_properties", "typed_pages", "upsert", "value_writer", "with_all_links",
 }  # fmt: skip
 ROWS = list(rows())
 
@@ -222,7 +222,7 @@ def test_nothing_takes_a_route_that_the_page_calls_not_covered(ledger: Ledger) -
 
 
 def test_the_page_knows_hubspots_older_paths() -> None:
-    areas = ("objects", "records", "associations", "properties", "owners", "account")
+    areas = ("objects", "records", "associations", "properties", "owners", "lists", "account")
     roots = [tuple(api_path(version, area) for version in ("2026-03", "v3")) for area in areas]
     sent = [*roots, tuple(token_path(version) for version in ("2026-03", "v3"))]
     told = list(older_forms())

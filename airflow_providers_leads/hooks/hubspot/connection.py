@@ -26,6 +26,7 @@ _LEGACY: Final = {
     "properties": "/crm/v3/properties",
     "owners": "/crm/v3/owners",
     "account": "/account-info/v3",
+    "lists": "/crm/v3/lists",
 }
 _DATED: Final = {
     "objects": "/crm/objects/",
@@ -34,6 +35,7 @@ _DATED: Final = {
     "properties": "/crm/properties/",
     "owners": "/crm/owners/",
     "account": "/account-info/",
+    "lists": "/crm/lists/",
 }
 _OAUTH_EXTRAS: Final = ("client_id", "client_secret", "refresh_token")
 _INSTALL_AGAIN: Final = (
@@ -71,8 +73,8 @@ def api_path(version: str, area: str, suffix: str = "") -> str:
     """Return the path template of a call in an API version.
 
     :param version: ``v3`` or ``YYYY-MM``
-    :param area: ``objects``, ``records`` (associations of one record), ``associations``, ``properties``, ``owners``
-        or ``account``
+    :param area: ``objects``, ``records`` (associations of one record), ``associations``, ``properties``, ``owners``,
+        ``account`` or ``lists``
     :param suffix: what follows the area's root, such as ``/contacts/{contact_id}``
     """
     root = _LEGACY[area] if version == "v3" else _DATED[area] + version

@@ -1,22 +1,18 @@
-"""HubSpot's contact records: one method per endpoint, batches of any size."""
+"""Reading HubSpot's contact records: one method per endpoint, any number of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from airflow_providers_leads.hooks.base import require
 from airflow_providers_leads.hooks.batches import unless_the_key_is_at_fault
 from airflow_providers_leads.hooks.hubspot import batches as batch
 from airflow_providers_leads.hooks.hubspot import search, wire
+from airflow_providers_leads.hooks.hubspot.associations import HubSpotAssociations
 from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
-from airflow_providers_leads.hooks.hubspot.crm import HubSpotCrm, is_list
+from airflow_providers_leads.hooks.hubspot.crm import is_list
 from airflow_providers_leads.hooks.hubspot.items import (
-    items_to_create,
-    items_to_update,
-    items_to_upsert,
     keys_by,
     lookup,
 )
@@ -24,11 +20,9 @@ from airflow_providers_leads.hooks.hubspot.leads import ALIASES
 from airflow_providers_leads.hooks.hubspot.values import (
     Names,
     archived_param,
-    association_inputs,
     filter_inputs,
     joined,
     names,
-    property_values,
     record_id,
     rows_per_page,
     sort_input,
@@ -37,21 +31,16 @@ from airflow_providers_leads.hooks.reading import with_positions
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.http.json_text import encode
-from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded, merge_batches
-from airflow_providers_leads.leads.model.schema import moment
+from airflow_providers_leads.leads.model.outcomes import BatchResult
 
 # Given when no properties are asked for, besides the record's id and times.
 _DEFAULTS: Final = ("email", "firstname", "lastname")
 # HubSpot refuses longer URLs with 414.
 _MAX_QUERY: Final = 8_000
-# How far HubSpot's clock and ours may be apart when we ask whether a record is the one we have just made.
-_CLOCK_SKEW: Final = timedelta(minutes=5)
 
 
-class HubSpotContacts(HubSpotCrm):
-    """The calls of :class:`~airflow_providers_leads.hooks.hubspot.HubSpotHook` on contact records."""
-
-    # Reading contacts -------------------------------------------------------------------------------------------------
+class HubSpotContacts(HubSpotAssociations):
+    """The calls of :class:`~airflow_providers_leads.hooks.hubspot.HubSpotHook` that read contact records."""
 
     def list_contacts(
         self,
@@ -69,7 +58,7 @@ class HubSpotContacts(HubSpotCrm):
 
         :param properties: names to read, default HubSpot's few; any number: what no URL can hold is read in batches
         :param properties_with_history: names to read with their earlier values
-        :param associations: object types such as ``companies`` whose associated ids to read
+        :param associations: object types such as ``companies`` whose associated ids to read, all of them
         :param archived: yield archived contacts instead
         :param page_size: rows per request, default and most 100, with history 50
         :param after: id of the contact to start from, as ``paging.next.after`` of an earlier answer has it
@@ -78,10 +67,11 @@ class HubSpotContacts(HubSpotCrm):
         """
         size = rows_per_page(page_size, batch.HISTORY_SIZE if properties_with_history else batch.SIZE)
         query, complete = self._read_query(properties, properties_with_history, associations, archived)
+        links = self.with_all_links if query["associations"] else list
         pages = self.pages(
             wire.list_pages(cursor=after), self.path("objects", "/contacts"), params={"limit": size, **query}
         )
-        return (row for page in pages for row in complete(page))
+        return (row for page in pages for row in links(complete(page)))
 
     def typed_pages(
         self,
@@ -123,7 +113,7 @@ class HubSpotContacts(HubSpotCrm):
         :param id_property: ``email`` (secondary addresses count) or a property with unique values; default: record id
         :param properties: names to read, default HubSpot's few
         :param properties_with_history: names to read with their earlier values
-        :param associations: object types whose associated ids to read
+        :param associations: object types whose associated ids to read, all of them
         :param archived: look among archived contacts
         :return: the record as HubSpot gives it; a merged id gives the surviving record
         :raises LeadsNotFoundError: when there is none
@@ -137,7 +127,7 @@ class HubSpotContacts(HubSpotCrm):
         completed = complete([record])
         if not completed:
             raise LeadsNotFoundError(f"{self.label}: the contact was deleted while it was being read")
-        return completed[0]
+        return self.with_all_links(completed)[0]
 
     def _read_query(
         self, properties: Names, history: Names, associations: Names, archived: bool
@@ -286,246 +276,14 @@ class HubSpotContacts(HubSpotCrm):
 
         def send(items: list[Item]) -> Answer:
             sent = {**body, "inputs": [item.wire for item in items]}
-            return self.request("POST", path, params=params, json=sent, safe=True, expect=_is_batch)
+            return self.request("POST", path, params=params, json=sent, safe=True, expect=is_batch)
 
         size = batch.HISTORY_SIZE if history else batch.SIZE
         return Action(send, keys_by(id_property), size=size, writes=False, pause=self.client.pause)
 
-    # Writing one contact ----------------------------------------------------------------------------------------------
 
-    def create_contact(
-        self,
-        properties: Mapping[str, Any],
-        associations: Iterable[Mapping[str, Any] | tuple[Any, Any]] | None = None,
-    ) -> Record:
-        """Create a contact; give at least an email, or a name.
-
-        Not repeated when it is unclear whether it took effect: the error then says so.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
-
-        :param properties: property names to values; ``None`` values are left out
-        :param associations: ``(to_id, type_id)`` pairs, or mappings as in HubSpot's reference
-        :return: the record as HubSpot gives it
-        :raises LeadsConflictError: when the email is taken; its ``existing_id`` names the contact
-        :raises ValueError: for properties or associations that can't be sent
-        """
-        body: Record = {"properties": property_values("properties", properties)}
-        if associations is not None and (linked := association_inputs("associations", associations)):
-            body["associations"] = linked
-        return self.one("POST", self.path("objects", "/contacts"), json=body)
-
-    def update_contact(
-        self,
-        contact_id: str | int,
-        properties: Mapping[str, Any],
-        *,
-        id_property: str | None = None,
-        clear_lifecyclestage_first: bool = False,
-    ) -> Record:
-        """Write properties of one contact; the others stay.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
-
-        :param contact_id: record id, or the value of ``id_property``
-        :param properties: property names to values; ``""`` clears, ``None`` values are left out
-        :param id_property: ``email`` or a property with unique values; default: record id
-        :param clear_lifecyclestage_first: HubSpot silently ignores a lifecycle stage that lies before the present one;
-            true clears the stage in a request of its own before it is set
-        :return: the record as HubSpot gives it
-        :raises LeadsNotFoundError: when there is none
-        :raises ValueError: for an empty id or properties that can't be sent
-        """
-        values = {"contact_id": record_id("contact_id", contact_id, id_property)}
-        sent = property_values("properties", properties)
-        steps = [sent]
-        if clear_lifecyclestage_first and sent.get("lifecyclestage"):
-            # The other properties go with the clearing: if one of them is refused, the stage is still what it was.
-            steps = [{**sent, "lifecyclestage": ""}, {"lifecyclestage": sent["lifecyclestage"]}]
-        record: Record = {}
-        for step in steps:
-            path, params = self.path("objects", "/contacts/{contact_id}"), {"idProperty": id_property}
-            answer = self.one("PATCH", path, path_params=values, params=params, json={"properties": step})
-            known = record.get("properties") or {}
-            record = {**answer, "properties": {**known, **(answer.get("properties") or {})}}
-        return record
-
-    def pin_activity(self, contact_id: str | int, activity_id: str | int) -> Record:
-        """Pin an activity to the top of a contact's timeline; it must be associated with the contact already.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
-
-        :param contact_id: record id
-        :param activity_id: record id of the note, call, email, meeting or task
-        :return: the contact
-        :raises ValueError: for an empty id
-        """
-        return self.update_contact(contact_id, {"hs_pinned_engagement_id": record_id("activity_id", activity_id)})
-
-    def archive_contact(self, contact_id: str | int) -> bool:
-        """Move a contact to HubSpot's recycling bin, from where it can be restored for 90 days.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
-
-        :param contact_id: record id
-        :return: false when HubSpot knows no such contact (any more)
-        :raises ValueError: for an empty id
-        """
-        values = {"contact_id": record_id("contact_id", contact_id)}
-        return self.delete(self.path("objects", "/contacts/{contact_id}"), values)
-
-    def gdpr_delete_contact(self, contact_id: str | int | None = None, *, email: str | None = None) -> None:
-        """Delete a contact and all its content for good; an unknown address is put on HubSpot's blocklist.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
-
-        :param contact_id: record id; either this or ``email``
-        :param email: address
-        :raises ValueError: when both or neither are given
-        """
-        if (contact_id is None) == (email is None):
-            raise ValueError("give either contact_id or email")
-        if email is not None:
-            body = {"objectId": record_id("email", email, "email"), "idProperty": "email"}
-        else:
-            body = {"objectId": record_id("contact_id", contact_id)}
-        self.request("POST", self.path("objects", "/contacts/gdpr-delete"), json=body)
-
-    def merge_contacts(self, primary_id: str | int, merged_id: str | int) -> Record:
-        """Merge a contact into another; there is no way back.
-
-        Not repeated when it is unclear whether it took effect: the error then says so.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/merge-contacts
-
-        :param primary_id: record id of the contact that survives
-        :param merged_id: record id of the contact that goes into it
-        :return: the surviving record
-        :raises ValueError: for empty or equal ids
-        """
-        body = {
-            "primaryObjectId": record_id("primary_id", primary_id),
-            "objectIdToMerge": record_id("merged_id", merged_id),
-        }
-        if len(set(body.values())) == 1:
-            raise ValueError("merged_id must be another contact than primary_id")
-        return self.one("POST", self.path("objects", "/contacts/merge"), json=body)
-
-    # Writing many contacts --------------------------------------------------------------------------------------------
-
-    def batch_create_contacts(self, inputs: Iterable[Mapping[str, Any]]) -> BatchResult:
-        """Create any number of contacts, 100 per request.
-
-        After an unclear failure the contacts are looked up by email, never created again; those that can't be found
-        are reported as ambiguous. :meth:`batch_upsert_contacts` can be repeated without harm.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
-
-        :param inputs: ``{"properties": {…}, "associations": […]}`` or just the properties
-        :return: every input once
-        :raises ValueError: naming the input that can't be sent
-        """
-        items = items_to_create(inputs)
-        started = datetime.now(UTC)
-        result, stopped = batch.run(items, self._write_action("create", "email", idempotent=False))
-        for done in result.succeeded:
-            done.new = True
-        return self._looked_up(unless_the_key_is_at_fault(result, stopped), items, started)
-
-    def _looked_up(self, result: BatchResult, items: list[Item], started: datetime) -> BatchResult:
-        """Settle creates of unclear fate by what HubSpot holds now."""
-        unclear = [lookup(f.index, f.input, key) for f in result.failed if f.ambiguous and (key := items[f.index].key)]
-        found, _ = batch.run(unclear, self._read_action("email", None, None))
-        settled = BatchResult()
-        for done in found.succeeded:
-            made = moment((done.record or {}).get("createdAt"))
-            if made is not None and made >= started - _CLOCK_SKEW:
-                done.new = True
-                settled.succeeded.append(done)
-            else:
-                settled.failed.append(
-                    Failed(
-                        index=done.index,
-                        input=done.input,
-                        category="CONFLICT",
-                        reason="the contact existed before",
-                        existing_id=done.id,
-                    )
-                )
-        known = {done.index for done in found.succeeded}
-        rest = [f for f in result.failed if f.index not in known]
-        return merge_batches([BatchResult(succeeded=result.succeeded, failed=rest), settled])
-
-    def batch_update_contacts(self, inputs: Iterable[Mapping[str, Any]], id_property: str | None = None) -> BatchResult:
-        """Write properties of any number of contacts, 100 per request.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
-
-        :param inputs: ``{"id": …, "properties": {…}}``, or the properties with an ``id`` among them
-        :param id_property: a property with unique values that the ids are of; default: record ids. HubSpot refuses
-            ``email`` here: use :meth:`batch_upsert_contacts`
-        :return: every input once; a merged-away id is ``UNACCOUNTED``, as HubSpot doesn't mention it
-        :raises ValueError: naming the input that can't be sent
-        """
-        if id_property == "email":
-            raise ValueError("id_property: HubSpot takes no email for batch updates; use batch_upsert_contacts")
-        # The record id is the default, and refused when it is spelled out.
-        by = None if id_property == "hs_object_id" else id_property
-        items = items_to_update(inputs, by)
-        return unless_the_key_is_at_fault(*batch.run(items, self._write_action("update", by)))
-
-    def batch_upsert_contacts(self, inputs: Iterable[Mapping[str, Any]], id_property: str = "email") -> BatchResult:
-        """Create or update any number of contacts, 100 per request; may be repeated without harm.
-
-        Several inputs with the same key are written in their order. Properties that are not given stay as they are.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/batch/upsert-contacts
-
-        :param inputs: ``{"id": key, "properties": {…}}``, or just the properties with the key among them
-        :param id_property: property that the keys are of: ``email``, or one with unique values
-        :return: every input once; ``new`` tells created from updated
-        :raises ValueError: naming the input that can't be sent
-        """
-        require("id_property", id_property)
-        items = items_to_upsert(inputs, id_property)
-        return unless_the_key_is_at_fault(*batch.run(items, self._write_action("upsert", id_property)))
-
-    def batch_archive_contacts(self, ids: Iterable[str | int]) -> BatchResult:
-        """Move any number of contacts to HubSpot's recycling bin, 100 per request.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
-
-        :param ids: record ids
-        :return: every id once; HubSpot doesn't tell which of them were archived already
-        :raises ValueError: for an empty id
-        """
-        items = [lookup(i, given, record_id(f"ids[{i}]", given)) for i, given in enumerate(ids)]
-        path = self.path("objects", "/contacts/batch/archive")
-
-        def send(chunk: list[Item]) -> Answer:
-            return self.request("POST", path, json={"inputs": [item.wire for item in chunk]}, idempotent=True)
-
-        action = Action(send, keys_by(None), silent=True, pause=self.client.pause)
-        result = unless_the_key_is_at_fault(*batch.run(items, action))
-        # Not there (any more) is what was asked for.
-        gone = [Succeeded(index=f.index, input=f.input) for f in result.failed if f.category == batch.NOT_FOUND]
-        failed = [f for f in result.failed if f.category != batch.NOT_FOUND]
-        return merge_batches([BatchResult(succeeded=[*result.succeeded, *gone], failed=failed)])
-
-    def _write_action(self, verb: str, id_property: str | None, *, idempotent: bool = True) -> Action:
-        path = self.path("objects", f"/contacts/batch/{verb}")
-
-        def send(items: list[Item]) -> Answer:
-            body = {"inputs": batch.traced(items)}
-            return self.request("POST", path, json=body, idempotent=idempotent, expect=_is_batch)
-
-        return Action(
-            send, keys_by(id_property), again_on_conflict=verb == "upsert", idempotent=idempotent,
-            pause=self.client.pause,
-        )  # fmt: skip
-
-
-def _is_batch(body: Any) -> bool:
+def is_batch(body: Any) -> bool:
+    """Tell whether a body answers a batch call."""
     return is_list(body) or (isinstance(body, dict) and isinstance(body.get("errors"), list))
 
 

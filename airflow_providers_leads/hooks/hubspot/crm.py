@@ -1,8 +1,9 @@
-"""HubSpot around its contacts: signing in, associations, properties, owners."""
+"""HubSpot around its contacts: signing in, properties, owners."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +17,10 @@ from airflow_providers_leads.hooks.hubspot.connection import (
     read_version,
     request_token,
 )
-from airflow_providers_leads.hooks.hubspot.values import archived_param, association_types, record_id, rows_per_page
+from airflow_providers_leads.hooks.hubspot.values import archived_param, record_id, rows_per_page
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import HttpClient
-from airflow_providers_leads.http.errors import LeadsNotFoundError
+from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsPermissionError, LeadsValidationError
 from airflow_providers_leads.http.oauth import RefreshingToken
 
 Record = dict[str, Any]
@@ -119,85 +120,6 @@ class HubSpotCrm(LeadsHook):
             return False
         return True
 
-    # Associations -----------------------------------------------------------------------------------------------------
-
-    def associate_contact(
-        self,
-        contact_id: str | int,
-        to_object_type: str,
-        to_object_id: str | int,
-        types: Iterable[int | str | Mapping[str, Any]] | None = None,
-    ) -> Record:
-        """Link a contact to another record or an activity.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
-
-        :param contact_id: record id
-        :param to_object_type: such as ``companies``, ``deals``, ``notes``, or a type id
-        :param to_object_id: record id
-        :param types: association type ids, or mappings with ``associationCategory`` and ``associationTypeId``; they
-            replace the labels that the pair has. Default: a link without label
-        :return: HubSpot's answer
-        :raises ValueError: for an empty id or a type that is none
-        """
-        path, values = self._pair(contact_id, to_object_type, to_object_id, default=types is None)
-        labels = None if types is None else association_types("types", types)
-        return self.request("PUT", path, path_params=values, json=labels).body or {}
-
-    def remove_association(self, contact_id: str | int, to_object_type: str, to_object_id: str | int) -> bool:
-        """Remove every link between a contact and another record.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
-
-        :param contact_id: record id
-        :param to_object_type: such as ``companies``
-        :param to_object_id: record id
-        :return: false when HubSpot knows no such pair
-        :raises ValueError: for an empty id
-        """
-        path, values = self._pair(contact_id, to_object_type, to_object_id)
-        return self.delete(path, values)
-
-    def _pair(
-        self, contact_id: str | int, to_object_type: str, to_object_id: str | int, *, default: bool = False
-    ) -> tuple[str, dict[str, str]]:
-        require("to_object_type", to_object_type)
-        values = {
-            "contact_id": record_id("contact_id", contact_id),
-            "to_object_type": to_object_type,
-            "to_object_id": record_id("to_object_id", to_object_id),
-        }
-        below = "/default/{to_object_type}/{to_object_id}" if default else "/{to_object_type}/{to_object_id}"
-        return self.path("records", "/contacts/{contact_id}/associations" + below), values
-
-    def list_associations(self, contact_id: str | int, to_object_type: str) -> Iterator[Record]:
-        """Yield the records of a type that a contact is linked to.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide
-
-        :param contact_id: record id
-        :param to_object_type: such as ``companies``
-        :return: mappings with ``toObjectId`` and ``associationTypes``
-        :raises ValueError: for an empty id or type
-        """
-        require("to_object_type", to_object_type)
-        values = {"contact_id": record_id("contact_id", contact_id), "to_object_type": to_object_type}
-        path = self.path("records", "/contacts/{contact_id}/associations/{to_object_type}")
-        return self.rows(wire.list_pages(), path, path_params=values, params={"limit": 500})
-
-    def list_association_labels(self, to_object_type: str) -> Iterator[Record]:
-        """Yield the association types that exist between contacts and another object type.
-
-        https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associations-schema/guide
-
-        :param to_object_type: such as ``companies``
-        :return: mappings with ``category``, ``typeId`` and ``label`` (``None``: the link without label)
-        :raises ValueError: for an empty type
-        """
-        require("to_object_type", to_object_type)
-        path = self.path("associations", "/contacts/{to_object_type}/labels")
-        return self.rows(wire.list_pages(), path, path_params={"to_object_type": to_object_type})
-
     # Properties -------------------------------------------------------------------------------------------------------
 
     def list_properties(self, *, archived: bool = False, data_sensitivity: str | None = None) -> Iterator[Record]:
@@ -216,20 +138,61 @@ class HubSpotCrm(LeadsHook):
 
     @cached_property
     def definitions(self) -> list[Record]:
-        """The definitions of all contact properties, read once."""
+        """The definitions of contact properties, read once; of sensitive ones, those that were looked for."""
         return list(self.list_properties())
 
-    def get_property(self, name: str) -> Record:
+    def known_properties(self, names: Collection[str]) -> dict[str, Record]:
+        """Return the definitions of contact properties by name, those of sensitive ones where some names need them.
+
+        HubSpot lists properties by how sensitive they are, and the key may lack the right to the more sensitive ones.
+
+        :param names: those that are looked for; any other may be left out
+        """
+        known = {str(one.get("name")): one for one in self.definitions}
+        for sensitivity in _SENSITIVITIES[1:]:
+            if set(names) <= known.keys():
+                break
+            try:
+                found = list(self.list_properties(data_sensitivity=sensitivity))
+            except (LeadsPermissionError, LeadsValidationError):
+                # An account without this feature, or a key without this right, has none that it could use.
+                continue
+            # What their values mean is to be known later as well.
+            self.definitions += [one for one in found if str(one.get("name")) not in known]
+            known |= {str(one.get("name")): one for one in found}
+        return known
+
+    def get_property(self, name: str, *, archived: bool = False, data_sensitivity: str | None = None) -> Record:
         """Return the definition of one contact property.
 
         https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide
 
         :param name: internal name
+        :param archived: look among archived ones
+        :param data_sensitivity: ``non_sensitive``, ``sensitive`` or ``highly_sensitive``; default: any of them, as far
+            as the key may ask
         :raises LeadsNotFoundError: when there is none of this name
+        :raises ValueError: for an empty name or an unknown sensitivity
         """
         require("name", name)
-        path = self.path("properties", "/contacts/{name}")
-        return self.one("GET", path, path_params={"name": name}, expect=_is_definition)
+        if data_sensitivity is not None:
+            one_of("data_sensitivity", data_sensitivity, _SENSITIVITIES)
+        options: dict[str, Any] = {"path_params": {"name": name}, "expect": _is_definition}
+        path, wanted = self.path("properties", "/contacts/{name}"), archived_param(archived)
+
+        def read(sensitivity: str | None) -> Record:
+            params = {"archived": wanted, "dataSensitivity": sensitivity}
+            return self.one("GET", path, params=params, **options)
+
+        try:
+            return read(data_sensitivity)
+        except LeadsNotFoundError:
+            if data_sensitivity is not None:
+                raise
+            for sensitivity in _SENSITIVITIES[1:]:
+                with suppress(LeadsNotFoundError, LeadsPermissionError, LeadsValidationError):
+                    return read(sensitivity)
+            raise
 
     def create_property(
         self,
@@ -251,7 +214,8 @@ class HubSpotCrm(LeadsHook):
         :param type: ``string``, ``number``, ``bool``, ``date``, ``datetime``, ``enumeration`` or ``phone_number``
         :param field_type: form field, such as ``text``, ``select`` or ``booleancheckbox``
         :param group_name: property group, default ``contactinformation``
-        :param options: choices of an enumeration: mappings with ``label`` and ``value``
+        :param options: choices of an enumeration: mappings with ``label`` and ``value``, and if wished ``hidden``
+            (default false), ``displayOrder`` (default the given order) and ``description``
         :param more: further parts in HubSpot's spelling, such as ``hasUniqueValue`` or ``description``
         :return: the definition
         :raises LeadsConflictError: when the name is taken
@@ -269,7 +233,10 @@ class HubSpotCrm(LeadsHook):
             **more,
         }
         if options is not None:
-            sent["options"] = [dict(option) for option in options]
+            # HubSpot's specification requires both of every option.
+            sent["options"] = [
+                {"hidden": False, "displayOrder": place, **dict(option)} for place, option in enumerate(options)
+            ]
         self.__dict__.pop("definitions", None)
         return self.one("POST", self.path("properties", "/contacts"), json=sent, expect=_is_definition)
 
@@ -328,8 +295,11 @@ class HubSpotCrm(LeadsHook):
         :param id_property: ``id`` or ``userId``: which of the two ``owner_id`` is
         :param archived: look among archived ones
         :raises LeadsNotFoundError: when there is none
+        :raises ValueError: for an id that is no whole number
         """
         one_of("id_property", id_property, ("id", "userId"))
+        if not str(owner_id).strip().isdecimal():
+            raise ValueError("owner_id must be a whole number; list_owners finds an owner by address")
         values = {"owner_id": record_id("owner_id", owner_id)}
         params = {"idProperty": id_property, "archived": archived_param(archived)}
         path = self.path("owners", "/{owner_id}")

@@ -20,7 +20,6 @@ from airflow_providers_leads.hooks.batches import UNACCOUNTED
 from airflow_providers_leads.hooks.erasing import Trail
 from airflow_providers_leads.hooks.hubspot import batches as batch
 from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
-from airflow_providers_leads.hooks.hubspot.contacts import HubSpotContacts
 from airflow_providers_leads.hooks.hubspot.crm import is_list
 from airflow_providers_leads.hooks.hubspot.erasing import erase
 from airflow_providers_leads.hooks.hubspot.items import lookup
@@ -29,6 +28,7 @@ from airflow_providers_leads.hooks.hubspot.properties import is_read_only, prope
 from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 from airflow_providers_leads.hooks.hubspot.streams import STREAMS
 from airflow_providers_leads.hooks.hubspot.values import Names, milliseconds, names, record_id
+from airflow_providers_leads.hooks.hubspot.writing import UNKNOWN, HubSpotWriting
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.hooks.rights import Right, told_rights
 from airflow_providers_leads.http.client import Answer
@@ -37,19 +37,19 @@ from airflow_providers_leads.http.errors import (
     LeadsNotFoundError,
     LeadsPermissionError,
     LeadsServerError,
+    scrub,
 )
 from airflow_providers_leads.http.pagination import id_of
+from airflow_providers_leads.http.problems import Problem, read_problem
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.outcomes import Failed, Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, moment
 from airflow_providers_leads.leads.plan.property_types import PropertyTypes
 
 _APP_DOMAIN = re.compile(r"[a-z0-9-]+\.hubspot\.com")
-# How a lookup says that HubSpot holds no such address, or that it is none it could hold.
-_UNKNOWN = frozenset({batch.NOT_FOUND, UNACCOUNTED, "VALIDATION_ERROR"})
 
 
-class HubSpotHook(HubSpotContacts):
+class HubSpotHook(HubSpotWriting):
     """Reads and writes HubSpot's contacts, and what hangs on them.
 
     :param hubspot_conn_id: connection of type ``hubspot``; password: a private-app token or service key, or instead
@@ -184,10 +184,19 @@ class HubSpotHook(HubSpotContacts):
                 yield LeadPage(reader.leads(row for row in page if _changed_since(row, since)), at)
             return
         for page, at in self.typed_pages(reader.decode, properties=asked, archived=archived, position=position):
-            last = max(last, *(int(id_of(row)) for row in page))
+            last = max(last, *(self._number(row) for row in page))
             yield LeadPage(reader.leads(page), at)
         if not archived:
             self._check_end(last, began)
+
+    def _number(self, row: Any) -> int:
+        number = str(id_of(row))
+        if not (number.isascii() and number.isdecimal()):
+            raise LeadsServerError(
+                f"{self.label}: the list of contacts holds a record whose id is no number, which HubSpot doesn't "
+                "document. Run it again; if it stays, check the connection's host."
+            )
+        return int(number)
 
     def _check_end(self, last: int, began: datetime) -> None:
         """Refuse a list that ended before its last contact; it comes by id, and tells no total of its own."""
@@ -211,7 +220,7 @@ class HubSpotHook(HubSpotContacts):
         asked = names("properties", properties)
         if not asked:
             return
-        known = {str(one.get("name")) for one in self.definitions}
+        known = self.known_properties(asked)
         if unknown := [name for name in asked if name not in known]:
             raise ValueError(
                 f"{self.label}: properties: HubSpot has no contact property {unknown[0]!r}. Give its internal name, as "
@@ -252,7 +261,7 @@ class HubSpotHook(HubSpotContacts):
             result, stopped = batch.run(items, collect)
             if stopped:
                 raise stopped
-            if unread := [f for f in result.failed if f.category not in _UNKNOWN]:
+            if unread := [f for f in result.failed if f.category not in UNKNOWN]:
                 # Taking an address for unknown because it could not be asked for would make a second contact of it.
                 raise LeadsServerError(
                     f"{self.label}: {len(unread)} addresses could not be looked up ({unread[0].category})",
@@ -276,7 +285,7 @@ class HubSpotHook(HubSpotContacts):
         """
         if not names:
             return
-        known = {str(one.get("name")): not is_read_only(one) for one in self.definitions}
+        known = {name: not is_read_only(one) for name, one in self.known_properties(names).items()}
         how = (
             "Make it in HubSpot under Settings > Properties or by HubSpotCreatePropertyOperator, and give its internal "
             "name."
@@ -298,9 +307,23 @@ class HubSpotHook(HubSpotContacts):
             properties = {"email": row.email_key, **properties_for(row)}
             wire = {"id": row.email_key, "idProperty": "email", "properties": properties}
             items.append(Item(index, row, row.email_key, wire))
-        result, stopped = batch.run(items, self._write_action("upsert", "email"))
+        # Since it was planned an address may have become a secondary one, by a merge in HubSpot: written, it would take
+        # the place of the primary one.
+        secondary, unread, stopped = self.found_secondary(items)
+        yield from _not_written(unread, stopped)
+        kept = {failure.index for failure in unread}
+        for item in items:
+            if record := secondary.get(item.key or ""):
+                kept.add(item.index)
+                yield WriteResult(
+                    email_key=item.input.email_key,
+                    outcome="unchanged",
+                    target_id=str(record["id"]),
+                    reason="secondary_address",
+                )
+        result, stopped = batch.run([i for i in items if i.index not in kept], self._write_action("upsert", "email"))
         for done in result.succeeded:
-            yield _written(done.input, "updated" if done.new is False else "created", done.id)
+            yield _written(done.input, "updated" if done.new is False else "created", done.id, done.record)
         yield from _not_written(result.failed, stopped)
 
     def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
@@ -310,14 +333,14 @@ class HubSpotHook(HubSpotContacts):
             items.append(Item(index, row, key, {"id": key, "properties": properties_for(row)}))
         result, stopped = batch.run(items, self._write_action("update", None))
         for done in result.succeeded:
-            yield _written(done.input, "updated", done.id or done.input.target_id)
+            yield _written(done.input, "updated", done.id or done.input.target_id, done.record)
         # A batch leaves merged-away ids out without a word; a single update of one writes to the surviving record.
         merged = [f.input for f in result.failed if f.category == UNACCOUNTED and not stopped]
         yield from _not_written([f for f in result.failed if stopped or f.category != UNACCOUNTED], stopped)
         for row in merged:
             try:
                 record = self.update_contact(row.target_id, properties_for(row))
-                yield _written(row, "updated", str(record["id"]))
+                yield _written(row, "updated", str(record["id"]), record)
             except RECORD_ERRORS as error:
                 yield failed_result(row, error)
 
@@ -383,10 +406,23 @@ def _changed_since(row: Record, since: datetime) -> bool:
     return not times or max(times) >= since
 
 
-def _written(row: PlanRow, outcome: Outcome, target_id: str | None) -> WriteResult:
+def _written(row: PlanRow, outcome: Outcome, target_id: str | None, record: Record | None) -> WriteResult:
     fields = [field for field in row.values if field in WRITABLE or field == "status"]
     fields += [f"properties.{name}" for name in row.properties]
-    return WriteResult(email_key=row.email_key, outcome=outcome, target_id=target_id, fields=fields)
+    return WriteResult(
+        email_key=row.email_key, outcome=outcome, target_id=target_id, fields=fields, reason=_warnings(record or {})
+    )
+
+
+def _warnings(record: Record) -> str | None:
+    """Return what HubSpot remarks on a record that it wrote, such as a value that it left out."""
+    told = record.get("warnings")
+    remarks = [read_problem({}, one) if isinstance(one, dict) else one for one in told or ()]
+    texts = [
+        ": ".join(part for part in (one.category, one.words) if part) if isinstance(one, Problem) else scrub(one)
+        for one in remarks
+    ]
+    return f"warning: {'; '.join(text or 'without words' for text in texts)}" if texts else None
 
 
 def _not_written(failed: Iterable[Failed], stopped: LeadsApiError | None) -> Iterator[WriteResult]:

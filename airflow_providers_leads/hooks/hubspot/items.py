@@ -64,6 +64,26 @@ def items_to_upsert(inputs: Inputs, id_property: str) -> list[Item]:
     return items
 
 
+def primary_of(record: Mapping[str, Any]) -> str:
+    """Return a contact's primary address, in lower case; empty when it has none."""
+    return str((record.get("properties") or {}).get("email") or "").strip().lower()
+
+
+def at_primary(item: Item, known: Mapping[str, Record]) -> Item:
+    """Return an upsert by address as one by the primary address of the contact, which then stays what it is.
+
+    :param item: of :func:`items_to_upsert`
+    :param known: secondary address → contact
+    """
+    if (record := known.get(item.key or "")) is None:
+        return item
+    primary = primary_of(record)
+    properties = dict(item.wire["properties"])
+    if properties["email"].strip().lower() == item.key:
+        properties["email"] = primary
+    return Item(item.index, item.input, primary, {**item.wire, "id": primary, "properties": properties})
+
+
 def _keyed(index: int, given: Any, key: str, id_property: str | None, properties: dict[str, str]) -> Item:
     by = {"idProperty": id_property} if id_property else {}
     return Item(index, given, key, {"id": key, **by, "properties": properties})

@@ -162,18 +162,22 @@ class PersistIQAccount(LeadsHook):
     def update_webhook_plugin(self, **settings: bool | str | None) -> Record:
         """Change some of the company's webhook settings, and return all of them. OpenAPI only.
 
-        There is one set of settings per company; it is read, changed and written back whole.
+        There is one set of settings per company; it is read, changed and written back whole, but for what it doesn't
+        say: nothing that wasn't asked for is changed.
 
         :param settings: ``post_new_prospect``, ``post_updated_prospect``, ``raw_events``, ``post_email_reply`` and
-            ``post_email_opened`` (booleans), each with its ``…_url``
+            ``post_email_opened`` (booleans), each with its ``…_url``; ``None`` or an empty text clears an address
 
         https://api.persistiq.com/api-docs/v1/swagger.json
         """
         if not settings or (unknown := sorted(set(settings) - set(WEBHOOK_SETTINGS))):
             wrong = f", not {unknown[0]!r}" if settings else ""
             raise ValueError(f"settings must be any of {', '.join(WEBHOOK_SETTINGS)}{wrong}")
-        held = {name: value for name, value in self.get_webhook_plugin().items() if name in WEBHOOK_SETTINGS}
-        return self._one("PUT", "/v1/webhook_plugin", "webhook_plugin", {}, {**held, **settings}, sign="raw_events")
+        # Addresses that aren't set are null when read, and to be texts when written.
+        known = self.get_webhook_plugin()
+        kept = {name: known[name] for name in WEBHOOK_SETTINGS if known.get(name) is not None}
+        changed = {name: "" if value is None else value for name, value in settings.items()}
+        return self._one("PUT", "/v1/webhook_plugin", "webhook_plugin", {}, {**kept, **changed}, sign="raw_events")
 
     def _list(self, key: str, path: str, *, bare_first: bool = False, **options: Any) -> Iterator[Record]:
         return self.rows(wire.list_pages(key, bare_first=bare_first), path, **options)

@@ -15,6 +15,7 @@ HUBSPOT_SCOPES = frozenset(
         "crm.schemas.contacts.read",
         "crm.schemas.contacts.write",
         "crm.objects.owners.read",
+        "crm.lists.read",
     }
 )
 PERSPECTIVE_PERMISSIONS = frozenset({"workspaces:read", "crm:read", "crm:write", "metrics:read"})

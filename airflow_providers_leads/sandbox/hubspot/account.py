@@ -182,10 +182,7 @@ def get_owner(store: HubSpotStore, call: Call) -> Reply:
 
 def list_properties(store: HubSpotStore, call: Call) -> Reply:
     """List every definition; there is no paging."""
-    sensitivity = call.query.get("dataSensitivity", "non_sensitive")
-    if sensitivity not in ("non_sensitive", "sensitive", "highly_sensitive"):
-        raise bad_request(f"Invalid dataSensitivity {sensitivity}")
-    source = _definitions(store, flag(call, "archived"))
+    sensitivity, source = _sensitivity(call), _definitions(store, flag(call, "archived"))
     return Reply({"results": [p for p in source.values() if p["dataSensitivity"] == sensitivity]})
 
 
@@ -202,16 +199,26 @@ def _property(store: HubSpotStore, name: str, *, archived: bool = False) -> dict
 
 def get_property(store: HubSpotStore, call: Call) -> Reply:
     """Read one definition."""
-    return Reply(_property(store, call.params["name"], archived=flag(call, "archived")))
+    found = _property(store, call.params["name"], archived=flag(call, "archived"))
+    if found["dataSensitivity"] != _sensitivity(call):
+        raise failure(404, f"Property {found['name']} does not exist", "OBJECT_NOT_FOUND")
+    return Reply(found)
+
+
+def _sensitivity(call: Call) -> str:
+    sensitivity = call.query.get("dataSensitivity", "non_sensitive")
+    if sensitivity not in ("non_sensitive", "sensitive", "highly_sensitive"):
+        raise bad_request(f"Invalid dataSensitivity {sensitivity}")
+    return sensitivity
 
 
 def create_property(store: HubSpotStore, call: Call) -> Reply:
     """Define a property."""
-    return Reply(_define(store, call.json_object()), 201)
+    return Reply(_define(store, call, call.json_object()), 201)
 
 
-def _define(store: HubSpotStore, given: dict[str, Any]) -> dict[str, Any]:
-    if trouble := definition_problem(given, set(store.groups)):
+def _define(store: HubSpotStore, call: Call, given: dict[str, Any]) -> dict[str, Any]:
+    if trouble := definition_problem(given, set(store.groups), dated="version" in call.params):
         raise bad_request(trouble)
     if given["name"] in store.properties:
         raise failure(409, f"A property named '{given['name']}' already exists.", "CONFLICT")
@@ -263,7 +270,7 @@ def batch_properties(store: HubSpotStore, call: Call) -> Reply:
             results = [source[i["name"]] for i in inputs if i.get("name") in source]
             status = 200
         case "create":
-            results, status = [_define(store, given) for given in inputs], 201
+            results, status = [_define(store, call, given) for given in inputs], 201
         case _:
             for given in inputs:
                 _retire(store, str(given.get("name")))

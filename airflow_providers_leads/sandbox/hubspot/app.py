@@ -10,7 +10,7 @@ from airflow_providers_leads.sandbox.core.config import SandboxConfig
 from airflow_providers_leads.sandbox.core.limits import HubSpotLimits
 from airflow_providers_leads.sandbox.core.people import Person
 from airflow_providers_leads.sandbox.core.shell import Call, Operation, Reply, Vendor
-from airflow_providers_leads.sandbox.hubspot import account, batches, contacts
+from airflow_providers_leads.sandbox.hubspot import account, batches, contacts, lists
 from airflow_providers_leads.sandbox.hubspot import associations as links
 from airflow_providers_leads.sandbox.hubspot.errors import bad_request, missing_scopes, rate_limited, refuse
 from airflow_providers_leads.sandbox.hubspot.search import search
@@ -23,12 +23,14 @@ READ = frozenset({"crm.objects.contacts.read"})
 WRITE = frozenset({"crm.objects.contacts.write"})
 READ_SCHEMA = frozenset({"crm.objects.contacts.read", "crm.schemas.contacts.read"})
 WRITE_SCHEMA = frozenset({"crm.schemas.contacts.write"})
+READ_LISTS = frozenset({"crm.lists.read"})
 OWNERS = frozenset({"crm.objects.owners.read"})
 
 V3, DATED = "/crm/v3/objects/{type}", "/crm/objects/{version}/{type}"
 RECORDS = ("/crm/v4/objects/{from}/{fromId}/associations", "/crm/objects/{version}/{from}/{fromId}/associations")
 PAIRS = ("/crm/v4/associations/{from}/{to}", "/crm/associations/{version}/{from}/{to}")
 PROPERTIES = ("/crm/v3/properties/{type}", "/crm/properties/{version}/{type}")
+LISTS = ("/crm/v3/lists", "/crm/lists/{version}")
 ACCOUNT = ("/account-info/v3", "/account-info/{version}")
 OWNER_ROOTS = ("/crm/v3/owners", "/crm/owners/{version}")
 # HubSpot's contacts guide links records by a typed path under v3; the default PUT exists only under v4 and dates.
@@ -78,6 +80,7 @@ ROWS: tuple[Row, ...] = (
     # HubSpot's Python client ends this path, and no other one here, with a slash.
     (OWNER_ROOTS, "GET", "/", account.list_owners, False, OWNERS),
     (OWNER_ROOTS, "GET", "/{id}", account.get_owner, False, OWNERS),
+    (LISTS, "GET", "/records/{objectTypeId}/{id}/memberships", lists.list_memberships, False, READ_LISTS),
     (ACCOUNT, "GET", "/details", account.details, False, frozenset()),
     (ACCOUNT, "GET", "/api-usage/daily/private-apps", account.daily_usage, False, frozenset()),
     (("/oauth/v1", "/oauth/v3", "/oauth/{version}"), "POST", "/token", account.exchange, False, frozenset()),

@@ -16,6 +16,8 @@ from airflow_providers_leads.sandbox.hubspot.store import HubSpotStore, Link
 from airflow_providers_leads.sandbox.hubspot.types import ALIASES, FROM_CONTACT, TYPE_NAMES, kinds_between
 
 MAX_PAGE = 500
+MAX_INLINE = 100
+"""Links that a contact shows of itself; further ones are paged."""
 MAX_CREATE, MAX_READ, MAX_ARCHIVE = 2000, 1000, 2000
 
 
@@ -202,7 +204,9 @@ def inline_associations(store: HubSpotStore, contact_id: int, names: list[str]) 
         rows = targets(store, ("contacts", contact_id), name)
         if rows:
             kind = f"contact_to_{_single(name)}"
-            result[name] = {"results": [{"id": str(row["toObjectId"]), "type": kind} for row in rows]}
+            shown, rest = rows[:MAX_INLINE], rows[MAX_INLINE:]
+            paging = {"paging": {"next": {"after": str(rest[0]["toObjectId"])}}} if rest else {}
+            result[name] = {"results": [{"id": str(row["toObjectId"]), "type": kind} for row in shown], **paging}
     return result
 
 
@@ -232,7 +236,9 @@ def batch(store: HubSpotStore, call: Call, limit: int, step: Step) -> tuple[list
         except ApiError as error:
             if error.body.get("category") != "OBJECT_NOT_FOUND":
                 raise
-            known = {key: error.body[key] for key in ("status", "category", "message", "context")}
+            known = {
+                k: error.body[k] for k in ("status", "category", "message", "context", "subCategory") if k in error.body
+            }
             errors.append(known | {"links": {}, "errors": []})
     return results, errors
 
@@ -283,7 +289,23 @@ def batch_read(store: HubSpotStore, call: Call) -> Reply:
 
     def step(one: str, other: str, item: dict[str, Any]) -> dict[str, Any]:
         end = _end(store, one, item.get("id"))
-        return {"from": {"id": str(end[1])}, "to": targets(store, end, other)}
+        rows = targets(store, end, other)
+        if not rows:
+            raise failure(
+                404,
+                f"No {_single(other)} is associated with {_single(one)} {end[1]}.",
+                "OBJECT_NOT_FOUND",
+                subCategory="crm.associations.NO_ASSOCIATIONS_FOUND",
+                context={
+                    "fromObjectId": [str(end[1])],
+                    "fromObjectType": [_single(one)],
+                    "toObjectType": [_single(other)],
+                },
+            )
+        start = bisect_left(rows, int(item.get("after") or 0), key=lambda row: row["toObjectId"])
+        page, rest = rows[start : start + MAX_PAGE], rows[start + MAX_PAGE :]
+        paging = {"paging": {"next": {"after": str(rest[0]["toObjectId"])}}} if rest else {}
+        return {"from": {"id": str(end[1])}, "to": page, **paging}
 
     return _answer(store, *batch(store, call, MAX_READ, step), 200)
 

@@ -89,7 +89,10 @@ def default_properties(created_at: str) -> dict[str, Property]:
                     "fieldType": field_type,
                     "groupName": "contactinformation",
                     "hasUniqueValue": name in UNIQUE,
-                    "options": [{"label": value, "value": value} for value in OPTIONS.get(name, ())],
+                    "options": [
+                        {"label": value, "value": value, "hidden": False, "displayOrder": order}
+                        for order, value in enumerate(OPTIONS.get(name, ()))
+                    ],
                 },
                 created_at,
                 own=name in ("internalcustomerid", "product_interest", "lead_source"),
@@ -100,10 +103,7 @@ def default_properties(created_at: str) -> dict[str, Property]:
 
 def make_property(given: dict[str, Any], created_at: str, *, own: bool = True, writable: bool = True) -> Property:
     """Return a complete property definition."""
-    options = [
-        {"hidden": False, "displayOrder": order, "description": "", **option}
-        for order, option in enumerate(given.get("options") or [])
-    ]
+    options = [{"description": "", **option} for option in given.get("options") or []]
     return {
         "description": "",
         "displayOrder": -1,
@@ -177,8 +177,8 @@ def _is_date(value: str) -> bool:
         return False
 
 
-def definition_problem(given: dict[str, Any], groups: set[str]) -> str | None:
-    """Return why a property cannot be created as given."""
+def definition_problem(given: dict[str, Any], groups: set[str], *, dated: bool = True) -> str | None:
+    """Return why a property cannot be created as given; what an option must have differs between versions."""
     missing = [key for key in ("groupName", "name", "label", "type", "fieldType") if not given.get(key)]
     if missing:
         return f"Required fields are missing: {missing}"
@@ -190,4 +190,8 @@ def definition_problem(given: dict[str, Any], groups: set[str]) -> str | None:
         return f"Property group {given['groupName']} does not exist"
     if given["type"] == "enumeration" and not given.get("options"):
         return "An enumeration needs options"
+    required = ("label", "value", "hidden", *(("displayOrder",) if dated else ()))
+    for option in given.get("options") or ():
+        if lacking := [key for key in required if key not in option]:
+            return f"Required fields of an option are missing: {lacking}"
     return None

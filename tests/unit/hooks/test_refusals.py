@@ -31,6 +31,8 @@ def wire() -> Any:
     with rm.Mocker() as mocker:
         mocker.get(f"{PERSISTIQ}/lead_fields", json={"lead_fields": [{"name": "first_name"}]})
         mocker.get(f"{PERSISTIQ}/leads", json={"status": "success", "has_more": False, "leads": []})
+        # None of the addresses is a secondary one.
+        mocker.post(f"{HUBSPOT}/batch/read", json={"status": "COMPLETE", "results": []})
         mocker.get(f"{FUNNEL}/contacts", json={"data": [], "meta": {"hasNext": False}})
         yield mocker
 

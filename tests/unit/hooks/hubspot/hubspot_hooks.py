@@ -52,6 +52,11 @@ def url(path: str) -> str:
     return ORIGIN + path
 
 
+def no_secondary(wire: requests_mock.Mocker) -> None:
+    """Let HubSpot know none of the addresses that an upsert looks up."""
+    wire.post(url(CONTACTS + "/batch/read"), status_code=207, json=batch_of())
+
+
 def calls(wire: requests_mock.Mocker) -> list[tuple[str, str]]:
     """Return the method and path of each request."""
     return [(r.method, r.url.removeprefix(ORIGIN).split("?")[0]) for r in wire.request_history]

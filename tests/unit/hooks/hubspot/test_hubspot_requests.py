@@ -149,7 +149,8 @@ CASES: dict[str, Case] = {
         ),
         "POST", PROPERTIES, {},
         {"name": "my_prop", "label": "Mine", "type": "enumeration", "fieldType": "select",
-         "groupName": "contactinformation", "options": [{"label": "A", "value": "a"}], "hasUniqueValue": False},
+         "groupName": "contactinformation", "hasUniqueValue": False,
+         "options": [{"label": "A", "value": "a", "hidden": False, "displayOrder": 0}]},
         {"name": "my_prop"}, {"name": "my_prop"},
     ),
     "property groups": (
@@ -160,6 +161,11 @@ CASES: dict[str, Case] = {
         lambda h: h.create_property_group("my_group", label="Mine", display_order=2),
         "POST", PROPERTIES + "/groups", {}, {"name": "my_group", "label": "Mine", "displayOrder": 2},
         {"name": "my_group"}, {"name": "my_group"},
+    ),
+    "memberships": (
+        lambda h: list(h.list_memberships(5)),
+        "GET", "/crm/lists/2026-03/records/0-1/5/memberships", {}, None,
+        {"results": [{"listId": "7"}, {"listId": "9"}], "total": 2}, [{"listId": "7"}, {"listId": "9"}],
     ),
     "owners": (
         lambda h: list(h.list_owners(email="o@b.de", page_size=3)),
@@ -224,6 +230,7 @@ LEGACY: dict[str, tuple[Callable[[HubSpotHook], Any], str]] = {
     "labels": (lambda h: list(h.list_association_labels("deals")), "/crm/v4/associations/contacts/deals/labels"),
     "properties": (lambda h: list(h.list_properties()), "/crm/v3/properties/contacts"),
     "owners": (lambda h: list(h.list_owners()), "/crm/v3/owners"),
+    "lists": (lambda h: list(h.list_memberships(5)), "/crm/v3/lists/records/0-1/5/memberships"),
 }
 
 
