@@ -186,7 +186,7 @@ def test_requests_minutes_and_facts(held: Sandbox, tmp_path: Path, monkeypatch: 
     empty = f"file://{tmp_path}/empty.parquet"
     write_rows(empty, Lead, [])
     # No waiting for a quota: the account is asked twice, before the first write.
-    monkeypatch.setattr("airflow_providers_leads.http.rate_limit.RateLimiter.acquire", lambda self, within=None: 0.0)
+    monkeypatch.setattr("airflow_providers_leads.http.rate_limit.RateLimiter.acquire", lambda self, *bounds: 0.0)
     monkeypatch.setattr("airflow_providers_leads.http.rate_limit.RateLimiter.arrived", lambda self: None)
     golden = golden_file(tmp_path, *people)
     told, rows = plan(tmp_path, conn_id="persistiq_default", golden=golden, existing=empty, mode="fill")
