@@ -95,6 +95,7 @@ class LeadsHook(ConnectedHook):
     :meth:`erase_steps`                                 ``LeadsEraseOperator`` reports people as left to do by hand
     :attr:`campaigns`                                   ``LeadsEnrolOperator`` refuses the connection
     :attr:`streams`                                     there is nothing that sensors and triggers could wait for
+    :attr:`dialect`                                     of waits, quotas and errors what most APIs have is understood
     ==================================================  ==============================================================
 
     **Given** to every CRM: :meth:`apply_plan` and :meth:`write_batches` (batches, threads, what ends the work),

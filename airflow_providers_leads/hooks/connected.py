@@ -17,8 +17,10 @@ from airflow_providers_leads import __version__
 from airflow_providers_leads.hooks.account import Mark, fingerprint, known_id, read_mark, remember_id
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, Settings, label_for, read_settings
 from airflow_providers_leads.hooks.telemetry import count_request
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.auth import OriginAuth
-from airflow_providers_leads.http.client import Answer, HttpClient
+from airflow_providers_leads.http.client import HttpClient
+from airflow_providers_leads.http.dialect import Dialect
 from airflow_providers_leads.http.errors import (
     LeadsApiError,
     LeadsNetworkError,
@@ -54,6 +56,8 @@ class ConnectedHook(BaseHook, ABC):
     """Documented quota per bucket: (requests, seconds)."""
     advice: ClassVar[Mapping[int | None, str]] = {}
     """What to do about an HTTP status in this CRM."""
+    dialect: ClassVar[Dialect] = Dialect()
+    """How its API says how long to wait, what quota there is and what is wrong, where it has ways of its own."""
 
     def __init__(self, conn_id: str) -> None:
         super().__init__()
@@ -152,6 +156,7 @@ class ConnectedHook(BaseHook, ABC):
             origin=settings.origin,
             auth=auth,
             label=self.label,
+            dialect=self.dialect,
             limiters=self._limiters(identity),
             fixed_limits=settings.rate_limit is not None,
             policy=RetryPolicy(max_retries=settings.max_retries),

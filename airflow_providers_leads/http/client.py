@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import re
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,19 +17,20 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
+from airflow_providers_leads.http.answers import Answer as Answer
+from airflow_providers_leads.http.answers import Miss, judge_answer, missed, read_bounded
 from airflow_providers_leads.http.auth import is_at, origin_of
+from airflow_providers_leads.http.dialect import Dialect
 from airflow_providers_leads.http.errors import LeadsServerError, error_class
 from airflow_providers_leads.http.gate import GatedAdapter, leaving_by
 from airflow_providers_leads.http.hints import DAILY, read_quota, wait_hint
-from airflow_providers_leads.http.json_text import UNREADABLE, encode, readable
-from airflow_providers_leads.http.json_text import decode as decode_json
-from airflow_providers_leads.http.problems import Problem, read_problem
+from airflow_providers_leads.http.json_text import encode, readable
+from airflow_providers_leads.http.problems import read_problem
 from airflow_providers_leads.http.rate_limit import HeldBackError, NoRoomError, RateLimiter
 from airflow_providers_leads.http.retry import (
     IDEMPOTENT_METHODS,
     SAFE_METHODS,
     Decision,
-    Failure,
     RetryPolicy,
     decide,
     within_task,
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 _LONGEST_BLOCK: Final = 3_600.0
 _MAX_REDIRECTS: Final = 3
-_UNDOCUMENTED: Final = "without the content this API documents"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _ADVICE: Final[dict[int | None, str]] = {
     None: "Check the connection's host and that this machine may reach it.",
@@ -83,15 +82,6 @@ class _Session(requests.Session):
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A success answer: ``status``, case-insensitive ``headers`` and the decoded JSON ``body`` (``None``: empty)."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-
-
 @dataclass
 class HttpClient:
     """A conversation with one vendor over one connection.
@@ -99,6 +89,7 @@ class HttpClient:
     :param origin: scheme, host and port that every path is resolved against
     :param auth: signs requests to that origin
     :param label: how the connection is named in messages
+    :param dialect: what is the vendor's own in waits, quotas and error answers
     :param limiters: quota per bucket name; requests name their bucket, ``default`` unless told
     :param fixed_limits: true keeps the limiters as configured instead of following the vendor's headers
     :param policy: patience, see :class:`~airflow_providers_leads.http.retry.RetryPolicy`
@@ -112,6 +103,7 @@ class HttpClient:
     origin: str
     auth: AuthBase
     label: str
+    dialect: Dialect = field(default_factory=Dialect)
     limiters: Mapping[str, RateLimiter] = field(default_factory=dict)
     fixed_limits: bool = False
     policy: RetryPolicy = field(default_factory=RetryPolicy)
@@ -182,7 +174,9 @@ class HttpClient:
         tries = {"rate": 0, "fault": 0}
         renewed = False
         while True:
-            outcome = self._send(call, url, query, headers, body, bucket, partial(_judge, expect=expect, decode=decode))
+            outcome = self._send(
+                call, url, query, headers, body, bucket, partial(judge_answer, expect=expect, decode=decode)
+            )
             if isinstance(outcome, Answer):
                 return outcome
             if outcome.failure == 401 and self.renew and not renewed and self.renew(outcome.request_headers):
@@ -191,8 +185,8 @@ class HttpClient:
             kind = "rate" if outcome.failure == 429 else "fault"
             tries[kind] += 1
             # Of any other failure nobody asks to wait; a refused property may be called "daily_visits".
-            asked = outcome.failure in (423, 429, 477, 503)
-            hint = wait_hint(outcome.headers, outcome.body, self.clock()) if asked else None
+            asked = outcome.failure in (423, 429, 503) or outcome.failure in self.dialect.statuses
+            hint = wait_hint(outcome.headers, outcome.body, self.clock(), self.dialect.waits) if asked else None
             decision = decide(
                 idempotent=may_repeat,
                 failure=outcome.failure,
@@ -236,15 +230,15 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes | None,
         bucket: str,
-        judge: Callable[[requests.Response, bytes], Answer | _Miss],
-    ) -> Answer | _Miss:
+        judge: Callable[[requests.Response, bytes], Answer | Miss],
+    ) -> Answer | Miss:
         limiter = self.limiters.get(bucket)
         for _ in range(_MAX_REDIRECTS + 1):
             try:
                 response, raw = self._exchanged(call, url, query, headers, body, limiter)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 self._counted(None)
-                return _missed(error)
+                return missed(error)
             self._counted(response.status_code)
             if limiter:
                 self._observe(limiter, response.headers)
@@ -253,7 +247,7 @@ class HttpClient:
             target = _redirect_target(url, response.headers)
             if call.method != "GET" or not is_at(target, origin_of(self.origin)):
                 what = "was redirected elsewhere and not followed. Set the connection's host to the API's origin"
-                return _Miss(response.status_code, what, response.headers)
+                return Miss(response.status_code, what, response.headers)
             # The Location already carries the query.
             url, query = target, {}
         return judge(response, raw)
@@ -277,7 +271,7 @@ class HttpClient:
                     response = self._session.send(
                         request, timeout=self.timeout, allow_redirects=False, **self._transport
                     )
-                return response, _read_bounded(response, call.max_bytes)
+                return response, read_bounded(response, call.max_bytes)
             except HeldBackError:
                 continue
             finally:
@@ -311,14 +305,14 @@ class HttpClient:
         except NoRoomError as error:
             what = f"was not sent: the quota lets it through in {error.seconds:.0f} s"
             hint = error.seconds if error.said else None
-            self._fail(call, _Miss(429, what), Decision(None, late=not error.said), hint)
+            self._fail(call, Miss(429, what), Decision(None, late=not error.said), hint)
 
     def _counted(self, status: int | None) -> None:
         if self.count:
             self.count(status)
 
     def _observe(self, limiter: RateLimiter, headers: Mapping[str, str]) -> None:
-        quota = read_quota(headers, self.clock())
+        quota = read_quota(headers, self.clock(), self.dialect.quotas)
         if quota is None:
             return
         if quota.limit and not self.fixed_limits:
@@ -326,13 +320,13 @@ class HttpClient:
         if quota.remaining is not None:
             limiter.hear(quota.remaining, quota.reset_in)
 
-    def _fail(self, call: _Call, miss: _Miss, decision: Decision, hint: float | None) -> NoReturn:
+    def _fail(self, call: _Call, miss: Miss, decision: Decision, hint: float | None) -> NoReturn:
         status = miss.failure if isinstance(miss.failure, int) else None
-        problem = miss.problem
+        problem = read_problem(miss.headers, miss.body, self.dialect.problems)
         details = [d for d in (problem.category, *problem.codes[:5]) if d]
         advice = self.advice.get(status) or _ADVICE.get(status) or ""
         if hint == DAILY:
-            advice = "The account's daily quota is spent; it resets at midnight in the account's time zone."
+            advice = self.dialect.daily
         elif status == 429 and hint is not None:
             advice = f"The API asks to wait {hint:.0f} s. {advice}"
         if decision.late:
@@ -344,7 +338,8 @@ class HttpClient:
         message += f" ({', '.join(details)})" if details else ""
         message += f". {advice.strip()}" if advice else "."
         message += f" [request id {problem.request_id}]" if problem.request_id else ""
-        cls = LeadsServerError if miss.failure == "bad_answer" or (status or 400) < 400 else error_class(status)
+        unusable = miss.failure == "bad_answer" or (status or 400) < 400
+        cls = LeadsServerError if unusable else error_class(status, self.dialect.statuses)
         raise cls(
             message,
             status=status,
@@ -367,21 +362,6 @@ class _Call:
     path: str
     max_bytes: int
     safe: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Miss:
-    """An attempt that brought no good answer; ``what`` completes the sentence "GET /path …"."""
-
-    failure: Failure
-    what: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Any = None
-    request_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def problem(self) -> Problem:
-        return read_problem(self.headers, self.body)
 
 
 def fill_path(template: str, values: Mapping[str, object]) -> str:
@@ -416,70 +396,3 @@ def _redirect_target(url: str, headers: Mapping[str, str]) -> str:
     except ValueError:
         return ""
     return request.url or ""
-
-
-def _read_bounded(response: requests.Response, limit: int) -> bytes:
-    raw: bytes = response.raw.read(limit + 1, decode_content=True)
-    response.close() if len(raw) > limit else response.raw.release_conn()
-    if len(raw) > limit:
-        raise requests.exceptions.ContentDecodingError("oversized")
-    expected = response.headers.get("Content-Length")
-    if expected and expected.isdigit() and "Content-Encoding" not in response.headers and len(raw) < int(expected):
-        raise requests.exceptions.ChunkedEncodingError("truncated")
-    return raw
-
-
-def _missed(error: requests.RequestException | urllib3.exceptions.HTTPError) -> _Miss:
-    # Only the kind of failure is kept: the exceptions' own texts hold the URL, and so may hold an address.
-    cause = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", cause)
-    if isinstance(error, requests.exceptions.SSLError):
-        detail = reason.args[0] if isinstance(reason, Exception) and reason.args else None
-        if isinstance(detail, ssl.SSLCertVerificationError):
-            return _Miss(526, "was not sent: the host's TLS certificate was not accepted")
-        # TLS fails while an answer is awaited too, and the two look alike.
-        return _Miss("no_answer", "got no answer: the TLS connection failed")
-    if isinstance(error, requests.exceptions.ProxyError):
-        return _Miss("not_sent", "was not sent: the proxy refused the connection")
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return _Miss("not_sent", "was not sent: the host did not answer in time")
-    if isinstance(error, requests.exceptions.ConnectionError) and isinstance(
-        reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
-    ):
-        return _Miss("not_sent", f"was not sent: the host is unreachable ({_why(reason)})")
-    if isinstance(error, (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)):
-        return _Miss("no_answer", "got no answer in time")
-    if isinstance(error, (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError)):
-        return _Miss("bad_answer", "got an answer that is too large or can't be decoded")
-    return _Miss("no_answer", "got no complete answer: the connection was cut")
-
-
-def _why(error: object) -> str:
-    """Return why a host can't be reached, in words that hold nothing of the request."""
-    if isinstance(error, urllib3.exceptions.NameResolutionError):
-        return "there is no such name"
-    cause = error.__cause__ if isinstance(error, Exception) else None
-    return (cause.strerror or "no connection").lower() if isinstance(cause, OSError) else "no connection"
-
-
-def _judge(
-    response: requests.Response, raw: bytes, expect: Callable[[Any], bool] | None, decode: Callable[[bytes], Any]
-) -> Answer | _Miss:
-    status, headers = response.status_code, response.headers
-    success = 200 <= status < 300
-    body, fault = None, None
-    try:
-        if raw.strip():
-            body = decode_json(raw, decode) if success else decode_json(raw)
-    except UNREADABLE as error:
-        # Without a type to be of, a value is invalid only where no JSON should have it: numbers beyond numbers.
-        mistyped = isinstance(error, msgspec.ValidationError) and decode is not msgspec.json.decode
-        fault = _UNDOCUMENTED if mistyped else "with something that is not JSON"
-    if not success:
-        # The signed request is kept only as far as an OAuth refresh needs it.
-        return _Miss(status, f"failed with {status}", headers, body, response.request.headers)
-    if fault is None and expect and not expect(body):
-        fault = _UNDOCUMENTED
-    if fault is not None:
-        return _Miss("bad_answer", f"answered {status} {fault}", headers)
-    return Answer(status, headers, body)

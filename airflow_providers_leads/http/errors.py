@@ -7,6 +7,8 @@ key or an address: vendors echo all three in their error texts.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 # What ends an address in prose, JSON and query strings.
 _STOPS = r"\s\"<>(){}\[\],;:="
@@ -14,7 +16,7 @@ _STOPS = r"\s\"<>(){}\[\],;:="
 _EMAIL = re.compile(
     rf"(?:\"[^\"\n]{{1,64}}\"|(?<![^'{_STOPS}])[^'{_STOPS}][^{_STOPS}]*)?(?:@|%40)[^\s\"'<>(){{}}\[\],;]*"
 )
-_LONG_TOKEN = re.compile(r"pat-[\w-]{8,}|[A-Za-z0-9_-]{24,}")
+_LONG_TOKEN = re.compile(r"[A-Za-z0-9_-]{24,}")
 
 
 class LeadsApiError(Exception):
@@ -24,7 +26,7 @@ class LeadsApiError(Exception):
     :param status: HTTP status, ``None`` when no answer arrived
     :param category: the vendor's machine-readable category (``VALIDATION_ERROR``, ``bad_params``), or our own
     :param codes: finer machine-readable codes of the vendor, such as ``PROPERTY_DOESNT_EXIST``
-    :param request_id: the vendor's id for support requests (HubSpot: correlationId; PersistIQ: x-request-id)
+    :param request_id: the vendor's id for support requests
     :param retry_after: seconds after which the same request may succeed, when the vendor says so
     :param ambiguous: true when the write may have taken effect although no good answer arrived
     :param existing_id: the id of the record that stands in the way, when a conflict names it
@@ -84,7 +86,7 @@ class LeadsValidationError(LeadsApiError):
 
 
 class LeadsRateLimitError(LeadsApiError):
-    """A quota is spent and waiting for it here makes no sense (429 after all waits, a daily limit, 477)."""
+    """A quota is spent and waiting for it here makes no sense (429 after all waits, a daily limit)."""
 
     retryable = True
 
@@ -108,16 +110,20 @@ _BY_STATUS: dict[int, type[LeadsApiError]] = {
     409: LeadsConflictError,
     423: LeadsServerError,
     429: LeadsRateLimitError,
-    477: LeadsRateLimitError,
 }
 
 
-def error_class(status: int | None) -> type[LeadsApiError]:
-    """Return the exception class for an HTTP status; ``None`` (no answer) is a network error."""
+def error_class(
+    status: int | None, own: Mapping[int, type[LeadsApiError]] = MappingProxyType({})
+) -> type[LeadsApiError]:
+    """Return the exception class for an HTTP status; ``None`` (no answer) is a network error.
+
+    :param own: the vendor's own statuses
+    """
     if status is None:
         return LeadsNetworkError
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
+    if status in own or status in _BY_STATUS:
+        return own.get(status) or _BY_STATUS[status]
     return LeadsValidationError if 400 <= status < 500 else LeadsServerError
 
 

@@ -1,29 +1,28 @@
-"""How long a vendor asks us to wait, in every form the three of them use.
+"""How long a vendor asks us to wait, and what quota it states.
 
-Each reader looks at one form and returns seconds, ``None`` (not said) or ``DAILY`` (not today). The first that answers
-wins, so a new form is a new line in ``_READERS``.
+Each reader looks at one form and returns seconds, ``None`` (not said) or ``DAILY`` (not today). The first of a vendor's
+readers that answers wins, so a new form is a new reader in that vendor's list.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from airflow_providers_leads.http.paths import value_at
+
 DAILY: Final = float("inf")
 """Returned instead of seconds when a daily quota is spent."""
 
-_EPOCH_IN_TEXT = re.compile(r"\breset\w*\s+at\s+(\d{9,11})\b", re.IGNORECASE)
 # A reset below this is a delay, above it a point in time: no vendor's window lasts thirty years.
 _EPOCH_FLOOR: Final = 1_000_000_000.0
-# Both vendors that name the end of a window count by the minute; what lies further ahead is a clock that differs.
-_WINDOW: Final = 65.0
 
 Headers = Mapping[str, str]
-_Reader = Callable[[Headers, Any, float], float | None]
+WaitReader = Callable[[Headers, Any, float], float | None]
+"""(headers, body, epoch seconds by the vendor's clock) → seconds to wait."""
 
 
 def number(value: object) -> float | None:
@@ -42,16 +41,18 @@ def seconds_until(value: object, now: float) -> float | None:
     reset = number(value)
     if reset is None or reset < _EPOCH_FLOOR:
         return reset
-    return _ahead(reset, now)
+    return ahead(reset, now)
 
 
-def _ahead(moment: float, now: float) -> float | None:
+def ahead(moment: float, now: float) -> float | None:
+    """Return the seconds until a moment, ``None`` when it has gone by."""
     # A refusal that names a moment gone by comes from a clock that differs from ours, so how long to wait is unknown:
     # zero would spend every try within a second.
     return moment - now if moment > now else None
 
 
-def _retry_after_header(headers: Headers, body: Any, now: float) -> float | None:
+def retry_after_header(headers: Headers, body: Any, now: float) -> float | None:
+    """Read ``Retry-After``: seconds or an HTTP date."""
     value = headers.get("Retry-After")
     if value is None:
         return None
@@ -61,7 +62,7 @@ def _retry_after_header(headers: Headers, body: Any, now: float) -> float | None
         date = parsedate_to_datetime(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return _ahead(_stamp(date), now)
+    return ahead(_stamp(date), now)
 
 
 def _stamp(date: datetime) -> float:
@@ -77,61 +78,39 @@ def _their_now(headers: Headers, now: float) -> float:
         return now
 
 
-def _message(body: Any) -> str:
-    if not isinstance(body, dict):
-        return ""
-    error = body.get("error")
-    inner = error.get("message") if isinstance(error, dict) else None
-    return next((text for text in (inner, body.get("message")) if isinstance(text, str)), "")
+def reset_header(headers: Headers, body: Any, now: float, *, longest: float | None = None) -> float | None:
+    """Read the end of a window from ``X-RateLimit-Reset`` or ``RateLimit-Reset``.
 
-
-def _hubspot_policy(headers: Headers, body: Any, now: float) -> float | None:
-    # HubSpot names the spent policy; search answers may carry only the sentence. "ten_secondly" contains "secondly".
-    policy = body.get("policyName") if isinstance(body, dict) else None
-    text = f"{policy if isinstance(policy, str) else ''} {_message(body)}".lower()
-    for word, wait in (("daily", DAILY), ("ten_secondly", 10.0), ("secondly", 1.0)):
-        if word in text:
-            return wait
-    return None
-
-
-def _perspective_body(headers: Headers, body: Any, now: float) -> float | None:
-    return number(body.get("retryAfter")) if isinstance(body, dict) and "retryAfter" in body else None
-
-
-def _reset_header(headers: Headers, body: Any, now: float) -> float | None:
+    :param longest: the vendor's window in seconds: what lies further ahead is a clock that differs
+    """
     for name in ("X-RateLimit-Reset", "RateLimit-Reset"):
         if (wait := seconds_until(headers.get(name), now)) is not None:
-            return min(wait, _WINDOW)
+            return wait if longest is None else min(wait, longest)
     return None
 
 
-def _epoch_in_message(headers: Headers, body: Any, now: float) -> float | None:
-    found = _EPOCH_IN_TEXT.search(_message(body))
-    wait = _ahead(float(found.group(1)), now) if found else None
-    return wait if wait is None else min(wait, _WINDOW)
+def wait_at(headers: Headers, body: Any, now: float, *, path: str) -> float | None:
+    """Read seconds from the body.
+
+    :param path: JSON path
+    """
+    return number(value_at(body, path))
 
 
-# A daily quota outranks a short Retry-After: waiting for the latter would only burn more of the former.
-_READERS: tuple[_Reader, ...] = (
-    lambda headers, body, now: DAILY if _hubspot_policy(headers, body, now) == DAILY else None,
-    _perspective_body,
-    _retry_after_header,
-    _reset_header,
-    _epoch_in_message,
-    _hubspot_policy,
-)
+WAITS: Final[tuple[WaitReader, ...]] = (retry_after_header, reset_header)
+"""What is read where a vendor has no forms of its own."""
 
 
-def wait_hint(headers: Headers, body: Any, now: float) -> float | None:
+def wait_hint(headers: Headers, body: Any, now: float, readers: Iterable[WaitReader] = WAITS) -> float | None:
     """Return the seconds the vendor asks to wait, ``DAILY`` when the day's quota is spent, ``None`` when silent.
 
     :param headers: response headers, case-insensitive
     :param body: decoded JSON body, or ``None``
     :param now: epoch seconds by our clock, used when the answer has no ``Date``
+    :param readers: the vendor's, the first that answers wins
     """
     now = _their_now(headers, now)
-    for reader in _READERS:
+    for reader in readers:
         if (wait := reader(headers, body, now)) is not None:
             return wait
     return None
@@ -153,28 +132,44 @@ class Quota:
     reset_in: float | None
 
 
-_QUOTA_PREFIXES: Final = ("X-HubSpot-RateLimit", "X-RateLimit", "RateLimit")
+@dataclass(frozen=True, slots=True)
+class QuotaHeaders:
+    """Names of the headers that state a quota.
+
+    :param limit: requests per window
+    :param remaining: requests left in it
+    :param reset: when it ends, in seconds from now or since 1970
+    :param milliseconds: its length
+    """
+
+    limit: str
+    remaining: str
+    reset: str
+    milliseconds: str = ""
 
 
-def read_quota(headers: Headers, now: float) -> Quota | None:
+QUOTAS: Final = tuple(
+    QuotaHeaders(f"{name}-Limit", f"{name}-Remaining", f"{name}-Reset") for name in ("X-RateLimit", "RateLimit")
+)
+"""What is read where a vendor has no headers of its own."""
+
+
+def read_quota(headers: Headers, now: float, named: Iterable[QuotaHeaders] = QUOTAS) -> Quota | None:
     """Return the quota that an answer's headers state, ``None`` when they state none.
-
-    HubSpot: ``-Max`` per ``-Interval-Milliseconds``; PersistIQ: ``-Limit`` per minute with an epoch ``-Reset``;
-    Perspective: ``RateLimit-*`` near the edge only.
 
     :param headers: response headers, case-insensitive
     :param now: epoch seconds
+    :param named: the vendor's headers, the first that are there win
     """
-    for prefix in _QUOTA_PREFIXES:
-        limit = number(headers.get(f"{prefix}-Max") or headers.get(f"{prefix}-Limit"))
-        remaining = number(headers.get(f"{prefix}-Remaining"))
+    for names in named:
+        limit, remaining = number(headers.get(names.limit)), number(headers.get(names.remaining))
         if limit is None and remaining is None:
             continue
-        interval = number(headers.get(f"{prefix}-Interval-Milliseconds"))
+        interval = number(headers.get(names.milliseconds)) if names.milliseconds else None
         return Quota(
             limit=int(limit) if limit else None,
             period=interval / 1000 if interval else None,
             remaining=int(remaining) if remaining is not None else None,
-            reset_in=seconds_until(headers.get(f"{prefix}-Reset"), now),
+            reset_in=seconds_until(headers.get(names.reset), now),
         )
     return None

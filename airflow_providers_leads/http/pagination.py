@@ -14,9 +14,10 @@ from typing import Any, Final, Protocol, Self
 
 import msgspec
 
-from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsServerError
 from airflow_providers_leads.http.pages_ahead import PagesAhead
+from airflow_providers_leads.http.paths import value_at
 
 Row = Any
 """An object of a list: a dict, or a struct with an ``id`` where pages are decoded into types."""
@@ -196,19 +197,6 @@ class NumberedPages:
 
     def agrees(self, body: Any) -> bool:
         return self._total is not None and _count_at(body, self.total_at) == self._total
-
-
-def value_at(body: Any, path: str) -> Any:
-    """Return what stands at a JSON path, ``None`` where nothing does.
-
-    :param body: decoded JSON
-    :param path: names of nested objects, parted by dots
-    """
-    for name in path.split("."):
-        if not isinstance(body, dict):
-            return None
-        body = body.get(name)
-    return body
 
 
 def rows_at(body: Any, path: str) -> list[Row] | None:

@@ -1,30 +1,25 @@
-"""Error bodies of the three vendors, reduced to the parts that are safe to show."""
+"""Error answers, reduced to the parts that are safe to show.
+
+Where a vendor's answers say what is a table (:class:`ProblemForm`), and what it packs away deeper a function.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from airflow_providers_leads.http.errors import scrub
+from airflow_providers_leads.http.paths import value_at, values_at
 
-_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,60}|[a-z][a-z_]{1,40}")
-_UPPER_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,60}")
-# Names of properties and scopes, but nothing of the form of a key: 32 hex digits or HubSpot's prefix.
-_NAME = re.compile(r"(?!pat-|[0-9a-f]{32})[a-z][a-z0-9_.-]{0,99}")
-_REQUEST_ID = re.compile(r"(?!pat-)[\w.:-]{1,63}", re.ASCII)
-_RECORD_ID = re.compile(r"[0-9]{1,20}")
-_EXISTING_ID = re.compile(r"Existing ID:\s*([0-9]+)")
-# Said with a 400 too: Perspective of a metric without data, PersistIQ of a lead that left its campaign.
-_NOT_FOUND = re.compile(
-    r"\bnot (?:be )?found\b|\bnot (?:in|on) (?:the |this )?campaign\b|\bnot (?:a )?(?:member|part) of\b", re.IGNORECASE
-)
-_EXISTS = re.compile(r"\balready (?:been taken|exists|in)\b", re.IGNORECASE)
-# HubSpot packs its list of bad values as JSON into the sentence.
-_EMBEDDED = re.compile(r'"error":"([A-Z_]+)"[^{}]*?"name":"([a-z0-9_]+)"')
-# That pattern is not linear on hostile text, and no honest sentence is as long.
-_LONGEST_MESSAGE = 20_000
+CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{1,60}|[a-z][a-z_]{1,40}")
+"""A machine-readable word, which is safe to show."""
+# What only says that it is an error.
+_NO_CODES: Final = frozenset({"error", "errors", "fail", "failed", "failure", "ERROR", "FAILURE"})
+_REQUEST_ID: Final = re.compile(r"[\w.:-]{1,63}", re.ASCII)
+# No honest sentence is as long, and some patterns are not linear on hostile text.
+LONGEST_SENTENCE: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,82 +44,65 @@ class Problem:
     exists: bool = False
 
 
-def _first_match(pattern: re.Pattern[str], *values: object) -> str | None:
-    return next((v for v in values if isinstance(v, str) and pattern.fullmatch(v)), None)
+def _nothing(body: Any) -> tuple[str, ...]:
+    return ()
 
 
-def _entries(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    errors = body.get("errors")
-    for entry in errors if isinstance(errors, list) else ():
-        if isinstance(entry, dict):
-            yield entry
+@dataclass(frozen=True, slots=True)
+class ProblemForm:
+    """Where the error answers of an API say what; the defaults are what most do.
+
+    :param categories: JSON paths of the category; the first that holds a code wins
+    :param words: JSON paths of the sentence; the first that holds one wins
+    :param request_ids: JSON paths of the request's id
+    :param request_id_headers: headers with the request's id, after those
+    :param codes: returns the finer codes of a body, perhaps with names in brackets, which must be safe to show
+    :param existing_ids: yields what may be the id of the record that a conflict names
+    :param not_found: what the sentence says where something is not there, with whatever status
+    :param exists: what it says where something is there already
+    :param key: matches the begin of this vendor's keys, where they don't look like keys to :func:`scrub`
+    """
+
+    categories: tuple[str, ...] = ("category", "code", "error.code", "error.type", "reason", "error.reason")
+    words: tuple[str, ...] = ("error.message", "error", "message", "errors.message", "errors", "detail", "title")
+    request_ids: tuple[str, ...] = ("requestId", "request_id")
+    request_id_headers: tuple[str, ...] = ("X-Request-Id",)
+    codes: Callable[[Any], tuple[str, ...]] = _nothing
+    existing_ids: Callable[[Any], tuple[str, ...]] = _nothing
+    not_found: re.Pattern[str] = re.compile(r"\bnot (?:be )?found\b", re.IGNORECASE)
+    exists: re.Pattern[str] = re.compile(r"\balready exists\b", re.IGNORECASE)
+    key: re.Pattern[str] | None = None
 
 
-def context_values(entry: Mapping[str, Any], *names: str) -> list[str]:
-    """Return the values of an error's ``context`` under any of ``names``; HubSpot gives lists, older forms a string."""
-    context = entry.get("context")
-    found: list[object] = []
-    for name in names:
-        value = context.get(name) if isinstance(context, dict) else None
-        found += value if isinstance(value, list) else [value]
-    return [str(value) for value in found if isinstance(value, (str, int))]
+_RECORD_ID: Final = re.compile(r"[0-9]{1,20}")
+USUAL: Final = ProblemForm()
 
 
-def _message(body: dict[str, Any]) -> str:
-    message = body.get("message")
-    return message[:_LONGEST_MESSAGE] if isinstance(message, str) else ""
+def _texts(body: Any, paths: tuple[str, ...]) -> Iterator[str]:
+    return (value for path in paths for value in values_at(body, path) if isinstance(value, str))
 
 
-def _codes(body: dict[str, Any]) -> tuple[str, ...]:
-    codes = []
-    for entry in _entries(body):
-        code = _first_match(_CODE, entry.get("code"), entry.get("error"), entry.get("subCategory"))
-        names = [n for n in context_values(entry, "propertyName", "requiredGranularScopes") if _NAME.fullmatch(n)]
-        if code:
-            codes.append(f"{code}({', '.join(names[:5])})" if names else code)
-    codes += [f"{code}({name})" for code, name in _EMBEDDED.findall(_message(body)) if _NAME.fullmatch(name)]
-    return tuple(dict.fromkeys(codes))
+def sentence(body: Any, paths: tuple[str, ...] = USUAL.words) -> str:
+    """Return the vendor's sentence as it stands in an error answer, empty when there is none."""
+    return next(_texts(body, paths), "")[:LONGEST_SENTENCE]
 
 
-def _existing_id(body: dict[str, Any]) -> str | None:
-    ids = context_values(body, "existingId") + [i for e in _entries(body) for i in context_values(e, "existingId")]
-    ids += context_values({"context": body.get("identityProfile")}, "vid")
-    ids += _EXISTING_ID.findall(_message(body))
-    return _first_match(_RECORD_ID, *ids)
-
-
-def _words(body: dict[str, Any]) -> str:
-    error, errors = body.get("error"), body.get("errors")
-    inner = error.get("message") if isinstance(error, dict) else error
-    # PersistIQ's list holds sentences or objects with one.
-    listed = [e.get("message") if isinstance(e, dict) else e for e in errors] if isinstance(errors, list) else []
-    return next((v for v in (inner, body.get("message"), *listed) if isinstance(v, str)), "")
-
-
-def read_problem(headers: Mapping[str, str], body: Any) -> Problem:
+def read_problem(headers: Mapping[str, str], body: Any, form: ProblemForm = USUAL) -> Problem:
     """Return what an error answer says in machine-readable words; anything may be missing or of another shape.
-
-    HubSpot: ``category``, ``errors[].code``, ``correlationId``; PersistIQ: ``error.reason``, a bare ``reason`` or
-    ``errors[].reason``; Perspective: a plain sentence.
 
     :param headers: response headers, case-insensitive
     :param body: decoded JSON body, or ``None``
+    :param form: of the vendor's answers
     """
-    header_id = headers.get("X-HubSpot-Correlation-Id") or headers.get("X-Request-Id")
-    if not isinstance(body, dict):
-        return Problem(request_id=_first_match(_REQUEST_ID, header_id))
-    error = body.get("error")
-    reason = error.get("reason") if isinstance(error, dict) else body.get("reason")
-    words = _words(body)
+    words = sentence(body, form.words)
+    named = (value for name in form.request_id_headers if (value := headers.get(name)))
+    ids = [value for path in form.request_ids if isinstance(value := value_at(body, path), str)] + [*named]
     return Problem(
-        category=_first_match(_CODE, body.get("category"), body.get("policyName"), reason, body.get("errorType"))
-        or _first_match(_CODE, body.get("subCategory"), *(entry.get("reason") for entry in _entries(body)))
-        # HubSpot's token endpoint says it here (BAD_REFRESH_TOKEN); elsewhere it is the word "error" or a number.
-        or _first_match(_UPPER_CODE, body.get("status")),
-        codes=_codes(body),
-        request_id=_first_match(_REQUEST_ID, body.get("correlationId"), body.get("requestId"), header_id),
-        existing_id=_existing_id(body),
-        words=scrub(words),
-        not_found=bool(_NOT_FOUND.search(words)),
-        exists=bool(_EXISTS.search(words)),
+        category=next((c for c in _texts(body, form.categories) if CODE.fullmatch(c) and c not in _NO_CODES), None),
+        codes=tuple(dict.fromkeys(c for c in form.codes(body) if CODE.fullmatch(c.partition("(")[0]))),
+        request_id=next((i for i in ids if _REQUEST_ID.fullmatch(i) and not (form.key and form.key.match(i))), None),
+        existing_id=next((i for i in form.existing_ids(body) if _RECORD_ID.fullmatch(i)), None),
+        words=scrub(form.key.sub("<redacted>", words) if form.key else words),
+        not_found=bool(form.not_found.search(words)),
+        exists=bool(form.exists.search(words)),
     )

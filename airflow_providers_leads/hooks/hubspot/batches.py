@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, Chunk, run_chunks
+from airflow_providers_leads.hooks.hubspot.wire import context_values, read_problem
 from airflow_providers_leads.hooks.trouble import trouble
-from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsApiError
-from airflow_providers_leads.http.problems import context_values, read_problem
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded, merge_batches
 
 SIZE: Final = 100

@@ -9,6 +9,7 @@ from typing import Final
 
 from airflow.sdk.log import mask_secret
 
+from airflow_providers_leads.hooks.hubspot.wire import DIALECT
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, Settings
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import HttpClient
@@ -133,6 +134,7 @@ def request_token(settings: Settings, version: str, app: OAuthApp, user_agent: s
         timeout=(min(10.0, settings.timeout), settings.timeout),
         user_agent=user_agent,
         advice=_TOKEN_ADVICE,
+        dialect=DIALECT,
     )
     form = {
         "grant_type": "refresh_token",

@@ -28,7 +28,7 @@ from airflow_providers_leads.hooks.hubspot.values import (
     sort_input,
 )
 from airflow_providers_leads.hooks.reading import with_positions
-from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.http.json_text import encode
 from airflow_providers_leads.leads.model.outcomes import BatchResult

@@ -19,6 +19,7 @@ from airflow_providers_leads.hooks.base import RECORD_ERRORS, chunked, failed_re
 from airflow_providers_leads.hooks.batches import UNACCOUNTED
 from airflow_providers_leads.hooks.erasing import Trail
 from airflow_providers_leads.hooks.hubspot import batches as batch
+from airflow_providers_leads.hooks.hubspot import wire
 from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
 from airflow_providers_leads.hooks.hubspot.crm import is_list
 from airflow_providers_leads.hooks.hubspot.erasing import erase
@@ -31,7 +32,7 @@ from airflow_providers_leads.hooks.hubspot.values import Names, milliseconds, na
 from airflow_providers_leads.hooks.hubspot.writing import UNKNOWN, HubSpotWriting
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.hooks.rights import Right, told_rights
-from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import (
     LeadsApiError,
     LeadsNotFoundError,
@@ -65,7 +66,8 @@ class HubSpotHook(HubSpotWriting):
     host = default_host(conn_type)
     asset_path = "contacts"
 
-    quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 10.0), "search": (5, 1.0)}
+    quotas = wire.QUOTAS
+    dialect = wire.DIALECT
     advice: ClassVar[Mapping[int | None, str]] = {
         401: "Put a valid private-app token or service key into the connection's password. HubSpot deactivates tokens "
         "that it finds in public repositories, those that were rotated, and those whose app was deleted.",

@@ -15,7 +15,7 @@ from airflow_providers_leads.hooks.base import LeadsHook, require
 from airflow_providers_leads.hooks.persistiq import wire
 from airflow_providers_leads.hooks.persistiq.answers import Record, raise_refusal, records_in, refused
 from airflow_providers_leads.hooks.persistiq.fields import EVENT_GROUPS, WEBHOOK_SETTINGS
-from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.leads.model.schema import moment
 
 _DOMAIN: Final = re.compile(r"(?:[^\s@/:.]+\.)+[^\s@/:.]{2,}")

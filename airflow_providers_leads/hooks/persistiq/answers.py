@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, Chunk
+from airflow_providers_leads.hooks.persistiq.wire import read_problem
 from airflow_providers_leads.hooks.trouble import trouble
-from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsServerError, LeadsValidationError, scrub
-from airflow_providers_leads.http.problems import read_problem
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded
 

@@ -20,7 +20,7 @@ from airflow_providers_leads.hooks.persistiq.answers import (
     unaccounted,
 )
 from airflow_providers_leads.hooks.persistiq.leads import PersistIQLeads
-from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded, merge_batches
 from airflow_providers_leads.leads.model.schema import text

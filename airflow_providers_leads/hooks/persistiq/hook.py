@@ -50,7 +50,8 @@ class PersistIQHook(PersistIQCampaigns):
 
     app = "https://app.persistiq.com"
     key_header = "x-api-key"
-    quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 60.0)}
+    quotas = wire.QUOTAS
+    dialect = wire.DIALECT
     advice: ClassVar[Mapping[int | None, str]] = {
         401: "Put the company's API key into the connection's password; it is under Settings > Integrations > API Key.",
     }

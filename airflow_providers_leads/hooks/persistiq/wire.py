@@ -1,11 +1,25 @@
-"""PersistIQ's own ways in an HTTP conversation: how its lists are paged.
+"""PersistIQ's own ways in an HTTP conversation: paging, waits and error answers.
 
 https://apidocs.persistiq.com and https://api.persistiq.com/api-docs/v1/swagger.json
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from airflow_providers_leads.http.dialect import Dialect
+from airflow_providers_leads.http.hints import Headers, ahead, reset_header, retry_after_header
 from airflow_providers_leads.http.pagination import NumberedPages
+from airflow_providers_leads.http.problems import Problem, ProblemForm, sentence
+from airflow_providers_leads.http.problems import read_problem as read_problem_of_form
+
+QUOTAS: Final[Mapping[str, tuple[int, float]]] = {"default": (100, 60.0)}
+# They count by the minute: what lies further ahead is a clock that differs.
+_WINDOW: Final = 65.0
+_EPOCH_IN_TEXT: Final = re.compile(r"\breset\w*\s+at\s+(\d{9,11})\b", re.IGNORECASE)
 
 
 def list_pages(key: str, *, bare_first: bool = False) -> NumberedPages:
@@ -23,3 +37,30 @@ def list_pages(key: str, *, bare_first: bool = False) -> NumberedPages:
     :param bare_first: the list is documented without a parameter for the page
     """
     return NumberedPages(rows_at=key, more_at=("has_more", "next_page"), first=1, bare_first=bare_first)
+
+
+PROBLEMS: Final = ProblemForm(
+    categories=("error.reason", "reason", "errors.reason"),
+    # Said with a 400 too, of a lead that left its campaign.
+    not_found=re.compile(
+        r"\bnot (?:be )?found\b|\bnot (?:in|on) (?:the |this )?campaign\b|\bnot (?:a )?(?:member|part) of\b",
+        re.IGNORECASE,
+    ),
+    exists=re.compile(r"\balready (?:been taken|exists|in)\b", re.IGNORECASE),
+)
+
+
+def read_problem(headers: Mapping[str, str], body: Any) -> Problem:
+    """Return what an error answer of PersistIQ says."""
+    return read_problem_of_form(headers, body, PROBLEMS)
+
+
+def _epoch_in_message(headers: Headers, body: Any, now: float) -> float | None:
+    named = _EPOCH_IN_TEXT.search(sentence(body))
+    wait = ahead(float(named.group(1)), now) if named else None
+    return None if wait is None else min(wait, _WINDOW)
+
+
+DIALECT: Final = Dialect(
+    waits=(retry_after_header, partial(reset_header, longest=_WINDOW), _epoch_in_message), problems=PROBLEMS
+)

@@ -14,6 +14,7 @@ from airflow_providers_leads.hooks.arguments import addresses, boolean, id_list,
 from airflow_providers_leads.hooks.base import Parts, failed_result, require
 from airflow_providers_leads.hooks.batches import run_chunks
 from airflow_providers_leads.hooks.erasing import Trail
+from airflow_providers_leads.hooks.perspective import wire
 from airflow_providers_leads.hooks.perspective.api import PAGE_SIZE, WHERE_FUNNEL_IDS_ARE, PerspectiveApi
 from airflow_providers_leads.hooks.perspective.erasing import erase
 from airflow_providers_leads.hooks.perspective.fields import (
@@ -69,7 +70,8 @@ class PerspectiveHook(PerspectiveApi):
 
     app = "https://app.perspective.co"
     key_header = "x-perspective-api-key"
-    quotas: ClassVar[Mapping[str, tuple[int, float]]] = {"default": (100, 60.0)}
+    quotas = wire.QUOTAS
+    dialect = wire.DIALECT
     advice: ClassVar[Mapping[int | None, str]] = {
         401: "Put a valid API key into the connection's password. Admins make keys under Account Settings > API Key, "
         "which needs the Scale plan or the legacy Volume plan.",

@@ -6,16 +6,22 @@ import math
 import random
 import threading
 import traceback
+from functools import partial
 from typing import Any
 
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import HttpClient
+from airflow_providers_leads.http.dialect import Dialect
+from airflow_providers_leads.http.errors import LeadsRateLimitError
+from airflow_providers_leads.http.hints import DAILY, QUOTAS, WAITS, Headers, QuotaHeaders, wait_at
 from airflow_providers_leads.http.pagination import CursorPages, NumberedPages
+from airflow_providers_leads.http.paths import value_at, values_at
+from airflow_providers_leads.http.problems import ProblemForm
 
 ORIGIN = "https://api.example.com"
 NOW = 1_800_000_000.0
 KEY = "pat-na1-1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901"
-# Keys as the three vendors hand them out; Perspective's are 64 hex digits.
+# Keys as vendors hand them out.
 KEYS = (KEY, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "a3f5c0d9e8b7462f91d0c3b5a7e6f812")
 EMAIL = "jane.doe@example.org"
 SENTENCE = "Mrs Doe has not paid"
@@ -35,6 +41,24 @@ def by_total(**options: Any) -> NumberedPages:
 def by_number(key: str = "leads", **options: Any) -> NumberedPages:
     """Return pages from 1 that tell whether there are more."""
     return NumberedPages(key, ("has_more", "next_page"), 1, **options)
+
+
+def _spent_day(headers: Headers, body: Any, now: float) -> float | None:
+    return DAILY if value_at(body, "spent") == "day" else None
+
+
+ACME = Dialect(
+    waits=(_spent_day, *WAITS, partial(wait_at, path="wait")),
+    quotas=(QuotaHeaders("X-Acme-Max", "X-Acme-Left", "X-Acme-Reset", "X-Acme-Milliseconds"), *QUOTAS),
+    problems=ProblemForm(
+        request_ids=("request",),
+        codes=lambda body: tuple(values_at(body, "errors.code")),
+        existing_ids=lambda body: tuple(values_at(body, "existing")),
+    ),
+    statuses={477: LeadsRateLimitError},
+    daily="The day is over.",
+)
+"""A vendor with ways of its own."""
 
 
 class FakeClock:
@@ -66,7 +90,13 @@ class FakeClock:
 def make_client(clock: FakeClock | None = None, *, origin: str = ORIGIN, **options: Any) -> HttpClient:
     clock = clock or FakeClock()
     auth = OriginAuth(origin, lambda: {"x-api-key": KEY}, "crm 'test'")
-    defaults: dict[str, Any] = {"auth": auth, "sleep": clock.sleep, "clock": clock, "rng": random.Random(7)}
+    defaults: dict[str, Any] = {
+        "auth": auth,
+        "dialect": ACME,
+        "sleep": clock.sleep,
+        "clock": clock,
+        "rng": random.Random(7),
+    }
     return HttpClient(origin=origin, label="crm 'test'", **(defaults | options))
 
 

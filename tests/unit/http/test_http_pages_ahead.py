@@ -17,7 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_providers_leads.http import pages_ahead
-from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.http.pages_ahead import PagesAhead
 from airflow_providers_leads.http.pagination import NumberedPages, Pages, iter_pages

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests_mock import Mocker
 
-from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsServerError
-from airflow_providers_leads.http.pagination import Pages, iter_pages, rows_at, value_at
+from airflow_providers_leads.http.pagination import Pages, iter_pages, rows_at
+from airflow_providers_leads.http.paths import value_at
 
 Row = dict[str, Any]
 ENOUGH = 200

@@ -17,7 +17,7 @@ from airflow_providers_leads.hooks.hubspot import HubSpotHook, wire
 from airflow_providers_leads.hooks.hubspot.leads import LEAD_PROPERTIES, kept_of, to_lead, wanted
 from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 from airflow_providers_leads.hooks.reading import LeadPage, UnreadLeads, record_batch
-from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsServerError
 from airflow_providers_leads.http.json_text import UNREADABLE, decode
 from airflow_providers_leads.http.pagination import iter_pages

@@ -13,6 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
+from airflow_providers_leads.hooks.hubspot.wire import DIALECT as HUBSPOT
+from airflow_providers_leads.hooks.persistiq.wire import DIALECT as PERSISTIQ
+from airflow_providers_leads.hooks.perspective.wire import DIALECT as PERSPECTIVE
+from airflow_providers_leads.http.dialect import Dialect
 from airflow_providers_leads.http.hints import DAILY, Quota, number, read_quota, seconds_until, wait_hint
 
 PERSISTIQ_429 = {
@@ -24,8 +28,13 @@ PERSISTIQ_429 = {
 HUBSPOT_429 = {"status": "error", "errorType": "RATE_LIMIT", "correlationId": "c0ffee"}
 
 
-def hint(headers: dict[str, str], body: Any = None) -> float | None:
-    return wait_hint(CaseInsensitiveDict(headers), body, NOW)
+USUAL = Dialect()
+ALL = {"HubSpot": HUBSPOT, "PersistIQ": PERSISTIQ, "Perspective": PERSPECTIVE, "any": USUAL}
+every_dialect = pytest.mark.parametrize("crm", list(ALL))
+
+
+def hint(headers: dict[str, str], body: Any = None, crm: str = "any") -> float | None:
+    return wait_hint(CaseInsensitiveDict(headers), body, NOW, ALL[crm].waits)
 
 
 @pytest.mark.parametrize(
@@ -37,27 +46,34 @@ def hint(headers: dict[str, str], body: Any = None) -> float | None:
         pytest.param({"Retry-After": "1.5"}, None, 1.5, id="fraction"),
         pytest.param({"Retry-After": formatdate(NOW + 90, usegmt=True)}, None, 90.0, id="HTTP date"),
         pytest.param({"X-RateLimit-Reset": str(int(NOW) + 33)}, None, 33.0, id="PersistIQ epoch header"),
-        pytest.param({"x-ratelimit-reset": str(int(NOW) + 33)}, PERSISTIQ_429, 33.0, id="header before text"),
+        pytest.param({"x-ratelimit-reset": str(int(NOW) + 33)}, PERSISTIQ_429, 33.0, id="PersistIQ header before text"),
         pytest.param({}, PERSISTIQ_429, 40.0, id="PersistIQ epoch in text"),
-        pytest.param({}, {"message": f"Limit will reset at {int(NOW) + 5}"}, 5.0, id="epoch in a bare message"),
+        pytest.param(
+            {}, {"message": f"Limit will reset at {int(NOW) + 5}"}, 5.0, id="PersistIQ epoch in a bare message"
+        ),
         pytest.param({}, {"error": "Rate limit exceeded", "status": 429, "retryAfter": 60}, 60.0, id="Perspective"),
-        pytest.param({"Retry-After": "5"}, {"retryAfter": 60}, 60.0, id="Perspective's body before the header"),
-        pytest.param({}, {"retryAfter": "12"}, 12.0, id="Perspective, as a string"),
+        pytest.param({"Retry-After": "5"}, {"retryAfter": 60}, 60.0, id="Perspective body before the header"),
+        pytest.param({}, {"retryAfter": "12"}, 12.0, id="Perspective as a string"),
         pytest.param({"RateLimit-Reset": "21"}, None, 21.0, id="reset as delta"),
         pytest.param({"RateLimit-Reset": str(int(NOW) + 21)}, None, 21.0, id="reset as epoch"),
         pytest.param({}, {**HUBSPOT_429, "policyName": "TEN_SECONDLY_ROLLING"}, 10.0, id="HubSpot ten secondly"),
         pytest.param({}, {**HUBSPOT_429, "policyName": "SECONDLY"}, 1.0, id="HubSpot secondly"),
         pytest.param({}, {**HUBSPOT_429, "policyName": "DAILY"}, DAILY, id="HubSpot daily"),
-        pytest.param({}, {"message": "You have reached your ten_secondly_rolling limit."}, 10.0, id="search, ten"),
-        pytest.param({}, {"message": "You have reached your secondly limit."}, 1.0, id="search, message only"),
-        pytest.param({}, {"message": "You have reached your daily limit."}, DAILY, id="daily, message only"),
-        pytest.param({"Retry-After": "3"}, {"policyName": "DAILY"}, DAILY, id="daily beats Retry-After"),
-        pytest.param({"Retry-After": "3"}, {"policyName": "TEN_SECONDLY_ROLLING"}, 3.0, id="Retry-After beats policy"),
-        pytest.param({"Retry-After": "soon"}, {"policyName": "SECONDLY"}, 1.0, id="an unreadable form is passed over"),
+        pytest.param(
+            {}, {"message": "You have reached your ten_secondly_rolling limit."}, 10.0, id="HubSpot search ten"
+        ),
+        pytest.param({}, {"message": "You have reached your secondly limit."}, 1.0, id="HubSpot search, message only"),
+        pytest.param({}, {"message": "You have reached your daily limit."}, DAILY, id="HubSpot daily, message only"),
+        pytest.param({"Retry-After": "3"}, {"policyName": "DAILY"}, DAILY, id="HubSpot daily beats Retry-After"),
+        pytest.param({"Retry-After": "3"}, {"policyName": "TEN_SECONDLY_ROLLING"}, 3.0, id="HubSpot Retry-After wins"),
+        pytest.param({"Retry-After": "soon"}, {"policyName": "SECONDLY"}, 1.0, id="HubSpot unreadable"),
     ],
 )
-def test_each_vendors_form_is_understood(headers: dict[str, str], body: Any, expected: float) -> None:
-    assert hint(headers, body) == expected
+def test_each_vendors_form_is_understood(
+    request: pytest.FixtureRequest, headers: dict[str, str], body: Any, expected: float
+) -> None:
+    crm = request.node.callspec.id.split()[0]
+    assert hint(headers, body, crm if crm in ALL else "any") == expected
 
 
 @pytest.fixture
@@ -85,9 +101,9 @@ def test_a_date_without_a_zone_is_not_local_time() -> None:
     ],
 )
 def test_a_moment_gone_by_says_nothing_because_the_clocks_differ(headers: dict[str, str]) -> None:
-    assert hint(headers) is None
-    assert hint(headers, {"policyName": "TEN_SECONDLY_ROLLING"}) == 10.0
-    assert hint(headers, {"message": f"Limit will be reseted at {int(NOW) - 90}."}) is None
+    assert [hint(headers, None, crm) for crm in ALL] == [None] * 4
+    assert hint(headers, {"policyName": "TEN_SECONDLY_ROLLING"}, "HubSpot") == 10.0
+    assert hint(headers, {"message": f"Limit will be reseted at {int(NOW) - 90}."}, "PersistIQ") is None
 
 
 @pytest.mark.parametrize(
@@ -103,8 +119,8 @@ def test_a_moment_gone_by_says_nothing_because_the_clocks_differ(headers: dict[s
         ({}, {"retryAfter": True}),
         ({}, {"retryAfter": -5}),
         ({}, {"retryAfter": {"seconds": 5}}),
-        ({}, {"message": ["daily"], "policyName": {"daily": 1}}),
-        ({}, {"error": {"message": ["reset at 1800000040"]}}),
+        ({}, {"message": [["daily"]], "policyName": {"daily": 1}}),
+        ({}, {"error": {"message": [["reset at 1800000040"]]}}),
         ({}, {"message": "reset at 12"}),
         ({"Retry-After": ""}, None),
         ({"Retry-After": "-1"}, None),
@@ -117,7 +133,7 @@ def test_a_moment_gone_by_says_nothing_because_the_clocks_differ(headers: dict[s
     ],
 )
 def test_what_says_nothing_is_no_hint(headers: dict[str, str], body: Any) -> None:
-    assert hint(headers, body) is None
+    assert [hint(headers, body, crm) for crm in ALL] == [None] * 4
 
 
 JSON = st.recursive(
@@ -128,16 +144,17 @@ JSON = st.recursive(
 HOSTILE_BODIES = JSON | st.dictionaries(st.sampled_from(["error", "message", "policyName", "retryAfter"]), JSON)
 
 
+@every_dialect
 @given(
     headers=st.dictionaries(
         st.sampled_from(["Retry-After", "X-RateLimit-Reset", "RateLimit-Reset", "X-RateLimit-Remaining"]), st.text()
     ),
     body=HOSTILE_BODIES,
 )
-def test_no_answer_can_make_it_raise_or_wait_backwards(headers: dict[str, str], body: Any) -> None:
-    found = hint(headers, body)
+def test_no_answer_can_make_it_raise_or_wait_backwards(crm: str, headers: dict[str, str], body: Any) -> None:
+    found = hint(headers, body, crm)
     assert found is None or found >= 0
-    quota = read_quota(CaseInsensitiveDict(headers), NOW)
+    quota = read_quota(CaseInsensitiveDict(headers), NOW, ALL[crm].quotas)
     assert quota is None or quota.reset_in is None or quota.reset_in >= 0
 
 
@@ -185,8 +202,10 @@ def test_no_answer_can_make_it_raise_or_wait_backwards(headers: dict[str, str], 
         pytest.param({}, None, id="HubSpot search answers carry none"),
     ],
 )
-def test_read_quota(headers: dict[str, str], expected: Quota | None) -> None:
-    assert read_quota(CaseInsensitiveDict(headers), NOW) == expected
+def test_read_quota(request: pytest.FixtureRequest, headers: dict[str, str], expected: Quota | None) -> None:
+    crm = request.node.callspec.id.split()[0].rstrip(":")
+    dialect = ALL.get(crm, USUAL)
+    assert read_quota(CaseInsensitiveDict(headers), NOW, dialect.quotas) == expected
 
 
 @pytest.mark.parametrize(
@@ -221,7 +240,7 @@ def test_seconds_until(value: object, expected: float | None) -> None:
 )
 def test_a_point_in_time_is_read_by_the_clock_that_told_it(headers: dict[str, str], body: Any, skew: int) -> None:
     told = CaseInsensitiveDict({**headers, "Date": formatdate(NOW, usegmt=True)})
-    assert wait_hint(told, body, NOW + skew) == 40.0
+    assert wait_hint(told, body, NOW + skew, PERSISTIQ.waits) == 40.0
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99999999999999999999 Jan 2024 00:00:00 GMT"])
@@ -244,4 +263,8 @@ def test_an_unreadable_date_leaves_our_own_clock(date: str) -> None:
 def test_the_end_of_a_minute_is_no_further_than_a_minute_ahead(
     headers: dict[str, str], body: Any, expected: float
 ) -> None:
-    assert hint(headers, body) == expected
+    assert hint(headers, body, "Perspective" if body and "retryAfter" in body else "PersistIQ") == expected
+
+
+def test_a_window_of_any_length_is_believed_where_none_is_known() -> None:
+    assert hint({"RateLimit-Reset": "600"}) == 600.0

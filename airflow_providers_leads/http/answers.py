@@ -1,0 +1,105 @@
+"""Answers: read no further than they may be, decoded once, and judged; or why there is none."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import requests
+import urllib3
+
+from airflow_providers_leads.http.json_text import UNREADABLE
+from airflow_providers_leads.http.json_text import decode as decode_json
+from airflow_providers_leads.http.retry import Failure
+
+_UNDOCUMENTED: Final = "without the content this API documents"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success answer: ``status``, case-insensitive ``headers`` and the decoded JSON ``body`` (``None``: empty)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """An attempt that brought no good answer; ``what`` completes the sentence "GET /path …"."""
+
+    failure: Failure
+    what: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    request_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def read_bounded(response: requests.Response, limit: int) -> bytes:
+    raw: bytes = response.raw.read(limit + 1, decode_content=True)
+    response.close() if len(raw) > limit else response.raw.release_conn()
+    if len(raw) > limit:
+        raise requests.exceptions.ContentDecodingError("oversized")
+    expected = response.headers.get("Content-Length")
+    if expected and expected.isdigit() and "Content-Encoding" not in response.headers and len(raw) < int(expected):
+        raise requests.exceptions.ChunkedEncodingError("truncated")
+    return raw
+
+
+def missed(error: requests.RequestException | urllib3.exceptions.HTTPError) -> Miss:
+    # Only the kind of failure is kept: the exceptions' own texts hold the URL, and so may hold an address.
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)
+    if isinstance(error, requests.exceptions.SSLError):
+        detail = reason.args[0] if isinstance(reason, Exception) and reason.args else None
+        if isinstance(detail, ssl.SSLCertVerificationError):
+            return Miss(526, "was not sent: the host's TLS certificate was not accepted")
+        # TLS fails while an answer is awaited too, and the two look alike.
+        return Miss("no_answer", "got no answer: the TLS connection failed")
+    if isinstance(error, requests.exceptions.ProxyError):
+        return Miss("not_sent", "was not sent: the proxy refused the connection")
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return Miss("not_sent", "was not sent: the host did not answer in time")
+    if isinstance(error, requests.exceptions.ConnectionError) and isinstance(
+        reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
+    ):
+        return Miss("not_sent", f"was not sent: the host is unreachable ({_why(reason)})")
+    if isinstance(error, (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)):
+        return Miss("no_answer", "got no answer in time")
+    if isinstance(error, (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError)):
+        return Miss("bad_answer", "got an answer that is too large or can't be decoded")
+    return Miss("no_answer", "got no complete answer: the connection was cut")
+
+
+def _why(error: object) -> str:
+    """Return why a host can't be reached, in words that hold nothing of the request."""
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "there is no such name"
+    cause = error.__cause__ if isinstance(error, Exception) else None
+    return (cause.strerror or "no connection").lower() if isinstance(cause, OSError) else "no connection"
+
+
+def judge_answer(
+    response: requests.Response, raw: bytes, expect: Callable[[Any], bool] | None, decode: Callable[[bytes], Any]
+) -> Answer | Miss:
+    status, headers = response.status_code, response.headers
+    success = 200 <= status < 300
+    body, fault = None, None
+    try:
+        if raw.strip():
+            body = decode_json(raw, decode) if success else decode_json(raw)
+    except UNREADABLE as error:
+        # Without a type to be of, a value is invalid only where no JSON should have it: numbers beyond numbers.
+        mistyped = isinstance(error, msgspec.ValidationError) and decode is not msgspec.json.decode
+        fault = _UNDOCUMENTED if mistyped else "with something that is not JSON"
+    if not success:
+        # The signed request is kept only as far as an OAuth refresh needs it.
+        return Miss(status, f"failed with {status}", headers, body, response.request.headers)
+    if fault is None and expect and not expect(body):
+        fault = _UNDOCUMENTED
+    if fault is not None:
+        return Miss("bad_answer", f"answered {status} {fault}", headers)
+    return Answer(status, headers, body)
