@@ -15,10 +15,10 @@ from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
 from airflow_providers_leads.hooks.hubspot.crm import HubSpotCrm, is_list
 from airflow_providers_leads.hooks.hubspot.items import lookup
 from airflow_providers_leads.hooks.hubspot.values import association_types, record_id
+from airflow_providers_leads.hooks.hubspot.wire import context_values, read_problem
 from airflow_providers_leads.hooks.trouble import trouble
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError, LeadsValidationError
-from airflow_providers_leads.http.problems import context_values, read_problem
 from airflow_providers_leads.leads.model.outcomes import BatchResult
 
 READ_SIZE: Final = 1_000
