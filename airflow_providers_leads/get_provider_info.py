@@ -194,6 +194,11 @@ def get_provider_info() -> dict[str, Any]:
                         "URI prefix of the files that tasks hand to each other; used where no output is given.",
                         "string", None, "s3://aws_default@my-bucket/leads",
                     ),
+                    "memory_key": _option(
+                        "Key of the hashes in the memories of syncs, 32 hexadecimal digits. Empty keeps one beside "
+                        "each memory's files; give one to keep it apart. Another key makes every sync begin anew.",
+                        "string", None, "0123456789abcdef0123456789abcdef",
+                    ),
                     "reports": _option(
                         "URI prefix of the reports that Airflow lists under Browse; default reports below staging.",
                         "string", None, "s3://aws_default@my-bucket/leads/reports",

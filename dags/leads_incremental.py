@@ -24,12 +24,15 @@ from airflow_providers_leads.operators.leads import (
     LeadsExtractOperator,
     LeadsLookupOperator,
     LeadsMoveWatermarkOperator,
+    LeadsRememberOperator,
     LeadsUpsertOperator,
 )
 from airflow_providers_leads.operators.watermark import WATERMARKS
 from airflow_providers_leads.retry_policy import leads_retry_args
 
 FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
+MEMORY = "{{ params.staging }}/memory/{{ dag.dag_id }}"
+"""What the sync remembers between its runs: what people change, clear or delete in a CRM stays as they left it."""
 
 
 @dag(
@@ -75,6 +78,20 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
             type="string",
             description="URI prefix of the files between the tasks; all workers must reach it.",
         ),
+        "max_changes": Param(
+            0.5,
+            type=["null", "number"],
+            minimum=0,
+            description="Stop before the first write when a plan would create or change more than this share of what a "
+            "destination holds; empty lets it pass.",
+        ),
+        "min_share_of_last": Param(
+            0.5,
+            type=["null", "number"],
+            minimum=0,
+            description="Stop when a CRM suddenly gives less than this share of the records of the last run; empty "
+            "lets it pass.",
+        ),
         "dry_run": Param(False, type="boolean", description="Plan only: no write is sent to any CRM."),
     },
 )
@@ -95,6 +112,8 @@ def leads_incremental() -> None:
         watermark="{{ params.watermark }}",
         move_watermark=False,
         full_every="{{ params.full_every }}",
+        memory=MEMORY,
+        min_share_of_last="{{ params.min_share_of_last }}",
         inlets=[WATERMARKS],
         map_index_template="{{ task.conn_id }}",
     ).expand(conn_id=read_from)
@@ -103,6 +122,7 @@ def leads_incremental() -> None:
         task_id="look_up",
         inputs=extract.output,
         output=f"{FILES}/found",
+        memory=MEMORY,
         map_index_template="{{ task.conn_id }}",
     ).expand(conn_id=read_from)
 
@@ -110,6 +130,7 @@ def leads_incremental() -> None:
         task_id="deduplicate",
         inputs=extract.output.concat(look_up.output),
         output=f"{FILES}/golden",
+        memory=MEMORY,
     )
 
     upsert = LeadsUpsertOperator.partial(
@@ -118,12 +139,20 @@ def leads_incremental() -> None:
         # Where all of a CRM was read, that is what it holds; otherwise it is asked for these people.
         existing=extract.output,
         output=f"{FILES}/upsert",
+        memory=MEMORY,
+        max_changes="{{ params.max_changes }}",
         dry_run="{{ params.dry_run }}",
         map_index_template="{{ task.conn_id }}",
     ).expand(conn_id=destinations())
 
     upsert >> LeadsMoveWatermarkOperator(
         task_id="move_watermark", extracted=extract.output, dry_run="{{ params.dry_run }}"
+    )
+    (
+        upsert
+        >> LeadsRememberOperator(
+            task_id="remember", golden=deduplicate.output, dry_run="{{ params.dry_run }}"
+        ).as_teardown()
     )
 
 

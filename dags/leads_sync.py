@@ -2,6 +2,9 @@
 
 Runs on a schedule of your choice. Trigger it with ``dry_run`` to see what it would do. Nothing is sent twice: a run
 that finds nothing new writes nothing.
+
+It remembers: what somebody edits in one CRM goes to the others and is never undone, what somebody clears or deletes in
+a CRM stays cleared or deleted there. The first run has no past and starts to remember.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from airflow.providers.common.compat.sdk import Param, conf, dag, task
 from airflow_providers_leads.operators.leads import (
     LeadsDeduplicateOperator,
     LeadsExtractOperator,
+    LeadsRememberOperator,
     LeadsUpsertOperator,
 )
 from airflow_providers_leads.operators.report import LeadsReportOperator
@@ -21,6 +25,8 @@ from airflow_providers_leads.retry_policy import leads_retry_args
 
 # Colons are legal in a run id, but not in the paths of every store.
 FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
+MEMORY = "{{ params.staging }}/memory/{{ dag.dag_id }}"
+"""What the sync remembers between its runs: what people change, clear or delete in a CRM stays as they left it."""
 
 
 @dag(
@@ -57,6 +63,20 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
             type="string",
             description="URI prefix of the files between the tasks; all workers must reach it.",
         ),
+        "max_changes": Param(
+            0.5,
+            type=["null", "number"],
+            minimum=0,
+            description="Stop before the first write when a plan would create or change more than this share of what a "
+            "destination holds; empty lets it pass.",
+        ),
+        "min_share_of_last": Param(
+            0.5,
+            type=["null", "number"],
+            minimum=0,
+            description="Stop when a CRM suddenly gives less than this share of the records of the last run; empty "
+            "lets it pass.",
+        ),
         "dry_run": Param(False, type="boolean", description="Plan only: no write is sent to any CRM."),
     },
 )
@@ -73,6 +93,8 @@ def leads_sync() -> None:
         task_id="extract",
         output=f"{FILES}/extract",
         scope={"funnel_ids": "{{ params.funnel_ids }}"},
+        memory=MEMORY,
+        min_share_of_last="{{ params.min_share_of_last }}",
         map_index_template="{{ task.conn_id }}",
     ).expand(conn_id=sources())
 
@@ -80,6 +102,7 @@ def leads_sync() -> None:
         task_id="deduplicate",
         inputs=extract.output,
         output=f"{FILES}/golden",
+        memory=MEMORY,
     )
 
     upsert = LeadsUpsertOperator.partial(
@@ -87,12 +110,18 @@ def leads_sync() -> None:
         golden=deduplicate.output,
         existing=extract.output,
         output=f"{FILES}/upsert",
+        memory=MEMORY,
+        max_changes="{{ params.max_changes }}",
         dry_run="{{ params.dry_run }}",
         map_index_template="{{ task.conn_id }}",
     ).expand(conn_id=destinations())
 
-    # A teardown runs whatever happened before, and has no say in whether the run succeeded.
-    upsert >> LeadsReportOperator(task_id="report", files=FILES, output="{{ params.staging }}/reports").as_teardown()
+    # Teardowns run whatever happened before: also what a failed run has written is remembered as the sync's own.
+    remember = LeadsRememberOperator(
+        task_id="remember", golden=deduplicate.output, dry_run="{{ params.dry_run }}"
+    ).as_teardown()
+    report = LeadsReportOperator(task_id="report", files=FILES, output="{{ params.staging }}/reports").as_teardown()
+    upsert >> remember >> report
 
 
 leads_sync()

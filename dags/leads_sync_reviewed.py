@@ -20,12 +20,15 @@ from airflow_providers_leads.operators.leads import (
     LeadsDeduplicateOperator,
     LeadsExtractOperator,
     LeadsPlanOperator,
+    LeadsRememberOperator,
 )
 from airflow_providers_leads.operators.report import LeadsReportOperator
 from airflow_providers_leads.retry_policy import leads_retry_args
 
 # Colons are legal in a run id, but not in the paths of every store.
 FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
+MEMORY = "{{ params.staging }}/memory/{{ dag.dag_id }}"
+"""What the sync remembers between its runs: what people change, clear or delete in a CRM stays as they left it."""
 # Plainly a timedelta: a task that waits hands it to Airflow's supervisor, which takes none of pendulum's.
 WAIT = timedelta(days=2)
 STAGING = conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads"
@@ -56,6 +59,20 @@ STAGING = conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-le
         "staging": Param(
             STAGING, type="string", description="URI prefix of the files between the tasks; all workers must reach it."
         ),
+        "max_changes": Param(
+            0.5,
+            type=["null", "number"],
+            minimum=0,
+            description="Stop before the first write when a plan would create or change more than this share of what a "
+            "destination holds; empty lets it pass.",
+        ),
+        "min_share_of_last": Param(
+            0.5,
+            type=["null", "number"],
+            minimum=0,
+            description="Stop when a CRM suddenly gives less than this share of the records of the last run; empty "
+            "lets it pass.",
+        ),
     },
 )
 def leads_sync_reviewed() -> None:
@@ -77,16 +94,24 @@ def leads_sync_reviewed() -> None:
         return f"{table}\n\nEach person and each change:\n\n{looks}"
 
     extract = LeadsExtractOperator.partial(
-        task_id="extract", output=f"{FILES}/extract", map_index_template="{{ task.conn_id }}"
+        task_id="extract",
+        output=f"{FILES}/extract",
+        memory=MEMORY,
+        min_share_of_last="{{ params.min_share_of_last }}",
+        map_index_template="{{ task.conn_id }}",
     ).expand(conn_id=sources())
 
-    deduplicate = LeadsDeduplicateOperator(task_id="deduplicate", inputs=extract.output, output=f"{FILES}/golden")
+    deduplicate = LeadsDeduplicateOperator(
+        task_id="deduplicate", inputs=extract.output, output=f"{FILES}/golden", memory=MEMORY
+    )
 
     plan = LeadsPlanOperator.partial(
         task_id="plan",
         golden=deduplicate.output,
         existing=extract.output,
         output=f"{FILES}/plan",
+        memory=MEMORY,
+        max_changes="{{ params.max_changes }}",
         map_index_template="{{ task.conn_id }}",
     ).expand(conn_id=destinations())
 
@@ -104,7 +129,8 @@ def leads_sync_reviewed() -> None:
 
     # A teardown runs whatever happened before, and has no say in whether the run succeeded.
     report = LeadsReportOperator(task_id="report", files=FILES, output="{{ params.staging }}/reports").as_teardown()
-    approve >> apply >> report
+    remember = LeadsRememberOperator(task_id="remember", golden=deduplicate.output).as_teardown()
+    approve >> apply >> remember >> report
 
 
 leads_sync_reviewed()

@@ -21,6 +21,7 @@ from airflow.sdk import AssetWatcher
 from airflow_providers_leads.operators.leads import (
     LeadsDeduplicateOperator,
     LeadsExtractOperator,
+    LeadsRememberOperator,
     LeadsUpsertOperator,
 )
 from airflow_providers_leads.retry_policy import leads_retry_args
@@ -28,6 +29,8 @@ from airflow_providers_leads.triggers.perspective import PerspectiveNewContactTr
 
 PERSPECTIVE = "perspective_default"
 FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | replace('+', '_') }}"
+MEMORY = "{{ params.staging }}/memory/{{ dag.dag_id }}"
+"""What the sync remembers between its runs: what people change, clear or delete in a CRM stays as they left it."""
 UNDONE = "undone_since"
 """In the asset's state: the oldest conversion that no run has finished with."""
 
@@ -95,17 +98,26 @@ def on_new_lead() -> None:
 
     begin: Any = since()
     extract = LeadsExtractOperator(
-        task_id="extract", conn_id=PERSPECTIVE, output=f"{FILES}/extract", updated_after=begin
+        task_id="extract", conn_id=PERSPECTIVE, output=f"{FILES}/extract", updated_after=begin, memory=MEMORY
     )
-    deduplicate = LeadsDeduplicateOperator(task_id="deduplicate", inputs=extract.output, output=f"{FILES}/golden")
+    deduplicate = LeadsDeduplicateOperator(
+        task_id="deduplicate", inputs=extract.output, output=f"{FILES}/golden", memory=MEMORY
+    )
     upsert = LeadsUpsertOperator(
         task_id="upsert",
         conn_id="{{ params.hubspot_conn_id }}",
         golden=deduplicate.output,
         output=f"{FILES}/upsert",
+        memory=MEMORY,
         dry_run="{{ params.dry_run }}",
     )
     upsert >> done(begin)
+    (
+        upsert
+        >> LeadsRememberOperator(
+            task_id="remember", golden=deduplicate.output, dry_run="{{ params.dry_run }}"
+        ).as_teardown()
+    )
 
 
 on_new_lead()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.providers.common.compat.sdk import AirflowException
 
+from airflow_providers_leads.cli.memory import memory
 from airflow_providers_leads.cli.terminal import Terminal
 from airflow_providers_leads.hooks.base import LeadsHook, get_leads_hook
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
@@ -32,7 +33,12 @@ def run(name: str, given: argparse.Namespace) -> int:
     """
     # Without it Airflow looks connections up in the environment only, as in a task that has no server.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    commands: Mapping[str, Callable[[argparse.Namespace], int]] = {"check": check, "pull": pull, "diff": diff}
+    commands: Mapping[str, Callable[[argparse.Namespace], int]] = {
+        "check": check,
+        "pull": pull,
+        "diff": diff,
+        "memory": memory,
+    }
     try:
         return commands[name](given)
     except (LeadsApiError, LeadsSettingsError, AirflowException) as error:

@@ -108,6 +108,16 @@ COMMANDS: Final = (
             ),
         ),
     ),
+    Command(
+        "memory",
+        "Look at what a sync remembers: as a whole, of one person, or forget it all",
+        (
+            (("action",), {"choices": ("status", "show", "forget"), "help": "what to do"}),
+            (("uri",), {"help": "path or URI of the memory's folder, such as <staging>/memory/leads_sync"}),
+            (("address",), {"nargs": "?", "default": None, "help": "of show: any address that the person has or had"}),
+            (("--yes",), {"action": "store_true", "default": False, "help": "of forget: don't ask"}),
+        ),
+    ),
 )
 
 

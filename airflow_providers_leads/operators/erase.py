@@ -59,13 +59,17 @@ class LeadsEraseOperator(LeadsOperator):
         the API can't undo it
     :param block_domains: true bars the addresses' domains in PersistIQ, with everybody who has an address there, unless
         they are known as mail providers'; the API can't undo it. Default false
+    :param memories: URIs of the memories of syncs, one or a list: the people are removed from them first, and no sync
+        with one of them makes them again; default none
     :return: ``report`` and ``summary`` (URIs), ``sha256``, ``people``, ``dry_run``, and the number of rows per status
     :raises LeadsWriteError: when a step failed, after the report was written
     :raises ValueError: for an entry that is no address (by its position) or another bad argument, before any request
     """
 
     # Without email_keys: rendered template fields are stored in the database and shown in the UI.
-    template_fields: Sequence[str] = ("conn_ids", "output_uri", "plan_only", "block_addresses", "block_domains")
+    template_fields: Sequence[str] = (
+        "conn_ids", "output_uri", "plan_only", "block_addresses", "block_domains", "memories",
+    )  # fmt: skip
     ui_color = "#f3dcdc"
 
     def __init__(
@@ -77,6 +81,7 @@ class LeadsEraseOperator(LeadsOperator):
         dry_run: Templated[bool] = False,
         block_addresses: Templated[bool] = True,
         block_domains: Templated[bool] = False,
+        memories: Templated[Sequence[str]] | None = None,
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -87,6 +92,7 @@ class LeadsEraseOperator(LeadsOperator):
         self.plan_only: Any = dry_run
         self.block_addresses: Any = block_addresses
         self.block_domains: Any = block_domains
+        self.memories: Any = memories
         # Airflow does this for template fields only.
         XComArg.apply_upstream_relationship(self, email_keys)
 
@@ -95,6 +101,8 @@ class LeadsEraseOperator(LeadsOperator):
         from airflow_providers_leads.hooks.base import get_leads_hook
         from airflow_providers_leads.leads.files.address_lists import read_addresses
         from airflow_providers_leads.leads.model.erasure import STATUSES, checked_people
+        from airflow_providers_leads.tasks.inputs import as_list
+        from airflow_providers_leads.tasks.memory import erase_from
 
         options = {
             "dry_run": as_bool("dry_run", self.plan_only),
@@ -107,6 +115,8 @@ class LeadsEraseOperator(LeadsOperator):
         for hook in hooks:
             # A connection without host or key must be told before somebody is erased over another one.
             _ = hook.client
+        # First, or a sync that runs meanwhile would make them again.
+        forgotten = 0 if options["dry_run"] else erase_from(as_list(given(self.memories)), people)
         report = _Report(_report_uri(self.output_uri, context), hooks, len(people), options, context)
         try:
             for hook in hooks:
@@ -131,6 +141,7 @@ class LeadsEraseOperator(LeadsOperator):
             "sha256": signed,
             "people": len(people),
             "dry_run": options["dry_run"],
+            "forgotten": forgotten,
             **{status: counts[status] for status in STATUSES},
         }
 

@@ -16,6 +16,7 @@ from airflow_providers_leads.operators.enrol import LeadsEnrolOperator
 from airflow_providers_leads.operators.erase import LeadsEraseOperator
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.lookup import LeadsLookupOperator
+from airflow_providers_leads.operators.remember import LeadsRememberOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated, is_templated
 from airflow_providers_leads.operators.upsert import LeadsApplyOperator, LeadsPlanOperator, LeadsUpsertOperator
 from airflow_providers_leads.operators.watermark import (
@@ -51,6 +52,7 @@ __all__ = [
     "LeadsLookupOperator",
     "LeadsMoveWatermarkOperator",
     "LeadsPlanOperator",
+    "LeadsRememberOperator",
     "LeadsUpsertOperator",
     "LeadsWriteError",
 ]
@@ -79,6 +81,10 @@ class LeadsExtractOperator(LeadsOperator):
     :param full_every: days after which ``auto`` reads everything once more, or a mapping such as
         ``{"perspective": 7}``; default never. Perspective knows the time of conversion only: what is edited later is
         found by a full read alone
+    :param memory: what the sync remembers, the same for extract, deduplicate and upsert: the URI of a folder of its
+        own, or true for one named after the DAG below ``[leads] staging``; default none
+    :param min_share_of_last: with a memory, the share of the records of the last complete read that a complete read
+        must give, or the task fails: a CRM that suddenly shows a tenth is more likely broken than emptied; default any
     :param scope: narrows the read. Perspective: ``funnel_ids`` (list; default every funnel); HubSpot: ``properties``,
         ``archived``; PersistIQ: ``status``. A key of another CRM is passed over, so that one scope can serve a task
         mapped over several connections; an unknown key is an error
@@ -95,7 +101,7 @@ class LeadsExtractOperator(LeadsOperator):
 
     template_fields: Sequence[str] = (
         "conn_id", "output_uri", "updated_after", "scope", "watermark", "move_watermark", "overlap", "settle",
-        "full_every",
+        "full_every", "memory", "min_share_of_last",
     )  # fmt: skip
     operator_extra_links = (CrmLink(),)
     datasets = Datasets(writes=("uri",), crm="reads")
@@ -113,6 +119,8 @@ class LeadsExtractOperator(LeadsOperator):
         overlap: Templated[float | timedelta] | None = None,
         settle: Templated[float | timedelta] | None = None,
         full_every: Templated[float | Mapping[str, float]] | None = None,
+        memory: Templated[bool | str] | None = None,
+        min_share_of_last: Templated[float] | None = None,
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
         kwargs["outlets"] = with_alias(kwargs.get("outlets"), EXTRACTED)
@@ -125,6 +133,8 @@ class LeadsExtractOperator(LeadsOperator):
         self.settle: Any = settle
         self.full_every: Any = full_every
         self.conn_id: Any = conn_id
+        self.memory: Any = memory
+        self.min_share_of_last: Any = min_share_of_last
         # Not "output": Airflow's operators have a property of that name, the reference to their result.
         self.output_uri: Any = output
         self.updated_after: Any = updated_after
@@ -132,7 +142,10 @@ class LeadsExtractOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Extract; see the class."""
+        from airflow_providers_leads.tasks.memory import check_read, open_memory, share
+
         hook = get_hook(self.conn_id)
+        folder, least = open_memory(self.memory, context), share("min_share_of_last", self.min_share_of_last)
         uri = _file_uri(self.output_uri, "leads", self.conn_id, context)
         scope = _scope_for(hook, self.scope)
         mode, moves = self._mode(), as_bool("move_watermark", self.move_watermark)
@@ -148,6 +161,8 @@ class LeadsExtractOperator(LeadsOperator):
         if reads.gone:
             self.log.warning("%s: no longer there: %s", hook.conn_id, ", ".join(reads.gone))
         result = extract(hook, uri, scope=scope, log=self.log, reads=reads, checkpoint=checkpoint)
+        if folder is not None:
+            check_read(folder, hook, result, least, self.log)
         if store is not None:
             result |= {
                 "watermark_key": key,
@@ -206,6 +221,8 @@ class LeadsDeduplicateOperator(LeadsOperator):
     :param engine: see :func:`~airflow_providers_leads.leads.merge.engine.connect`: ``duckdb://`` (default, in process,
         2 GB of memory and then the disk; ``duckdb://?memory_limit=8GB&temp_directory=/mnt/spill``) or ``spark://…``
     :param lineage: true (default) tells in the golden file for each field which record it came from
+    :param memory: see :class:`LeadsExtractOperator`: what people changed, cleared or deleted in a CRM since the last
+        run stays as they left it; needs an engine ``duckdb://``
     :param partitions: number of files to split the golden records into, by hash of the address, so that upserts can be
         mapped over them; default 1
     :return: URIs under ``golden`` (a list when there are several partitions), ``members``, ``conflicts`` and
@@ -213,7 +230,9 @@ class LeadsDeduplicateOperator(LeadsOperator):
     :raises ValueError: for an unusable input file or policy, naming it
     """
 
-    template_fields: Sequence[str] = ("inputs", "output_uri", "policy", "engine", "lineage", "partitions")
+    template_fields: Sequence[str] = (
+        "inputs", "output_uri", "policy", "engine", "lineage", "partitions", "memory",
+    )  # fmt: skip
     ui_color = "#e9f7ec"
     datasets = Datasets(reads=("inputs",), writes=("golden", "members", "conflicts", "rejects"))
 
@@ -226,6 +245,7 @@ class LeadsDeduplicateOperator(LeadsOperator):
         engine: Templated[str] = "duckdb://",
         lineage: Templated[bool] = True,
         partitions: Templated[int] = 1,
+        memory: Templated[bool | str] | None = None,
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -235,6 +255,7 @@ class LeadsDeduplicateOperator(LeadsOperator):
         self.engine: Any = engine
         self.lineage: Any = lineage
         self.partitions: Any = partitions
+        self.memory: Any = memory
         if isinstance(policy, Mapping) and not is_templated(policy):
             from airflow_providers_leads.tasks.policies import check_policy
 
@@ -243,6 +264,7 @@ class LeadsDeduplicateOperator(LeadsOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Merge; see the class."""
         from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
+        from airflow_providers_leads.tasks.memory import open_memory, recall_for, recalled
         from airflow_providers_leads.tasks.policies import read_policy
 
         policy = read_policy(self.policy)
@@ -254,14 +276,22 @@ class LeadsDeduplicateOperator(LeadsOperator):
             uris["golden"] = [f"{folder}/golden.{part:04}.parquet" for part in range(parts)]
         single = {name: storage_path(uri) for name, uri in uris.items() if isinstance(uri, str)}
         split = {name: [storage_path(u) for u in uri] for name, uri in uris.items() if not isinstance(uri, str)}
+        remembered = open_memory(self.memory, context)
+        recall = None
+        if remembered is not None:
+            recall = recall_for(remembered, as_list(self.inputs), policy, folder, context, self.log)
         with phase(self.log, f"Merge {len(sources)} files"):
-            rows = merge_files(sources, single, policy=policy, engine=self.engine, lineage=lineage, partitions=split)
+            rows = merge_files(
+                sources, single, policy=policy, engine=self.engine, lineage=lineage, partitions=split, recall=recall
+            )
         self.log.info(
             "Merged %(inputs)d leads into %(golden)d golden records; %(conflicts)d values disagree, "
             "%(rejects)d leads have no usable address",
             rows,
         )
-        return {**uris, "rows": rows}
+        if remembered is None or recall is None:
+            return {**uris, "rows": rows}
+        return {**uris, "rows": rows, "memory": recalled(remembered, recall, recall.reads, self.log)}
 
 
 def _file_uri(output: Any, stem: str, conn_id: str, context: Context) -> str:

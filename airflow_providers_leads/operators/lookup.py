@@ -29,12 +29,14 @@ class LeadsLookupOperator(LeadsOperator):
         asked by address: nothing is read there
     :param inputs: results of extracts, or URIs; records of this connection in them are not asked for once more
     :param output: URI prefix (a folder) or the URI of a ``.parquet`` file; default below ``[leads] staging``
+    :param memory: see :class:`~airflow_providers_leads.operators.leads.LeadsExtractOperator`: a CRM that was read in
+        full once is asked only for people who are remembered there
     :param max_people: for more people the CRM is read as a whole; default 10,000 for HubSpot and 1,000 for PersistIQ
     :return: as of an extract, and ``people``: how many were asked for
     :raises LeadsApiError: when the CRM can't be asked
     """
 
-    template_fields: Sequence[str] = ("conn_id", "inputs", "output_uri", "max_people")
+    template_fields: Sequence[str] = ("conn_id", "inputs", "output_uri", "max_people", "memory")
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class LeadsLookupOperator(LeadsOperator):
         inputs: References,
         output: Templated[str] | None = None,
         max_people: Templated[int] | None = None,
+        memory: Templated[bool | str] | None = None,
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -50,6 +53,7 @@ class LeadsLookupOperator(LeadsOperator):
         self.inputs: Any = inputs
         self.output_uri: Any = output
         self.max_people: Any = max_people
+        self.memory: Any = memory
 
     def run(self, context: Context) -> dict[str, Any]:
         """Look up; see the class."""
@@ -58,6 +62,7 @@ class LeadsLookupOperator(LeadsOperator):
         from airflow_providers_leads.leads.model.identity import spellings
         from airflow_providers_leads.leads.model.schema import Lead
         from airflow_providers_leads.leads.plan.lookup import people_elsewhere
+        from airflow_providers_leads.tasks.memory import open_memory, remembered_people
 
         hook = get_hook(self.conn_id)
         most = max(hook.lookup_rows, 1_000) if self.max_people is None else as_count("max_people", self.max_people)
@@ -69,6 +74,9 @@ class LeadsLookupOperator(LeadsOperator):
         people, held = people_elsewhere(sources, hook.conn_type, hook.conn_id)
         # Whose records were all read has no others.
         asks = hook.lookup_rows and not any(_holds_all(item, self.conn_id) for item in inputs)
+        if asks and (remembering := open_memory(self.memory, context)) is not None:
+            remembered = remembered_people(remembering, hook, people)
+            people = people if remembered is None else remembered
         if asks and len(people) > most:
             self.log.info("%s: %d people are more than are asked for one by one", hook.conn_id, len(people))
             return {**extract(hook, uri, scope={}, log=self.log), "people": len(people)}

@@ -58,6 +58,10 @@ class LeadsPlanOperator(LeadsOperator):
         a UTM parameter of Perspective, is named by itself, or where several objects have it by its path
         (``utmParams.utm_source``). Values are converted to the property's type; what can't be is left out and named
         in the row's ``reason``
+    :param memory: see :class:`~airflow_providers_leads.operators.leads.LeadsExtractOperator`; default that of the
+        merge, false for none
+    :param max_changes: with a memory, the share of the destination's records that a plan may create or change, or the
+        task fails before the first write; default any. Up to 50 changes always pass
     :param push_opt_outs: true tells a destination that can be told (PersistIQ) who opted out elsewhere, whatever the
         mode; default false. Nobody is created for that
     :return: ``plan`` (URI), ``existing`` (URI), the number of rows per action, ``duplicates``, ``requests`` that
@@ -68,7 +72,7 @@ class LeadsPlanOperator(LeadsOperator):
 
     template_fields: Sequence[str] = (
         "conn_id", "golden", "members", "output_uri", "existing", "mode", "write_options", "suppressions", "properties",
-        "push_opt_outs",
+        "push_opt_outs", "memory", "max_changes",
     )  # fmt: skip
     operator_extra_links = (CrmLink(),)
     ui_color = "#fff4e0"
@@ -88,6 +92,8 @@ class LeadsPlanOperator(LeadsOperator):
         suppressions: References | None = None,
         properties: Templated[Mapping[str, str]] | None = None,
         push_opt_outs: Templated[bool] = False,
+        memory: Templated[bool | str] | None = None,
+        max_changes: Templated[float] | None = None,
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -101,6 +107,8 @@ class LeadsPlanOperator(LeadsOperator):
         self.suppressions: Any = suppressions
         self.properties: Any = properties
         self.push_opt_outs: Any = push_opt_outs
+        self.memory: Any = memory
+        self.max_changes: Any = max_changes
 
     @cached_property
     def hook(self) -> LeadsHook:
@@ -119,6 +127,8 @@ class LeadsPlanOperator(LeadsOperator):
 
     def make_plan(self, context: Context, account: str | None = None) -> dict[str, Any]:
         """Write the plan and return its URI and counts."""
+        from airflow_providers_leads.tasks.memory import memory_of, share
+
         merged = self.golden if isinstance(self.golden, Mapping) else {}
         return write_plan(
             PlanTask(
@@ -132,6 +142,8 @@ class LeadsPlanOperator(LeadsOperator):
                 suppressions=as_list(given(self.suppressions)),
                 properties=property_names(given(self.properties)),
                 push_opt_outs=as_bool("push_opt_outs", self.push_opt_outs),
+                memory=memory_of(given(self.golden), self.memory, context),
+                max_changes=share("max_changes", self.max_changes),
                 log=self.log,
                 account=account,
             )
@@ -165,8 +177,13 @@ class _Applying(LeadsOperator):
         stem: str,
         options: dict[str, Any],
         checkpoint: Checkpoint,
+        memory: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Write a plan and return the URI and counts of its results."""
+        if memory is not None:
+            from airflow_providers_leads.tasks.memory import begin_writing
+
+            begin_writing(memory, context, hook.conn_id, plan, f"{stem}.results.parquet")
         result = apply_plan(
             hook,
             plan,
@@ -244,7 +261,8 @@ class LeadsApplyOperator(_Applying):
         checkpoint = _checkpoint(context, stem, hook)
         of = _fingerprint(plan, self.conn_id, options, self.if_stale)
         checked = _begun(checkpoint, of, lambda: recheck(hook, plan, stem, options, self.if_stale, log=self.log))
-        applied = self.apply(context, hook, checked["plan"], stem, checked["options"], checkpoint)
+        memory = self.plan.get("memory") if isinstance(self.plan, Mapping) else None
+        applied = self.apply(context, hook, checked["plan"], stem, checked["options"], checkpoint, memory)
         return {"stale": checked["stale"], **applied}
 
 
@@ -284,6 +302,8 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
         suppressions: References | None = None,
         properties: Templated[Mapping[str, str]] | None = None,
         push_opt_outs: Templated[bool] = False,
+        memory: Templated[bool | str] | None = None,
+        max_changes: Templated[float] | None = None,
         on_failure: Templated[str] = "fail",
         max_failed: Templated[float] = 0,
         ledger: Templated[str] | None = None,
@@ -304,6 +324,8 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
             suppressions=suppressions,
             properties=properties,
             push_opt_outs=push_opt_outs,
+            memory=memory,
+            max_changes=max_changes,
             **kwargs,
         )
         # Not "dry_run": Airflow's operators have a method of that name.
@@ -322,7 +344,8 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
             arguments = {name: getattr(self, name) for name in LeadsPlanOperator.template_fields}
             of = _fingerprint(uri_in(self.golden, "golden"), arguments | {"existing": as_list(given(self.existing))})
             planned = _begun(checkpoint, of, lambda: self.make_plan(context))
-            result = self.apply(context, self.hook, planned["plan"], stem, self.options, checkpoint)
+            memory = planned.get("memory")
+            result = self.apply(context, self.hook, planned["plan"], stem, self.options, checkpoint, memory)
         return {**planned, **result, "dry_run": dry_run}
 
 

@@ -81,6 +81,8 @@ def extract(
         "conn_id": hook.conn_id,
         "source": hook.conn_type,
         "account": hook.known_account,
+        # Where properties are read by name, the absence of others says nothing.
+        "narrows_properties": "properties" in hook.scope_keys,
         # Further properties make a read richer, not smaller.
         "complete": reads.full and not set(scope) - {"properties"},
         "properties": as_list(scope.get("properties") or None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -14,6 +15,8 @@ from airflow_providers_leads.tasks.extract import extract
 from airflow_providers_leads.tasks.inputs import check_accounts
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
+
+_MOST_REMEMBERED = 10_000
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
@@ -43,6 +46,8 @@ class PlanTask:
     :param push_opt_outs: see :class:`~airflow_providers_leads.leads.plan.planning.PlanRules`
     :param log: the task's logger
     :param account: mark of the destination's account, for the plan file; default as far as it is known
+    :param memory: what the merge says of its memory, ``None`` without one
+    :param max_changes: share of the destination's records that may be created or changed, ``None``: any
     """
 
     hook: LeadsHook
@@ -57,6 +62,8 @@ class PlanTask:
     push_opt_outs: bool
     log: Any
     account: str | None = None
+    memory: Mapping[str, Any] | None = None
+    max_changes: float | None = None
 
 
 def property_names(properties: Any) -> dict[str, str]:
@@ -82,6 +89,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
     from airflow_providers_leads.leads.plan.facts import ACTIONS, PlanFacts, PlanTotals
     from airflow_providers_leads.leads.plan.planning import PlanRules, check_mode, iter_plan
+    from airflow_providers_leads.tasks.memory import check_changes, plan_memory
 
     hook, log, planned_at = task.hook, task.log, pendulum.now("UTC")
     check_mode(task.mode)
@@ -107,6 +115,9 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         push_opt_outs=task.push_opt_outs and "opted_out" in hook.writable_flags,
         types=hook.property_types(),
     )
+    memory = None
+    if task.memory is not None:
+        memory = plan_memory(task.memory, hook, scope, rules.properties.values())
     facts = PlanFacts(
         conn_id=hook.conn_id,
         conn_type=hook.conn_type,
@@ -117,10 +128,11 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         existing_at=existing_at,
         requests_per_second=hook.requests_per_second,
         properties=sorted(task.properties.values()),
+        property_keys=sorted(task.properties),
     )
     totals = PlanTotals()
     plan = f"{task.stem}.plan.parquet"
-    rows = iter_plan(golden, storage_path(existing), rules, scope=scope, members_uri=members)
+    rows = iter_plan(golden, storage_path(existing), rules, scope=scope, members_uri=members, memory=memory)
     total = count_rows(golden)
     progress = Progress(log, f"{hook.conn_id}: compared", total=total)
     with (
@@ -139,6 +151,9 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
             "column properties in %s",
             hook.conn_id, ", ".join(map(repr, unmet)), task.golden,
         )  # fmt: skip
+    if task.memory is not None:
+        changes = totals.actions["create"] + totals.actions["update"]
+        check_changes(task.memory, hook, changes, count_rows(storage_path(existing)), task.max_changes, log)
     minutes = totals.minutes(facts.requests_per_second)
     log.info(
         "Plan for %s: create %d, update %d, unchanged %d, suppress %d; %d people have duplicates there. "
@@ -154,6 +169,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         "requests": totals.requests,
         "minutes": minutes,
         "unknown_properties": unmet,
+        **({"memory": dict(task.memory)} if task.memory is not None else {}),
     }
 
 
@@ -168,14 +184,20 @@ def _with_cost(hook: LeadsHook, rows: Iterable[PlanRow]) -> Iterator[PlanRow]:
 
 def _suppressions(task: PlanTask) -> Suppressions:
     from airflow_providers_leads.hooks.base import get_leads_hook
+    from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed
     from airflow_providers_leads.leads.plan.suppression import (
         DO_NOT_CONTACT,
         Suppressions,
         is_list_uri,
         read_suppressions,
     )
+    from airflow_providers_leads.tasks.memory import folder_at
 
-    found = Suppressions()
+    also = None
+    if task.memory is not None:
+        key = folder_at(str(task.memory["memory"])).key
+        also = partial(keyed, key, ADDRESS)
+    found = Suppressions(also)
     for entry in task.suppressions:
         if not isinstance(entry, str) or not entry.strip():
             raise ValueError("suppressions must be URIs of lists, or connection ids")
@@ -212,11 +234,35 @@ def _existing(task: PlanTask, target_scope: str | None) -> tuple[str, datetime |
     scope: dict[str, Any] = {} if target_scope is None else hook.parts.to_read([target_scope])
     scope |= {"properties": sorted(asked)} if asked else {}
     since = pendulum.now("UTC")
+    if _known_to_be_absent(task, uri, scope, target_scope):
+        return uri, since
     if count_rows(storage_path(task.golden)) <= hook.lookup_rows and _looked_up(task, uri, scope):
         return uri, since
     task.log.info("%s: reading all that it holds", hook.conn_id)
     extract(hook, uri, scope=scope, log=task.log)
     return uri, since
+
+
+def _known_to_be_absent(task: PlanTask, uri: str, scope: Mapping[str, Any], target_scope: str | None) -> bool:
+    """Write what the destination holds of those who are there by what is remembered; false: memory can't tell."""
+    from airflow_providers_leads.leads.files.staging import count_rows, write_rows
+    from airflow_providers_leads.leads.model.identity import email_key, spellings
+    from airflow_providers_leads.leads.model.schema import Lead
+    from airflow_providers_leads.leads.plan.lookup import addresses_to_look_up
+    from airflow_providers_leads.tasks.memory import absent_for_sure
+
+    hook, golden = task.hook, storage_path(task.golden)
+    if task.memory is None or not hook.lookup_rows or count_rows(golden) > _MOST_REMEMBERED:
+        return False
+    people = addresses_to_look_up(golden, storage_path(task.members) if task.members else None)
+    there = absent_for_sure(task.memory, hook, target_scope, sorted({key for key in map(email_key, people) if key}))
+    if there is None or len(there) > hook.lookup_rows:
+        return False
+    task.log.info("%s: %d of %d people are remembered there, and looked up", hook.conn_id, len(there), len(people))
+    addresses = [spelling for key in there for spelling in spellings(key, key)]
+    rows = write_rows(storage_path(uri), Lead, hook.find_leads(addresses, **scope) if addresses else ())
+    # Who isn't found under the address may have got another one: then the whole is read.
+    return rows >= len(there)
 
 
 def _looked_up(task: PlanTask, uri: str, scope: Mapping[str, Any]) -> bool:

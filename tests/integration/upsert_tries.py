@@ -107,7 +107,7 @@ def hurried() -> Iterator[None]:
     with (
         patch.object(RateLimiter, "acquire", lambda self, *bounds: 0.0),
         patch.object(RateLimiter, "arrived", lambda self: None, create=True),
-        patch.object(RateLimiter, "block", lambda self, seconds: None),
+        patch.object(RateLimiter, "block", lambda self, *told: None),
         patch.object(HttpClient, "__post_init__", sleepless),
     ):
         yield

@@ -13,8 +13,8 @@ from typing import Any, Final
 from airflow_providers_leads.hooks.batches import UNACCOUNTED
 from airflow_providers_leads.hooks.erasing import Subject, Trail
 from airflow_providers_leads.hooks.hubspot.batches import NOT_FOUND
-from airflow_providers_leads.hooks.hubspot.contacts import HubSpotContacts
 from airflow_providers_leads.hooks.hubspot.leads import ALIASES, additional_emails
+from airflow_providers_leads.hooks.hubspot.writing import HubSpotWriting
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsValidationError
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.identity import email_key, spellings
@@ -30,7 +30,7 @@ _IN_THE_BIN: Final = (
 _NOT_BARRED: Final = "HubSpot doesn't bar an address of this form, nor would it take one"
 
 
-def erase(hook: HubSpotContacts, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
+def erase(hook: HubSpotWriting, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
     """Yield the steps of an erasure: delete every contact with the address, archived ones too, then bar the address.
 
     Archived contacts can only be listed, a hundred per request; HubSpot keeps them for 90 days.
@@ -78,7 +78,7 @@ def erase(hook: HubSpotContacts, trail: Trail, people: Mapping[str, str]) -> Ite
             yield trail.take(Subject(key), "block address", partial(_block, hook, key, address), refused=_NOT_BARRED)
 
 
-def _live(hook: HubSpotContacts, people: Mapping[str, str]) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
+def _live(hook: HubSpotWriting, people: Mapping[str, str]) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
     """Return per person the contacts' ids with the number of their other addresses, and why some weren't looked up."""
     asked = {spelling.strip().lower(): key for key, address in people.items() for spelling in spellings(key, address)}
     result = hook.batch_read_contacts(list(asked), id_property="email", properties=_ADDRESSES)
@@ -101,7 +101,7 @@ def _keys(contact: Mapping[str, Any]) -> set[str]:
     return {key for key in map(email_key, listed) if key}
 
 
-def _block(hook: HubSpotContacts, key: str, address: str) -> None:
+def _block(hook: HubSpotWriting, key: str, address: str) -> None:
     for spelling in dict.fromkeys(s.strip().lower() for s in spellings(key, address)):
         try:
             _delete(hook, email=spelling)
@@ -111,7 +111,7 @@ def _block(hook: HubSpotContacts, key: str, address: str) -> None:
                 raise
 
 
-def _delete(hook: HubSpotContacts, **which: str) -> None:
+def _delete(hook: HubSpotWriting, **which: str) -> None:
     try:
         hook.gdpr_delete_contact(**which)
     except LeadsApiError as error:

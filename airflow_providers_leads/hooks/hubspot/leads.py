@@ -119,8 +119,13 @@ def lead_properties(kept: Mapping[str, Any], aliases: object, merged: object, ar
 
 
 def properties_for(row: PlanRow) -> dict[str, str]:
-    """Return the contact properties that write a plan row, without its email and what contacts have no place for."""
+    """Return the contact properties that write a plan row, without what contacts have no place for.
+
+    An address is among them only where a plan says so: it is the key by which records are made.
+    """
     fields = {PROPERTY_OF[field]: value for field, value in row.values.items() if field in PROPERTY_OF}
+    if "email" in row.values:
+        fields["email"] = row.values["email"]
     return {**row.properties, **fields}
 
 

@@ -234,6 +234,9 @@ class PersistIQHook(PersistIQCampaigns):
             # Only ever told, never taken back: whether an opt-out can be undone is not documented.
             opted_out = row.values.get("opted_out") == "true" or None
             told = {"status": status, "opted_out": opted_out}
+            if email := row.values.get("email"):
+                data["email"] = email
+                fields.append("email")
             fields += [*_properties_of(row), *(name for name, value in told.items() if value)]
             if fields:
                 self.update_lead(str(row.target_id or ""), data=data, status=status, optedout=opted_out)

@@ -16,6 +16,7 @@ from airflow_providers_leads.leads.files.staging import StagingError, as_path, f
 ACCOUNTS: Final = "leads.accounts"
 MERGE: Final = "leads.merge"
 MEMBERS: Final = "leads.members"
+MEMORY: Final = "leads.memory"
 
 Accounts = Mapping[str, Sequence[str]]
 """Connection id → the marks of the accounts that were read by it."""
@@ -91,3 +92,8 @@ def members_of(golden: Any, members: Any = None, path_of: Any = as_path) -> Any:
         f"{golden} was not merged together with {candidates[0]}, or that is gone. Without its members nobody knows "
         "under which other addresses these people are known: give the members of the same merge, or merge again."
     )
+
+
+def memory_uri_in(uri: Any) -> str | None:
+    """Return under which URI stands what the merge of a golden file recalled, ``None`` when it had no memory."""
+    return file_metadata(uri).get(MEMORY)

@@ -24,6 +24,8 @@ from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, MERGED_
 if TYPE_CHECKING:
     import ibis
 
+    from airflow_providers_leads.leads.memory.recall import Recall
+
 RECORD: Final = ("source", "source_scope", "source_id")
 """What identifies a record within all CRMs."""
 
@@ -48,16 +50,26 @@ class People:
     by_address: bool
 
 
-def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules) -> People:
+def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules, recall: Recall | None = None) -> People:
     """Return who each lead belongs to.
 
     :param connection: the engine
     :param leads: rows with the columns of a lead
     :param rules: what else but the address itself joins records
+    :param recall: what a sync remembers of who is one person
     """
     import ibis
 
     named = alone = leads.mutate(person=person_key_expr(leads.email_key, rules))
+    remembered = _remembered_edges(recall, rules) if recall else []
+    if recall and (nameless := recall.nameless()):
+        # Whose address was removed stays who they are.
+        rows, names = zip(*nameless, strict=True)
+        known_as = ibis.memtable({"nameless": rows, "known_as": [person_key(name, rules) for name in names]})
+        linked = named.left_join(known_as, named.row == known_as.nameless)
+        named = linked.mutate(person=ibis.coalesce(linked.person, linked.known_as)).drop("nameless", "known_as")
+        alone = named
+        remembered = remembered or [("", "")]
     by_phone = "phone" in rules.match_on
     shared: list[dict[str, Any]] = []
     edges: list[Any] = []
@@ -66,6 +78,8 @@ def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules) -> 
         named, phone_edges, shared = _join_phones(connection, named, rules)
         edges.append(phone_edges)
     edges += _record_edges(connection, named, rules)
+    if remembered:
+        edges.append(ibis.memtable({"a": [a for a, _ in remembered], "b": [b for _, b in remembered]}))
     if edges:
         together = _components(connection, ibis.union(*edges) if len(edges) > 1 else edges[0])
         linked = named.left_join(together, named.person == together.node)
@@ -93,6 +107,11 @@ def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules) -> 
         shared_phones=shared,
         by_address=not changed,
     )
+
+
+def _remembered_edges(recall: Recall, rules: IdentityRules) -> list[tuple[str, str]]:
+    pairs = [(person_key(one, rules), person_key(other, rules)) for one, other in recall.edges()]
+    return [(one, other) for one, other in pairs if one != other]
 
 
 def _is_nobody(named: ibis.Table, rules: IdentityRules) -> Any:

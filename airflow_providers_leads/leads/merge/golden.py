@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.files.provenance import merge_metadata
+from airflow_providers_leads.leads.files.provenance import MEMORY, merge_metadata
+from airflow_providers_leads.leads.memory.table import FIELDS
 from airflow_providers_leads.leads.merge import slices, survivorship
 from airflow_providers_leads.leads.merge.components import RECORD, People, sort_by_person
 from airflow_providers_leads.leads.merge.engine import (
@@ -29,6 +31,8 @@ from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, arrow_schem
 
 if TYPE_CHECKING:
     import ibis
+
+    from airflow_providers_leads.leads.memory.recall import Recall
 
 OUTPUTS: Final = ("golden", "members", "conflicts", "rejects")
 # More rows than a file has, so that every row of all files has a number of its own.
@@ -71,6 +75,7 @@ def merge_files(
     engine: str = DEFAULT_ENGINE,
     lineage: bool = True,
     partitions: Mapping[str, Sequence[Any]] | None = None,
+    recall: Recall | None = None,
 ) -> dict[str, int]:
     """Merge files of leads into files of golden records, members, conflicts and rejects.
 
@@ -81,6 +86,7 @@ def merge_files(
     :param engine: see :func:`~airflow_providers_leads.leads.merge.engine.connect`; default DuckDB in process
     :param lineage: true (default) tells for each golden field which record it came from
     :param partitions: instead of one file, several per name (``golden``, ``members``), by hash of the address
+    :param recall: what a sync remembers of these people; DuckDB only, and ``members`` must be among the outputs
     :return: rows per output, ``inputs``, and ``shared_phones`` when phones joined nobody because too many share them
     :raises StagingError: naming the file that is missing, damaged, or has a wrong or no column
     :raises MemoryError: when DuckDB's memory limit and the disk did not suffice
@@ -89,11 +95,20 @@ def merge_files(
     with connect(engine) as connection, blaming(inputs):
         leads = _read_all(connection, inputs)
         chosen = policy or MergePolicy()
-        people = sort_by_person(connection, leads, chosen.identity)
+        if recall is not None:
+            if not is_duckdb(connection):
+                raise ValueError("memory works with the engine duckdb:// only")
+            recall.begin(connection, leads)
+        people = sort_by_person(connection, leads, chosen.identity, recall)
         counts = {"inputs": scalar(connection, leads.count())}
         targets: dict[str, Any] = {**outputs, **(partitions or {})}
+        if recall is not None and (overlay := recall.settle(people.known)) is not None:
+            leads = _overlaid(leads, overlay)
+            people = replace(people, known=_overlaid(people.known, overlay))
         told = msgspec.json.encode(chosen, order="sorted").decode()
         metadata = merge_metadata(inputs, outputs.get("members"), told)
+        if recall is not None and recall.beside:
+            metadata |= {MEMORY: recall.beside}
         with Pieces(connection, metadata) as pieces:
             tables = _of_people(connection, people, chosen, counts["inputs"], leads, targets, pieces, lineage=lineage)
             for name, target in targets.items():
@@ -104,9 +119,32 @@ def merge_files(
                 else:
                     table = rejects(people) if name == "rejects" else tables[name]
                     counts[name] = write(connection, table, target, metadata)
+        if recall is not None:
+            members_at = targets["members"]
+            listed = list(members_at) if isinstance(members_at, (list, tuple)) else [members_at]
+            if recall.conflicts and "conflicts" in targets:
+                counts["conflicts"] = recall.add_conflicts(targets["conflicts"], listed)
+            recall.finish(listed)
         if people.shared_phones:
             counts["shared_phones"] = len(people.shared_phones)
         return counts
+
+
+def _overlaid(leads: ibis.Table, overlay: ibis.Table) -> ibis.Table:
+    """Return leads as a memory lets the merge see them."""
+    import ibis
+
+    joined = leads.left_join(overlay.rename(overlaid="row", seen_at="at"), leads.row == overlay.row)
+    silenced = joined.silenced.fill_null(0)
+    fields = {
+        field: ((silenced & (1 << bit)) != 0).ifelse(ibis.null(str), joined[field]) for bit, field in enumerate(FIELDS)
+    }
+    changed = joined.mutate(
+        **fields,
+        updated_at=joined.timed.fill_null(False).ifelse(joined.seen_at, joined.updated_at),
+        properties=ibis.coalesce(joined.kept_properties, joined.properties),
+    )
+    return changed.select(*leads.columns)
 
 
 def _of_people(

@@ -18,6 +18,13 @@ RULES: Final[tuple[str, ...]] = get_args(Rule)
 # The other rules look at one field's value; a group survives from one record, which only an order of records decides.
 _GROUP_RULES: Final = ("priority", "newest")
 
+_CHOICES: Final = {
+    "properties": ("merge", "winner"),
+    "cleared": ("keep", "spread"),
+    "deleted": ("keep", "recreate"),
+    "address": ("keep", "spread"),
+}
+
 MAX_POLICY_BYTES: Final = 256 * 1024
 """The largest policy file that is read."""
 
@@ -41,6 +48,9 @@ class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
           location: [address, postal_code, city]
         allow:                              # the only fields that a source may set
           perspective: [first_name, last_name, phone]
+        cleared: keep                       # with memory: a cleared field stays empty there; or spread: everywhere
+        deleted: keep                       # with memory: who was deleted in a CRM stays deleted there; or recreate
+        address: keep                       # with memory: a changed address is not written elsewhere; or spread
         properties: merge                   # custom properties: merge by key, or the winner's alone
         identity:                           # who is one person; every rule here is off by default
           plus_tags: true                   # ann+news@x.de is ann@x.de
@@ -62,6 +72,12 @@ class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     :param allow: source → the only fields that it may set; sources that aren't listed may set all
     :param properties: custom properties: ``merge`` takes each key, also of objects within them, from the first record
         that has it, ``winner`` takes the whole object of the first record that has one; default ``merge``
+    :param cleared: what follows when somebody empties a field in a CRM and the sync remembers it: ``keep`` (default)
+        doesn't fill it there again, ``spread`` empties it in the others too
+    :param deleted: what follows when somebody deletes a record in a CRM: ``keep`` (default) doesn't make it again
+        before the person comes anew, ``recreate`` does
+    :param address: what follows when somebody gives a person another address in a CRM: ``keep`` (default) writes it
+        nowhere else, because mail goes to it, ``spread`` does
     :param identity: who is one person
     :raises PolicyError: naming the entry that is wrong
     """
@@ -71,6 +87,9 @@ class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     allow: dict[str, tuple[str, ...]] = {}
     groups: dict[str, tuple[str, ...]] = {}
     properties: Literal["merge", "winner"] = "merge"
+    cleared: Literal["keep", "spread"] = "keep"
+    deleted: Literal["keep", "recreate"] = "keep"
+    address: Literal["keep", "spread"] = "keep"
     identity: IdentityRules = msgspec.field(default_factory=IdentityRules)
 
     def __post_init__(self) -> None:
@@ -85,8 +104,9 @@ class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for place, source in enumerate(self.priority):
             if source in self.priority[:place]:
                 raise _error(f"source {source!r} is listed twice", "priority", place)
-        if self.properties not in ("merge", "winner"):
-            raise _error(f"properties: {self.properties!r} is neither 'merge' nor 'winner'", "properties")
+        for name, (one, other) in _CHOICES.items():
+            if (chosen := getattr(self, name)) not in (one, other):
+                raise _error(f"{name}: {chosen!r} is neither {one!r} nor {other!r}", name)
         _check_groups(self)
 
     def rule(self, field: str) -> Rule:

@@ -31,6 +31,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
         was made from a file of which that isn't known
     :param requests_per_second: what the destination's quota allows
     :param properties: the destination's custom properties that the plan writes
+    :param property_keys: the golden properties that they are made of
     """
 
     conn_id: str
@@ -42,6 +43,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     existing_at: datetime | None = None
     requests_per_second: float
     properties: list[str] = []
+    property_keys: list[str] = []
 
     def metadata(self) -> dict[str, str]:
         """Return the facts as metadata of a Parquet file."""

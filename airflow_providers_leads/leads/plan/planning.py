@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import msgspec
 
 from airflow_providers_leads.leads.files.staging import StagingError, structs
+from airflow_providers_leads.leads.memory.planned import Past, PlanMemory, state_of
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import collect, connect, read_parquet
 from airflow_providers_leads.leads.model.outcomes import PlanRow
@@ -21,6 +22,7 @@ from airflow_providers_leads.leads.model.schema import (
 )
 from airflow_providers_leads.leads.plan.mapped import field_values, property_values, with_left_out
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, TEXT, PropertyTypes, value_text
+from airflow_providers_leads.leads.plan.remembered import remembered
 from airflow_providers_leads.leads.plan.suppression import Suppressions
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ _ENGINE: Final = "duckdb://?memory_limit=256MB&threads=2"
 _MEMBER_COLUMNS: Final = (*RECORD, "email_key", "address")
 _FACTS: Final = ("records", *(f"any_{name}" for name in STICKY_FIELDS), "addresses")
 """Columns beside the golden record's and the existing one's."""
+_PAST: Final = ("facts", "edited", "clears")
+"""Columns of what is remembered."""
 _DECIDING: Final = frozenset({*RECORD, *STICKY_FIELDS, "email_key", "updated_at", "properties"})
 """Columns that are read whatever can be written."""
 
@@ -221,7 +225,13 @@ def _changes(
 
 
 def iter_plan(
-    golden_uri: Any, existing_uri: Any, rules: PlanRules, *, scope: str | None = None, members_uri: Any = None
+    golden_uri: Any,
+    existing_uri: Any,
+    rules: PlanRules,
+    *,
+    scope: str | None = None,
+    members_uri: Any = None,
+    memory: PlanMemory | None = None,
 ) -> Iterator[PlanRow]:
     """Yield the plan of a file of golden records against a file of what the destination holds, ordered by address.
 
@@ -233,6 +243,7 @@ def iter_plan(
     :param scope: only records of this scope count as existing (Perspective: the funnel that is written to)
     :param members_uri: the members that the golden records were made of: a record that the merge has joined to a person
         by more than the address is then found again, and not created under the other address
+    :param memory: what the sync remembers of the destination and the people
     :raises StagingError: naming the file that is missing, broken, lacks a column, or holds a person twice
     """
     check_mode(rules.mode)
@@ -246,18 +257,33 @@ def iter_plan(
         members = None if members_uri is None else read_parquet(connection, members_uri, _MEMBER_COLUMNS)
         # Nobody asks for a person's other addresses where there is nothing to find them in.
         told = members if rules.suppressions else None
+        pasts = None if memory is None else _Pasts(connection, golden, existing, memory)
         golden, existing = (_what_decides(table, rules) for table in (golden, existing))
         slices = _slices(connection, golden)
-        joined = (_joined(golden, existing, members, told, each) for each in slices)
+        joined = (_joined(golden, existing, members, told, each, pasts) for each in slices)
         batches = (batch for part in joined for batch in connection.to_pyarrow_batches(part, chunk_size=_CHUNK_ROWS))
         for batch in batches:
             records = structs(batch, Lead, rename=lambda name: f"{_EXISTING}{name}")
-            facts = [batch.column(name).to_pylist() for name in _FACTS]
+            facts = [batch.column(name).to_pylist() for name in (*_FACTS, *_PAST)]
             for person, record, *known in zip(structs(batch, Lead), records, *facts, strict=True):
-                count, opted_out, bounced, addresses = known
+                count, opted_out, bounced, addresses, remembered_facts, edited, clears = known
                 held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
                 alias_of = aliases.get(person.email_key or "")
-                yield plan_row(person, held, rules, alias_of=alias_of, addresses=addresses or ())
+                row = plan_row(person, held, rules, alias_of=alias_of, addresses=addresses or ())
+                if memory is not None:
+                    past = Past(remembered_facts or (), state_of(edited, clears))
+                    row = remembered(row, held.record, memory, past, rules)
+                yield row
+
+
+class _Pasts:
+    """What a memory knows of the people and records of a plan, as tables to join."""
+
+    def __init__(self, connection: Any, golden: ibis.Table, existing: ibis.Table, memory: PlanMemory) -> None:
+        memory.prepare(connection, golden, existing)
+        self.facts = memory.facts(connection)
+        self.links = memory.links(connection)
+        self.states = memory.states(connection)
 
 
 def _check_golden(connection: Any, golden: ibis.Table, uri: Any) -> None:
@@ -310,6 +336,7 @@ def _joined(
     members: ibis.Table | None,
     told: ibis.Table | None,
     bounds: Slice = (None, None),
+    pasts: _Pasts | None = None,
 ) -> ibis.Table:
     import ibis
 
@@ -318,6 +345,9 @@ def _joined(
     if members is not None:
         # A record may be read twice, and a person then has it twice; its golden row is the same.
         belongs = members.group_by(list(RECORD)).aggregate(golden_key=members.email_key.min())
+        if pasts is not None:
+            # Also of records that the merge did not read, under an address that the person had.
+            belongs = ibis.union(belongs, pasts.links.anti_join(belongs, list(RECORD)))
         existing = existing.left_join(belongs, list(RECORD))
         existing = existing.mutate(person=ibis.coalesce(existing.golden_key, existing.email_key))
     else:
@@ -344,7 +374,27 @@ def _joined(
         other = _within(told.filter(told.address != told.email_key), "email_key", bounds)
         others = other.group_by(member_key=other.email_key).aggregate(addresses=other.address.collect())
         joined = joined.left_join(others, joined.email_key == others.member_key)
-    return joined.order_by(joined.email_key)
+    return _with_pasts(joined, pasts).order_by("email_key")
+
+
+def _with_pasts(joined: ibis.Table, pasts: _Pasts | None) -> ibis.Table:
+    import ibis
+
+    if pasts is None:
+        return joined.mutate(**{name: ibis.null("string") for name in _PAST})
+    facts = pasts.facts.select("facts", past_key="email_key")
+    joined = joined.left_join(facts, joined.email_key == facts.past_key)
+    if pasts.states is None:
+        return joined.mutate(edited=ibis.null("string"), clears=ibis.null("string"))
+    states = pasts.states.rename(state_source="source", state_scope="source_scope", state_id="source_id")
+    return joined.left_join(
+        states,
+        [
+            joined[f"{_EXISTING}source"] == states.state_source,
+            joined[f"{_EXISTING}source_scope"] == states.state_scope,
+            joined[f"{_EXISTING}source_id"] == states.state_id,
+        ],
+    )
 
 
 def alias_owners(connection: Any, existing: ibis.Table) -> dict[str, str]:

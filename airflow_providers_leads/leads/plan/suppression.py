@@ -35,10 +35,14 @@ class Suppressions:
     """Addresses and domains that must not be written.
 
     An address takes eight bytes whatever its length, and none is kept in the clear.
+
+    :param also: another hash by which addresses are kept, for people of whom only that is known
     """
 
-    def __init__(self) -> None:
+    def __init__(self, also: Callable[[str], int | None] | None = None) -> None:
         self.domains: dict[str, str] = {}
+        self._also = also
+        self._others: set[int] = set()
         self._hashes = array("Q")
         self._sorted = 0
 
@@ -52,7 +56,13 @@ class Suppressions:
         if key is None:
             return self.add_domain(entry, LISTED)
         self._hashes.append(_hash(key))
+        if self._also is not None and (other := self._also(key)) is not None:
+            self._others.add(other)
         return True
+
+    def listed_by_hash(self, hashes: Iterable[int]) -> bool:
+        """Tell whether an address with one of these hashes, of the kind that was asked for, is listed."""
+        return not self._others.isdisjoint(hashes)
 
     def add_domain(self, domain: str, reason: str) -> bool:
         """Add a domain in any spelling, with or without ``@``; false: it is none. Subdomains are domains of their own.

@@ -1,0 +1,118 @@
+"""Which value of a field wins once it is known who has changed what: pure decisions over one person's records.
+
+A value that was changed since the records were first seen wins over those that were not, whatever the others hold and
+whatever the policy's order says of values as such. Of several changes the later one wins where it is known to be later;
+otherwise the policy's source priority decides between those that may have been last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from airflow_providers_leads.leads.memory.hashing import folded
+
+CHANGED: Final = "changed"
+"""Rule of a conflict in which one CRM's value was changed and another's was not."""
+BOTH_CHANGED: Final = "both_changed"
+"""Rule of a conflict in which several CRMs' values were changed, differently."""
+CLEARED: Final = "cleared"
+"""Rule of a conflict in which a field was cleared in one CRM and is to be empty everywhere."""
+RULES: Final = (CHANGED, BOTH_CHANGED, CLEARED)
+
+Cleared = Literal["keep", "spread"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of one field of one record.
+
+    :param value: what it holds now, ``None``: nothing
+    :param after: it was not changed before, ``None``: not known
+    :param until: it was changed by then at the latest, ``None``: not known
+    :param edited: somebody has changed it since the record was first seen
+    :param fresh: that was noticed in this run
+    :param new: the record was made since the sync began to remember
+    :param place: its place in the policy's order: first what decides, best is least
+    """
+
+    value: str | None
+    after: datetime | None = None
+    until: datetime | None = None
+    edited: bool = False
+    fresh: bool = False
+    new: bool = False
+    place: tuple[int, str, str, str] = (0, "", "", "")
+
+    @property
+    def cleared(self) -> bool:
+        """Somebody has emptied it."""
+        return self.edited and self.value is None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided of one field of one person.
+
+    :param winner: number of the look that wins; ``None``: nobody's change decides, the usual order does
+    :param rule: of :data:`RULES`, ``None`` where nothing is disputed
+    """
+
+    winner: int | None = None
+    rule: str | None = None
+
+
+def decide(looks: Sequence[Look], cleared: Cleared = "keep") -> Verdict:
+    """Decide one field of one person.
+
+    :param looks: one per record that may set the field
+    :param cleared: ``keep``: a cleared field is nobody else's business; ``spread``: it competes as a changed value does
+    """
+    edits = [n for n, look in enumerate(looks) if look.edited and (look.value is not None or cleared == "spread")]
+    if not edits:
+        return Verdict()
+    winner = min(_last_ones(looks, edits), key=lambda n: looks[n].place)
+    rivals = [n for n, look in enumerate(looks) if look.new and not look.edited and look.value is not None]
+    newer = [
+        n for n in rivals if _surely_later(looks[n], looks[winner]) and looks[n].place[0] <= looks[winner].place[0]
+    ]
+    if newer:
+        winner = min(_last_ones(looks, newer), key=lambda n: looks[n].place)
+    others = [look for n, look in enumerate(looks) if n != winner and not _same(look, looks[winner])]
+    fresh = [look for look in others if look.fresh and (look.value is not None or cleared == "spread")]
+    if looks[winner].fresh and fresh:
+        return Verdict(winner, BOTH_CHANGED)
+    if any(look.value is not None for look in others):
+        return Verdict(winner, CLEARED if looks[winner].value is None else CHANGED)
+    return Verdict(winner)
+
+
+def _last_ones(looks: Sequence[Look], numbers: Sequence[int]) -> list[int]:
+    """Return those of which none of the others is known to be later."""
+    return [n for n in numbers if not any(_surely_later(looks[m], looks[n]) for m in numbers)]
+
+
+def _surely_later(one: Look, other: Look) -> bool:
+    if one.after is not None and other.until is not None:
+        return one.after >= other.until
+    # What was there from the beginning has no time of its own; what was changed or made since is later.
+    return (one.edited or one.new) and not (other.edited or other.new)
+
+
+def _same(one: Look, other: Look) -> bool:
+    return folded(one.value or "") == folded(other.value or "")
+
+
+def stays_empty(cleared_until: datetime, *, fresh_value: bool, value_after: datetime | None, cleared_now: bool) -> bool:
+    """Tell whether a field that was cleared in a CRM is not to be filled there again.
+
+    :param cleared_until: when it was cleared, at the latest
+    :param fresh_value: somebody has given the field a value elsewhere, noticed in this run
+    :param value_after: before this time the value elsewhere was not there; ``None``: it is as old as the record
+    :param cleared_now: the clearing, too, was noticed in this run
+    """
+    if fresh_value:
+        return False
+    return cleared_now or value_after is None or value_after < cleared_until

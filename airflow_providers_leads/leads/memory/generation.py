@@ -1,0 +1,246 @@
+"""Where a sync's memory lies: numbered generations, a pointer that moves last, and the marks of runs that write.
+
+::
+
+    <folder>/current.json              the generation that counts, and the key of the hashes
+    <folder>/generation-000007.json    what was read when, by connection; names its files
+    <folder>/generation-000007.parquet one row per record, see :mod:`…memory.table`
+    <folder>/writing/<run>.json        plans of a run that writes, until its results are remembered
+    <folder>/erased.json               hashes of people who were erased and stay out
+
+A killed run leaves the old generation or the new one, never half of one: each file appears when it is complete, and
+``current.json`` is the last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from airflow_providers_leads.leads.files.staging import appearing, as_path
+
+VERSION: Final = 1
+_CURRENT: Final = "current.json"
+_ERASED: Final = "erased.json"
+_WRITING: Final = "writing"
+KEPT_GENERATIONS: Final = 3
+"""Older ones are removed once a newer one counts."""
+
+
+class SyncMemoryError(ValueError):
+    """A memory can't be used; the message names it and says what to do."""
+
+
+class Scope(msgspec.Struct, kw_only=True):
+    """What is known of the records of one connection, or of one funnel of it.
+
+    :param conn_id: the connection
+    :param account: fingerprint of the CRM's account, ``None`` where it isn't known
+    :param rows: how many records a complete read gave last, ``None``: never read completely
+    :param read_at: when the last complete read began: no record was changed before it without being seen
+    :param seen_at: when the last read of any kind began
+    """
+
+    conn_id: str
+    account: str | None = None
+    rows: int | None = None
+    read_at: datetime | None = None
+    seen_at: datetime | None = None
+
+
+class Generation(msgspec.Struct, kw_only=True):
+    """What a sync remembers after one of its runs.
+
+    :param number: counts from 1
+    :param version: of the form of the files
+    :param sync: name of the sync
+    :param run: the run after which it was written
+    :param at: when
+    :param since: when the sync began to remember
+    :param files: names of its files of records within the folder, which a later generation may share
+    :param records: how many records they hold
+    :param properties: custom properties that are remembered besides the fields of a lead
+    :param probe: tells whether the quick comparison of whole records is still the one of this DuckDB
+    :param scopes: :func:`scope_name` → what is known of it
+    """
+
+    number: int
+    version: int = VERSION
+    sync: str
+    run: str
+    at: datetime
+    since: datetime
+    files: list[str]
+    records: int
+    properties: list[str] = []
+    probe: str
+    scopes: dict[str, Scope] = {}
+
+
+class Pointer(msgspec.Struct, kw_only=True):
+    """Which generation counts.
+
+    :param generation: its number; 0: none yet
+    :param key: of the hashes, hexadecimal; empty when it is kept elsewhere
+    """
+
+    generation: int = 0
+    key: str = ""
+
+
+class Writing(msgspec.Struct, kw_only=True):
+    """What a run set out to write, noted before its first write.
+
+    :param run: the run
+    :param dag: its DAG
+    :param plans: connection id → URIs of plan and results
+    """
+
+    run: str
+    dag: str = ""
+    plans: dict[str, list[str]] = {}
+
+
+class Folder:
+    """One sync's memory.
+
+    :param uri: URI or path object of its folder
+    :param key: of the hashes when it is kept apart from the files; default: with the pointer
+    """
+
+    def __init__(self, uri: Any, key: str | None = None) -> None:
+        self.path = as_path(uri)
+        self._key = key
+
+    @property
+    def name(self) -> str:
+        """Name of the sync."""
+        return str(self.path.name)
+
+    def open(self) -> None:
+        """Make the folder, its key and its pointer unless they are there; told before the first request.
+
+        :raises SyncMemoryError: when it can't be written
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not (self.path / _CURRENT).exists():
+                self._write(_CURRENT, Pointer(key="" if self._key else secrets.token_hex(16)))
+            elif not (pointer := self.pointer()).key and not self._key:
+                self._write(_CURRENT, msgspec.structs.replace(pointer, generation=0, key=secrets.token_hex(16)))
+        except OSError as error:
+            raise SyncMemoryError(
+                f"memory {self.path} can't be written ({error.strerror or type(error).__name__}): give a folder that "
+                "all workers can write to"
+            ) from None
+
+    def pointer(self) -> Pointer:
+        """Return which generation counts."""
+        found = self._read(_CURRENT, Pointer)
+        return found or Pointer()
+
+    @property
+    def key(self) -> str:
+        """Key of the hashes."""
+        return self._key or self.pointer().key
+
+    def current(self) -> tuple[Generation | None, str | None]:
+        """Return the generation that counts, or why there is none that can be used."""
+        pointer = self.pointer()
+        if not pointer.generation:
+            return None, "there is none yet"
+        name = f"generation-{pointer.generation:06}.json"
+        found = self._read(name, Generation)
+        if found is None:
+            return None, f"{name} is missing or damaged"
+        if found.version != VERSION:
+            return None, f"{name} is of version {found.version}, this package writes {VERSION}"
+        if missing := [file for file in found.files if not (self.path / file).exists()]:
+            return None, f"{missing[0]} is missing"
+        return found, None
+
+    def publish(self, generation: Generation) -> None:
+        """Let a generation count, whose files are written; older ones go."""
+        self._write(f"generation-{generation.number:06}.json", generation)
+        self._write(_CURRENT, msgspec.structs.replace(self.pointer(), generation=generation.number))
+        self.prune()
+
+    def prune(self, keep: int = KEPT_GENERATIONS) -> None:
+        """Remove generations that don't count any more, but for the last ones.
+
+        :param keep: how many stay, the one that counts among them
+        """
+        kept: set[str] = set()
+        manifests = sorted(self.path.glob("generation-*.json"), key=lambda path: str(path.name))
+        for path in manifests[-keep:]:
+            older = self._read(str(path.name), Generation)
+            kept |= {str(path.name), *(older.files if older else ())}
+        for path in self.path.glob("generation-*"):
+            if str(path.name) not in kept:
+                path.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Remove everything, erased people's hashes and the key included."""
+        for path in [*self.path.glob("*.*"), *(self.path / _WRITING).glob("*.json")]:
+            path.unlink(missing_ok=True)
+
+    # Runs that write --------------------------------------------------------------------------------------------------
+
+    def writing(self) -> list[Writing]:
+        """Return what runs set out to write whose results are not remembered yet, in the order of their names."""
+        folder = self.path / _WRITING
+        names = sorted(str(path.name) for path in folder.glob("*.json")) if folder.exists() else []
+        return [mark for name in names if (mark := self._read(f"{_WRITING}/{name}", Writing))]
+
+    def begin(self, mark: Writing) -> None:
+        """Note what a run sets out to write; several tasks of a run add to one mark each under their own name."""
+        (self.path / _WRITING).mkdir(parents=True, exist_ok=True)
+        self._write(_mark_name(mark), mark)
+
+    def settle(self, marks: Iterable[Writing]) -> None:
+        """Remove marks whose results are remembered."""
+        for mark in marks:
+            (self.path / _mark_name(mark)).unlink(missing_ok=True)
+
+    def token(self) -> str:
+        """Return what is another text once another run has written or remembered."""
+        # Nothing that Jinja's native rendering would take for a number or a list.
+        return "|".join([f"generation {self.pointer().generation}", *sorted({mark.run for mark in self.writing()})])
+
+    # People who were erased -------------------------------------------------------------------------------------------
+
+    def erased(self) -> frozenset[int]:
+        """Return the hashes of people who were erased."""
+        return frozenset(self._read(_ERASED, list[int]) or ())
+
+    def erase(self, hashes: Sequence[int]) -> None:
+        """Keep people out from now on."""
+        self._write(_ERASED, sorted(self.erased() | set(hashes)))
+
+    # Files ------------------------------------------------------------------------------------------------------------
+
+    def _read(self, name: str, kind: Any) -> Any:
+        path = self.path / name
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=kind)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def _write(self, name: str, content: Any) -> None:
+        with appearing(self.path / name) as part:
+            part.write_bytes(msgspec.json.encode(content, enc_hook=datetime.isoformat))
+
+
+def _mark_name(mark: Writing) -> str:
+    plans = "\x1f".join([mark.run, *(plan for plan, _ in mark.plans.values())])
+    return f"{_WRITING}/{hashlib.sha256(plans.encode()).hexdigest()[:16]}.json"
+
+
+def scope_name(source: str, source_scope: str) -> str:
+    """Return under which name a generation tells of the records of one source and scope."""
+    return f"{source}|{source_scope}"

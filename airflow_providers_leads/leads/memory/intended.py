@@ -1,0 +1,199 @@
+"""What runs wrote, or meant to write, as rows of a memory: own writes are nobody's edits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from airflow_providers_leads.leads.files.staging import StagingError, as_path
+from airflow_providers_leads.leads.memory import table
+from airflow_providers_leads.leads.memory.generation import Writing
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
+from airflow_providers_leads.leads.plan.facts import PlanFacts, read_plan_facts
+
+_WRITTEN: Final = ("created", "updated")
+
+
+def fold_writings(
+    con: Any,
+    writings: Sequence[Writing],
+    key: str,
+    fields: Sequence[str],
+    local: Callable[[Any], str],
+    *,
+    leads: str,
+) -> None:
+    """Bring ``memory_stored`` to what runs wrote that nobody remembered.
+
+    Where a run's results say what was written, that is what the record held. Where they don't, because the run was
+    killed, a value that stands there now and was meant to be written was written.
+
+    :param con: DuckDB connection, with ``memory_stored`` and ``memory_read``
+    :param writings: what runs set out to write, the oldest first
+    :param key: of the hashes
+    :param fields: all that is remembered
+    :param local: gives the local name of a file
+    :param leads: view of the leads that were read
+    """
+    for plan, results in _files(writings):
+        try:
+            facts = read_plan_facts(plan)
+        except StagingError:
+            # The plan was never written, so nothing was.
+            continue
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE memory_writes AS {writes_sql(facts, plan, results, key, fields, local)}"
+        )
+        _find_creates(con)
+        _keep_what_stands(con, key, fields, leads)
+        con.execute(f"CREATE TEMP TABLE memory_folded AS {written_sql('memory_stored', 'memory_writes', fields)}")
+        con.execute("DROP TABLE memory_stored")
+        con.execute("ALTER TABLE memory_folded RENAME TO memory_stored")
+
+
+def _files(writings: Sequence[Writing]) -> list[tuple[Any, Any]]:
+    found = [(facts_at, plan, results) for mark in writings for facts_at, plan, results in _with_times(mark)]
+    return [(plan, results) for _, plan, results in sorted(found, key=lambda each: each[0])]
+
+
+def _with_times(mark: Writing) -> list[tuple[datetime, str, str]]:
+    times = []
+    for plan, results in mark.plans.values():
+        try:
+            times.append((read_plan_facts(plan).planned_at, plan, results))
+        except StagingError:
+            continue
+    return times
+
+
+def writes_sql(
+    facts: PlanFacts, plan: Any, results: Any, key: str, fields: Sequence[str], local: Callable[[Any], str]
+) -> str:
+    """Return the SELECT of what a plan writes, as hashes; ``settled`` where the results say that it was written.
+
+    :param facts: of the plan
+    :param plan: its URI
+    :param results: URI of its results, which may not be there
+    :param key: of the hashes
+    :param fields: all that is remembered
+    :param local: gives the local name of a file
+    """
+    scope = quoted(facts.scope or facts.conn_id)
+    chosen = ", ".join(
+        f"{keyed_sql(key, name, _planned_sql(name))} AS {table.named(name)}, {_is_planned_sql(name)} AS "
+        f"{table.named(name + '_set')}"
+        for name in fields
+    )
+    there = results is not None and as_path(results).exists()
+    outcomes = (
+        f"(SELECT email_key, outcome, target_id FROM read_parquet({quoted(local(results))}))"
+        if there
+        else "(SELECT NULL::VARCHAR AS email_key, NULL::VARCHAR AS outcome, NULL::VARCHAR AS target_id)"
+    )
+    written = ", ".join(map(quoted, _WRITTEN))
+    return (
+        f"SELECT {quoted(facts.conn_type)} AS source, {scope} AS source_scope, "
+        f"coalesce(r.target_id, p.target_id) AS source_id, p.email_key, "
+        + f"{keyed_sql(key, ADDRESS, 'p.email_key')} AS email_hash, "
+        f"{quoted(facts.planned_at.isoformat())}::TIMESTAMPTZ AS at, p.action = 'create' AS created, "
+        f"coalesce(r.outcome IN ({written}), false) AS settled, {chosen} "
+        f"FROM read_parquet({quoted(local(plan))}) p LEFT JOIN {outcomes} r USING (email_key) "
+        "WHERE p.action IN ('create', 'update') AND (r.outcome IS NULL OR r.outcome IN "
+        f"({written}, 'ambiguous'))"
+    )
+
+
+def _planned_sql(field: str) -> str:
+    return f"json_extract_string(p.{_place(field)})"
+
+
+def _is_planned_sql(field: str) -> str:
+    return f"json_exists(p.{_place(field)})"
+
+
+def _place(field: str) -> str:
+    """Return the column of a plan that holds a field, and where in its JSON."""
+    if field.startswith(table.PROPERTY):
+        return f'"properties", {_key_path(field.removeprefix(table.PROPERTY))}'
+    return f'"values", {_key_path(field)}'
+
+
+def _key_path(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return quoted(f'$."{escaped}"')
+
+
+def _find_creates(con: Any) -> None:
+    """Give creations of which no answer came the ids of the records that are there now."""
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE memory_writes AS SELECT w.* REPLACE (coalesce(w.source_id, n.source_id) AS "
+        "source_id) FROM memory_writes w LEFT JOIN (SELECT c.source, c.source_scope, c.email_hash, min(c.source_id) AS "
+        "source_id FROM memory_read c ANTI JOIN memory_stored s USING (source, source_scope, source_id) "
+        "GROUP BY ALL) n ON w.created AND w.source_id IS NULL AND (n.source, n.source_scope, n.email_hash) = "
+        "(w.source, w.source_scope, w.email_hash)"
+    )
+    con.execute("DELETE FROM memory_writes WHERE source_id IS NULL")
+
+
+def _keep_what_stands(con: Any, key: str, fields: Sequence[str], leads: str) -> None:
+    """Of updates that may have got through or not, keep the values that stand there now."""
+    if not con.sql("SELECT count(*) FROM memory_writes WHERE NOT settled AND NOT created").fetchone()[0]:
+        return
+    hashes = ", ".join(f"{table.hash_sql(key, field, 'd.')} AS {table.named(field)}" for field in fields)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE memory_standing AS SELECT {table.RECORD_SQL}, {hashes} FROM {leads} d "
+        f"SEMI JOIN (SELECT * FROM memory_writes WHERE NOT settled AND NOT created) {table.SAME_RECORD}"
+    )
+    kept = ", ".join(
+        f"w.{table.named(field + '_set')} AND (w.settled OR w.created OR w.{table.named(field)} IS NOT DISTINCT FROM "
+        f"s.{table.named(field)}) AS {table.named(field + '_set')}"
+        for field in fields
+    )
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE memory_writes AS SELECT w.* REPLACE ({kept}) FROM memory_writes w "
+        f"LEFT JOIN memory_standing s {table.SAME_RECORD}"
+    )
+
+
+def written_sql(stored: str, writes: str, fields: Sequence[str], *, times: bool = False) -> str:
+    """Return the SELECT of rows of a memory once some writes are done.
+
+    :param stored: table of rows
+    :param writes: table of writes, at most one per record
+    :param fields: all that is remembered
+    :param times: the writes say since when a value is an edited one, which it stays wherever it is copied to
+    """
+    updated: dict[str, str] = {name: f"s.{table.named(name)}" for name in table.columns(fields)}
+    created: dict[str, str] = {name: f"NULL::{kind}" for name, kind in table.columns(fields).items()}
+    created |= {name: f"w.{name}" for name in ("source", "source_scope", "source_id", "email_hash", "at")}
+    created |= {"person": "coalesce(w.person, w.email_hash)" if times else "w.email_hash"}
+    created |= {"first": "w.at", "seen": "w.at", "noted": "false"}
+    bits, noted = [], ["coalesce(s.noted, false)"]
+    for bit, field in enumerate(fields):
+        is_set, value = f"w.{table.named(field + '_set')}", f"w.{table.named(field)}"
+        old = f"s.{table.named(field)}"
+        updated[field] = f"CASE WHEN {is_set} THEN {value} ELSE {old} END"
+        created[field] = f"CASE WHEN {is_set} THEN {value} END"
+        for end in ("after", "until"):
+            name = f"{field}_{end}"
+            since = f"w.{table.named(name)}" if times else "NULL::TIMESTAMPTZ"
+            updated[name] = f"CASE WHEN {is_set} THEN {since} ELSE s.{table.named(name)} END"
+            created[name] = f"CASE WHEN {is_set} THEN {since} END"
+        noted.append(f"({updated[f'{field}_until']}) IS NOT NULL")
+        mine = f"(coalesce(s.by_sync, 0) & {1 << bit})"
+        bits.append(f"CASE WHEN {is_set} THEN {1 << bit} ELSE {mine} END")
+    updated["by_sync"] = " + ".join(bits)
+    updated["noted"] = " OR ".join(noted[1:])
+    # What it held as a whole isn't known any more: the next look compares field by field.
+    updated["digest"] = "CASE WHEN w.source IS NULL THEN s.digest END"
+    created["by_sync"] = " + ".join(
+        f"CASE WHEN w.{table.named(field + '_set')} THEN {1 << bit} ELSE 0 END" for bit, field in enumerate(fields)
+    )
+    created["noted"] = " OR ".join(f"({created[f'{field}_until']}) IS NOT NULL" for field in fields)
+    made = ", ".join(f"{updated[name]} AS {table.named(name)}" for name in table.columns(fields))
+    new = ", ".join(f"{created[name]} AS {table.named(name)}" for name in table.columns(fields))
+    return (
+        f"SELECT {made} FROM {stored} s LEFT JOIN {writes} w {table.SAME_RECORD} UNION ALL SELECT {new} "
+        f"FROM {writes} w ANTI JOIN {stored} s {table.SAME_RECORD}"
+    )

@@ -1,0 +1,207 @@
+"""What a merge with memory leaves behind: the rows of records that are new or changed, and what a plan must know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appearing, as_path, is_local, local_name
+from airflow_providers_leads.leads.memory import table
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
+from airflow_providers_leads.leads.model.schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.leads.memory.recall import Recall
+
+_LEADS: Final = "memory_leads"
+_FACT_COLUMNS: Final = {
+    "email_key": "VARCHAR", "kind": "VARCHAR", "source": "VARCHAR", "source_scope": "VARCHAR", "source_id": "VARCHAR",
+    "field": "VARCHAR", "after": "TIMESTAMPTZ", "until": "TIMESTAMPTZ", "hash": "BIGINT", "fresh": "BOOLEAN",
+}  # fmt: skip
+
+
+def write_outcome(recall: Recall, members: Sequence[str], scopes: Sequence[tuple[str, str]]) -> None:
+    """Write the delta and the facts of people; see :class:`~…memory.recall.Recall`.
+
+    :param recall: after the merge
+    :param members: local names of the merge's members
+    :param scopes: source and scope of which everything was read, so that what is missing is gone
+    """
+    con, run = recall._con, recall._run
+    listed = ", ".join(map(quoted, members))
+    run(f"CREATE TEMP VIEW memory_members AS SELECT {table.RECORD_SQL}, email_key FROM read_parquet([{listed}])")
+    _delta(recall, scopes)
+    _facts(recall)
+    export(con, "SELECT * FROM memory_delta", recall.outputs["delta"])
+    export(con, "SELECT * FROM memory_facts ORDER BY email_key", recall.outputs["people"])
+    if recall.folder.writing() and recall.generation is not None:
+        export(con, "SELECT * FROM memory_before", recall.outputs["baseline"])
+    counts = recall.result.counts
+    counts["new"] = recall._one("SELECT count(*) FROM memory_link WHERE new") if recall.generation else 0
+    counts["moved"] = recall._one("SELECT count(*) FROM memory_link WHERE moved AND NOT new")
+    counts["gone"] = recall._one("SELECT count(*) FROM memory_newly_gone")
+
+
+def _delta(recall: Recall, scopes: Sequence[tuple[str, str]]) -> None:
+    run, key, fields = recall._run, recall.key, recall.fields
+    now = quoted(recall.now.isoformat())
+    run(
+        "CREATE TEMP TABLE memory_dirty AS SELECT DISTINCT m.email_key FROM memory_members m "
+        f'JOIN memory_read c {table.SAME_RECORD} JOIN memory_link l ON l."row" = c."row" '
+        "WHERE l.new OR l.changed OR l.moved OR l.back"
+    )
+    run(
+        'CREATE TEMP TABLE memory_next AS SELECT "row", coalesce(min(person) OVER (PARTITION BY email_key), '
+        f"{keyed_sql(key, ADDRESS, 'email_key')}) AS next_person, person, dirty FROM ("
+        'SELECT c."row", m.email_key, l.person, l.new OR l.changed OR l.moved OR l.back AS dirty '
+        f"FROM memory_members m SEMI JOIN memory_dirty USING (email_key) JOIN memory_read c {table.SAME_RECORD} "
+        'JOIN memory_link l ON l."row" = c."row")'
+    )
+    hashes = ", ".join(
+        f"{table.hash_sql(key, field, 'd.')} AS {table.named(field)}, {_known_sql(recall, field)} AS "
+        f"{table.named(field + '_known')}"
+        for field in fields
+    )
+    since = quoted(recall.generation.at.isoformat()) if recall.generation else "NULL"
+    read = (
+        "SELECT d.source, d.source_scope, d.source_id, r.email_hash, r.new_digest, n.next_person, d.updated_at, "
+        f"CASE WHEN {since} IS NOT NULL THEN {now}::TIMESTAMPTZ END AS since_memory, {now}::TIMESTAMPTZ AS until, "
+        f"coalesce(x.looked_at, {now}::TIMESTAMPTZ) AS looked_at, x.was_read_at, d.opted_out, d.bounced, "
+        f'd.updated_at AS touched_at, {hashes} FROM memory_next n JOIN memory_read r USING ("row") '
+        f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_reads x ON (x.source, x.source_scope) = '
+        "(d.source, d.source_scope) WHERE n.dirty OR n.next_person IS DISTINCT FROM n.person"
+    )
+    changed_until = (
+        f"CASE WHEN e.touched_at > greatest(q.seen, e.was_read_at) AND e.touched_at < {now}::TIMESTAMPTZ "
+        f"THEN e.touched_at ELSE {now}::TIMESTAMPTZ END"
+    )
+    run(
+        f"CREATE TEMP TABLE memory_delta AS SELECT {table.next_row_sql(key, fields)} FROM ("
+        f"SELECT e.*, {changed_until} AS changed_until FROM ({read}) e "
+        + f"LEFT JOIN memory_before q {table.SAME_RECORD}) c "
+        "LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = (c.source, c.source_scope, c.source_id)"
+    )
+    whole = ", ".join(f"({quoted(source)}, {quoted(scope)})" for source, scope in scopes) or "(NULL, NULL)"
+    from airflow_providers_leads.leads.memory.recall import merged_ids_sql
+
+    run(
+        f"CREATE TEMP TABLE memory_newly_gone AS SELECT b.* FROM memory_before b ANTI JOIN memory_read c "
+        f"{table.SAME_RECORD} ANTI JOIN ({merged_ids_sql()}) x {table.SAME_RECORD} "
+        f"WHERE b.gone IS NULL AND (b.source, b.source_scope) IN ({whole})"
+    )
+    run(
+        f"INSERT INTO memory_delta SELECT {table.listed(fields)} FROM (SELECT * REPLACE "
+        f"({now}::TIMESTAMPTZ AS gone) FROM memory_newly_gone)"
+    )
+
+
+def _known_sql(recall: Recall, field: str) -> str:
+    """Return the SQL of whether a field was read, in which case its absence says that it is empty."""
+    sources = sorted({read.source for read in recall.reads if not recall._was_read(read.source, field)})
+    return f"d.source NOT IN ({', '.join(map(quoted, sources))})" if sources else "true"
+
+
+def _facts(recall: Recall) -> None:
+    import pyarrow as pa
+
+    con, run, key = recall._con, recall._run, recall.key
+    now = quoted(recall.now.isoformat())
+    columns = ", ".join(f'"{name}" {kind}' for name, kind in _FACT_COLUMNS.items())
+    run(f"CREATE TEMP TABLE memory_facts({columns})")
+    if recall._facts:
+        names = ("source", "source_scope", "source_id", "kind", "field", "after", "until", "fresh")
+        times = {"after", "until"}
+        arrays = {
+            name: pa.array(
+                [fact[name] for fact in recall._facts], pa.timestamp("us", tz="UTC") if name in times else None
+            )
+            for name in names
+        }
+        con.register("memory_noted", pa.table(arrays))
+        run(
+            "INSERT INTO memory_facts SELECT m.email_key, n.kind, n.source, n.source_scope, n.source_id, n.field, "
+            f"n.after, n.until, NULL, n.fresh FROM memory_noted n JOIN memory_members m {table.SAME_RECORD}"
+        )
+    if recall.generation is None:
+        return
+    run(
+        "INSERT INTO memory_facts SELECT DISTINCT m.email_key, 'came', m.source, m.source_scope, m.source_id, NULL, "
+        f"NULL::TIMESTAMPTZ, {now}::TIMESTAMPTZ, NULL::BIGINT, true FROM memory_members m JOIN memory_read c "
+        f'{table.SAME_RECORD} JOIN memory_link l ON l."row" = c."row" WHERE l.new AND '
+        f"coalesce(c.created_at, {now}::TIMESTAMPTZ) > {quoted(recall.generation.at.isoformat())}::TIMESTAMPTZ"
+    )
+    run(
+        "CREATE TEMP TABLE memory_gone AS SELECT person, source, source_scope, source_id, gone, opted_out, bounced, "
+        "email_hash, former FROM memory_before b ANTI JOIN memory_read c USING (source, source_scope, source_id) "
+        "WHERE gone IS NOT NULL UNION ALL SELECT person, source, source_scope, source_id, "
+        f"{now}::TIMESTAMPTZ, opted_out, bounced, email_hash, former FROM memory_newly_gone"
+    )
+    run(
+        "CREATE TEMP TABLE memory_elsewhere AS SELECT b.person, b.source, b.source_scope, b.source_id, b.email_hash, "
+        "b.former FROM memory_before b ANTI JOIN memory_read c USING (source, source_scope, source_id) "
+        "ANTI JOIN memory_gone g USING (source, source_scope, source_id) WHERE b.gone IS NULL"
+    )
+    run(
+        "CREATE TEMP TABLE memory_pasts AS SELECT DISTINCT person, email_hash FROM ("
+        "SELECT person, email_hash FROM memory_gone UNION ALL SELECT person, unnest(former) FROM memory_gone "
+        "UNION ALL SELECT person, unnest(former) FROM memory_before WHERE former IS NOT NULL "
+        "UNION ALL SELECT person, was FROM memory_link WHERE moved "
+        "UNION ALL SELECT person, email_hash FROM memory_elsewhere) WHERE email_hash IS NOT NULL"
+    )
+    # People of now, by the links of their records, or by an address that a record of somebody has or had.
+    run(
+        "CREATE TEMP TABLE memory_of AS SELECT DISTINCT l.person, m.email_key FROM memory_link l JOIN memory_read c "
+        f'USING ("row") JOIN memory_members m {table.SAME_RECORD} WHERE l.person IN (SELECT person FROM memory_pasts) '
+        "UNION SELECT DISTINCT a.person, m.email_key FROM memory_pasts a JOIN memory_read c "
+        "ON c.email_hash = a.email_hash "
+        'JOIN memory_link l ON l."row" = c."row" AND l.new '
+        "JOIN memory_members m ON (m.source, m.source_scope, m.source_id) = (c.source, c.source_scope, c.source_id)"
+    )
+    # Somebody who comes anew after the record was missed is no ghost.
+    run(
+        "CREATE TEMP TABLE memory_latest AS SELECT m.email_key, max(CASE WHEN l.new THEN "
+        f"coalesce(c.created_at, {now}::TIMESTAMPTZ) ELSE greatest(l.first, c.created_at) END) AS latest "
+        "FROM memory_members m SEMI JOIN memory_of USING (email_key) JOIN memory_read c "
+        f'{table.SAME_RECORD} JOIN memory_link l ON l."row" = c."row" GROUP BY m.email_key'
+    )
+    run(
+        "INSERT INTO memory_facts SELECT o.email_key, 'gone', g.source, g.source_scope, g.source_id, NULL, NULL, "
+        "g.gone, NULL, t.latest > g.gone FROM memory_gone g JOIN memory_of o USING (person) "
+        "LEFT JOIN memory_latest t USING (email_key)"
+    )
+    for flag in ("opted_out", "bounced"):
+        run(
+            f"INSERT INTO memory_facts SELECT o.email_key, 'objection', g.source, g.source_scope, g.source_id, "
+            f"'{flag}', NULL, g.gone, NULL, false FROM memory_gone g JOIN memory_of o USING (person) WHERE g.{flag}"
+        )
+    run(
+        "INSERT INTO memory_facts SELECT DISTINCT o.email_key, 'former', NULL, NULL, NULL, NULL, NULL::TIMESTAMPTZ, "
+        "NULL::TIMESTAMPTZ, a.email_hash, false FROM memory_pasts a JOIN memory_of o USING (person) "
+        f"WHERE a.email_hash IS DISTINCT FROM {keyed_sql(key, ADDRESS, 'o.email_key')}"
+    )
+    run(
+        "INSERT INTO memory_facts SELECT o.email_key, 'link', e.source, e.source_scope, e.source_id, NULL, NULL, NULL, "
+        f"NULL, false FROM memory_elsewhere e JOIN memory_of o USING (person) "
+        f"WHERE e.email_hash IS DISTINCT FROM {keyed_sql(key, ADDRESS, 'o.email_key')}"
+    )
+
+
+def export(con: Any, select: str, uri: Any) -> None:
+    """Write a SELECT to a Parquet file that appears when it is complete."""
+    path = as_path(uri)
+    with appearing(path) as part:
+        if is_local(path):
+            con.execute(
+                f"COPY ({select}) TO {quoted(local_name(part))} (FORMAT parquet, COMPRESSION zstd, "
+                f"KV_METADATA {{'leads.schema_version': '{SCHEMA_VERSION}'}})"
+            )
+            return
+        import pyarrow.parquet as pq
+
+        reader = con.sql(select).to_arrow_reader(50_000)
+        with (
+            part.open("wb") as file,
+            pq.ParquetWriter(file, reader.schema.with_metadata(VERSION_METADATA), compression="zstd") as writer,
+        ):
+            for batch in reader:
+                writer.write_batch(batch.replace_schema_metadata(VERSION_METADATA))

@@ -1,0 +1,96 @@
+"""What a run has read, as far as a memory must know: of which account, when, and whether it was all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from airflow_providers_leads.leads.memory.generation import Generation, Scope, scope_name
+
+LEAST_SHARE: Final = 0.5
+"""A complete read with less than this share of the records of the last one concludes no deletion."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFacts:
+    """What one task has read.
+
+    :param conn_id: the connection
+    :param source: connection type
+    :param account: fingerprint of the account, ``None`` where it isn't known
+    :param at: when the read began
+    :param complete: everything that the connection has was read
+    :param parts: source scope → rows
+    :param properties: custom properties that were read, ``None``: all there are
+    :param other_account: it is another account than the one that is remembered
+    """
+
+    conn_id: str
+    source: str
+    account: str | None = None
+    at: datetime | None = None
+    complete: bool = False
+    parts: Mapping[str, int] = field(default_factory=dict)
+    properties: frozenset[str] | None = None
+    other_account: bool = False
+
+
+def read_facts(result: Any) -> ReadFacts | None:
+    """Return what the result of an extract or lookup tells, ``None`` when it is a bare URI."""
+    if not isinstance(result, Mapping) or "conn_id" not in result or "source" not in result:
+        return None
+    at = result.get("read_at") or result.get("watermark")
+    known = result.get("properties") if result.get("narrows_properties") else None
+    return ReadFacts(
+        conn_id=str(result["conn_id"]),
+        source=str(result["source"]),
+        account=result.get("account"),
+        at=datetime.fromisoformat(str(at)).astimezone(UTC) if at else None,
+        complete=bool(result.get("complete")),
+        parts=dict(result.get("parts") or {}),
+        properties=None if known is None else frozenset(known),
+        other_account=bool(result.get("other_account")),
+    )
+
+
+def remembered_rows(generation: Generation | None, conn_id: str) -> int | None:
+    """Return how many records the last complete read of a connection gave, ``None`` when there was none."""
+    if generation is None:
+        return None
+    rows = [scope.rows for scope in generation.scopes.values() if scope.conn_id == conn_id and scope.rows is not None]
+    return sum(rows) if rows else None
+
+
+def concluding(generation: Generation | None, reads: Iterable[ReadFacts]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the scopes of which what is missing is gone, and the connections whose reads are too small to say so."""
+    scopes: list[tuple[str, str]] = []
+    shrunken: list[str] = []
+    for read in reads:
+        if not read.complete:
+            continue
+        last = remembered_rows(generation, read.conn_id)
+        if last and sum(read.parts.values()) < LEAST_SHARE * last:
+            shrunken.append(read.conn_id)
+            continue
+        scopes += [(read.source, part) for part, rows in read.parts.items() if rows]
+    return scopes, shrunken
+
+
+def next_scopes(generation: Generation | None, reads: Iterable[ReadFacts], now: datetime) -> dict[str, Scope]:
+    """Return what is known of each scope after some reads."""
+    scopes = dict(generation.scopes) if generation else {}
+    for read in reads:
+        at = read.at or now
+        for part, rows in (read.parts or {read.conn_id: 0}).items():
+            name = scope_name(read.source, part)
+            known = scopes.get(name) or Scope(conn_id=read.conn_id)
+            scopes[name] = Scope(
+                conn_id=read.conn_id,
+                account=read.account or known.account,
+                rows=rows if read.complete else known.rows,
+                read_at=at if read.complete else known.read_at,
+                seen_at=at,
+            )
+    return scopes

@@ -1,0 +1,468 @@
+"""What is remembered, brought to bear on a merge: who is one person, whose value was changed, what is gone.
+
+Runs in the merge's own DuckDB, on its numbered leads. Records that are as they were cost one comparison of a number;
+only people of whom something has changed are looked at one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from airflow_providers_leads.leads.files.staging import as_path, is_local, local_name
+from airflow_providers_leads.leads.memory import table
+from airflow_providers_leads.leads.memory.decide import BOTH_CHANGED, CLEARED, Look, Verdict, decide
+from airflow_providers_leads.leads.memory.generation import Folder, Generation
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.intended import fold_writings
+from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding
+from airflow_providers_leads.leads.merge.engine import spill_folder
+from airflow_providers_leads.leads.model.schema import MERGED_IDS_PROPERTY
+
+if TYPE_CHECKING:
+    import ibis
+
+    from airflow_providers_leads.leads.merge.policy import MergePolicy
+
+OUTPUTS: Final = ("baseline", "delta", "people")
+"""What a merge with memory writes besides: what was remembered before it, what is new, and what a plan must know."""
+_FETCH_ROWS: Final = 10_000
+_LEADS: Final = "memory_leads"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Recalled:
+    """What a merge has learnt from its memory, in numbers.
+
+    :param first: why nothing was remembered, ``None`` when something was
+    :param generation: number of the generation that was used, 0: none
+    :param token: tells whether another run has written or remembered since
+    :param counts: ``edits`` and ``cleared`` (fields), ``gone``, ``moved`` (records with another address), ``new``
+    :param shrunken: connections whose complete reads gave too few records to conclude deletions
+    :param edits: connection type → field → number of changes that were noticed
+    """
+
+    first: str | None = None
+    generation: int = 0
+    token: str = ""
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("edits", "cleared", "gone", "moved", "new"), 0)
+    )
+    shrunken: list[str] = field(default_factory=list)
+    edits: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+class Recall:
+    """One use of a memory by a merge.
+
+    :param folder: the sync's memory
+    :param reads: what the run has read
+    :param outputs: name in :data:`OUTPUTS` → URI or path object
+    :param policy: of the merge
+    :param properties: custom properties that are synced, besides those that are remembered already
+    :param beside: URI under which what is recalled is told to those who know a golden file only
+    :param now: the present time
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        reads: Sequence[ReadFacts],
+        outputs: Mapping[str, Any],
+        policy: MergePolicy,
+        properties: Sequence[str] = (),
+        beside: str | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        self.folder, self.reads, self.outputs, self.policy = folder, reads, outputs, policy
+        self.beside = beside
+        self.now = now or datetime.now(UTC)
+        self.result = Recalled(token=folder.token())
+        generation, reason = folder.current()
+        if generation is not None and (others := [read.conn_id for read in reads if read.other_account]):
+            generation, reason = None, f"it is of another account than connection '{others[0]}' leads to now"
+        self.generation: Generation | None = generation
+        self.result.first = reason
+        self.result.generation = generation.number if generation else 0
+        self.properties = sorted({*properties, *(generation.properties if generation else ())})
+        self.fields = table.fields_of(self.properties)
+        self.key = folder.key
+        self._conflicts: list[dict[str, Any]] = []
+        self._facts: list[dict[str, Any]] = []
+
+    # Before records are sorted by person ------------------------------------------------------------------------------
+
+    def begin(self, connection: Any, leads: ibis.Table) -> None:
+        """Compare what was read with what is remembered.
+
+        :param connection: to DuckDB
+        :param leads: numbered leads
+        """
+        self._connection, self._con = connection, connection.con
+        connection.create_view(_LEADS, leads, overwrite=True)
+        self._reads_table()
+        digest = table.row_digest_sql(self.key, self.fields)
+        address = keyed_sql(self.key, ADDRESS, ADDRESS)
+        self._run(
+            f'CREATE TEMP TABLE memory_read AS SELECT "row", {table.RECORD_SQL}, {ADDRESS}, {address} AS email_hash, '
+            f"updated_at, created_at, {digest} AS new_digest FROM {_LEADS}"
+        )
+        duplicates = self._one(f"SELECT count(*) - count(DISTINCT hash({table.RECORD_SQL})) FROM memory_read")
+        if duplicates:
+            # The newest reading counts; the others are the same record.
+            self._run(
+                "CREATE OR REPLACE TEMP TABLE memory_read AS SELECT * FROM memory_read QUALIFY row_number() OVER "
+                f'(PARTITION BY {table.RECORD_SQL} ORDER BY updated_at DESC NULLS LAST, "row" DESC) = 1'
+            )
+        self._previous()
+        same_digest = "p.digest IS NOT DISTINCT FROM c.new_digest" if self._probed() else "false"
+        self._run(
+            'CREATE TEMP TABLE memory_link AS SELECT c."row", p.person, p.email_hash AS was, p.at, p.first, p.noted, '
+            f"p.source IS NULL AS new, p.source IS NOT NULL AND NOT ({same_digest}) AS changed, "
+            "p.email_hash IS NOT NULL AND p.email_hash IS DISTINCT FROM c.email_hash AS moved, "
+            "p.gone IS NOT NULL AS back "
+            f"FROM memory_read c LEFT JOIN memory_before p {table.SAME_RECORD}"
+        )
+        self._links()
+
+    def _reads_table(self) -> None:
+        self._run(
+            "CREATE TEMP TABLE memory_reads(source VARCHAR, source_scope VARCHAR, looked_at TIMESTAMPTZ, "
+            "was_read_at TIMESTAMPTZ, complete BOOLEAN)"
+        )
+        scopes = self.generation.scopes if self.generation else {}
+        rows: dict[tuple[str, str], tuple[Any, ...]] = {}
+        for read in self.reads:
+            for part in read.parts or (read.conn_id,):
+                known = scopes.get(f"{read.source}|{part}")
+                at = min(read.at or self.now, self.now)
+                earlier = rows.get((read.source, part))
+                complete = read.complete or bool(earlier and earlier[4])
+                looked = min(at, earlier[2]) if earlier else at
+                rows[read.source, part] = (read.source, part, looked, known.read_at if known else None, complete)
+        if rows:
+            self._con.executemany("INSERT INTO memory_reads VALUES (?, ?, ?, ?, ?)", list(rows.values()))
+
+    def _previous(self) -> None:
+        """Make ``memory_before``: what was remembered, and what runs have written since that nobody remembered."""
+        columns = ", ".join(f"{table.named(name)} {kind}" for name, kind in table.columns(self.fields).items())
+        if self.generation is None:
+            self._run(f"CREATE TEMP TABLE memory_before({columns})")
+            return
+        files = [self._local(self.folder.path / name) for name in self.generation.files]
+        listed = ", ".join(map(quoted, files))
+        present = [row[0] for row in self._con.sql(f"DESCRIBE SELECT * FROM read_parquet([{listed}])").fetchall()]
+        stored = table.stored_sql(files, self.fields, present)
+        writings = self.folder.writing()
+        if not writings:
+            self._run(f"CREATE TEMP VIEW memory_before AS {stored}")
+            return
+        self._run(f"CREATE TEMP TABLE memory_stored AS {stored}")
+        fold_writings(self._con, writings, self.key, self.fields, self._local, leads=_LEADS)
+        self._run("CREATE TEMP VIEW memory_before AS SELECT * FROM memory_stored")
+
+    def _probed(self) -> bool:
+        return bool(self.generation and self._one(f"SELECT {digest_probe()}") == self.generation.probe)
+
+    def _local(self, path: Any) -> str:
+        """Return the local name of a file, which is copied from a remote store."""
+        path = as_path(path)
+        if is_local(path):
+            return local_name(path)
+        name = f"{spill_folder(self._connection)}/memory-{abs(hash(str(path))):x}.parquet"
+        as_path(name).write_bytes(path.read_bytes())
+        return name
+
+    def _links(self) -> None:
+        """Make ``memory_names``: by which address records are known whose own one is new or gone."""
+        # A record that has taken over somebody else's address follows it; whoever had it before stays who they are.
+        self._run(
+            'CREATE TEMP TABLE memory_mine AS SELECT c."row", l.person, c.email_key, c.email_hash, l.moved, l.new, '
+            "l.was "
+            'FROM memory_link l JOIN memory_read c USING ("row") WHERE l.person IS NOT NULL AND l.person IN '
+            "(SELECT person FROM memory_link WHERE moved AND person IS NOT NULL)"
+        )
+        self._run(
+            "CREATE TEMP TABLE memory_kept AS SELECT m.* FROM memory_mine m WHERE NOT (m.moved AND m.email_hash IN "
+            "(SELECT b.email_hash FROM memory_before b WHERE b.email_hash IN (SELECT email_hash FROM memory_mine "
+            "WHERE moved) "
+            "AND b.gone IS NULL AND b.person <> m.person))"
+        )
+        self._run(
+            "CREATE TEMP TABLE memory_names AS SELECT person, min(email_key) AS name FROM memory_kept "
+            "WHERE email_key IS NOT NULL GROUP BY person"
+        )
+        # Whom an old address of somebody names, and nobody else has it now, is that somebody.
+        self._run(
+            "CREATE TEMP TABLE memory_former AS SELECT DISTINCT person, email_hash FROM ("
+            "SELECT person, was AS email_hash FROM memory_mine WHERE moved "
+            "UNION ALL SELECT person, unnest(former) FROM memory_before WHERE former IS NOT NULL)"
+        )
+        self._run(
+            "CREATE TEMP TABLE memory_returning AS SELECT c.email_key, min(f.person) AS person FROM memory_link l "
+            'JOIN memory_read c USING ("row") JOIN memory_former f ON c.email_hash = f.email_hash WHERE l.new AND '
+            'c.email_hash NOT IN (SELECT c2.email_hash FROM memory_link l2 JOIN memory_read c2 USING ("row") '
+            "WHERE NOT l2.new AND c2.email_hash IN (SELECT email_hash FROM memory_former)) GROUP BY c.email_key"
+        )
+
+    def edges(self) -> list[tuple[str, str]]:
+        """Return pairs of addresses that are one person's by what is remembered."""
+        pairs = self._con.sql(
+            "SELECT DISTINCT k.email_key, n.name FROM memory_kept k JOIN memory_names n USING (person) "
+            "WHERE k.email_key IS NOT NULL AND k.email_key <> n.name"
+        ).fetchall()
+        # People whose records have long had another address are found by any record of theirs.
+        pairs += self._con.sql(
+            "SELECT r.email_key, min(c.email_key) FROM memory_returning r JOIN memory_link l USING (person) "
+            'JOIN memory_read c USING ("row") WHERE c.email_key IS NOT NULL GROUP BY r.email_key'
+        ).fetchall()
+        pairs += self._lasting()
+        return [(str(one), str(other)) for one, other in pairs]
+
+    def _lasting(self) -> list[tuple[Any, ...]]:
+        """Return pairs of people whose records have different addresses since an earlier run."""
+        return list(
+            self._con.sql(
+                "WITH apart AS (SELECT person FROM memory_before WHERE person IS NOT NULL AND gone IS NULL AND former "
+                "IS NOT NULL), mine AS (SELECT l.person, c.email_key FROM memory_link l JOIN memory_read c "
+                'USING ("row") WHERE NOT l.moved AND c.email_key IS NOT NULL AND l.person IN (FROM apart)) '
+                "SELECT DISTINCT a.email_key, b.name FROM mine a JOIN (SELECT person, min(email_key) AS name FROM mine "
+                "GROUP BY person) b USING (person) WHERE a.email_key <> b.name"
+            ).fetchall()
+        )
+
+    def nameless(self) -> list[tuple[int, str]]:
+        """Return the numbers of leads without an address that are somebody's by what is remembered, and whose."""
+        return [
+            (int(row), str(name))
+            for row, name in self._con.sql(
+                'WITH lost AS (SELECT l."row", l.person FROM memory_link l JOIN memory_read c USING ("row") WHERE '
+                'l.person IS NOT NULL AND c.email_key IS NULL) SELECT lost."row", min(c.email_key) FROM lost '
+                'JOIN memory_link l USING (person) JOIN memory_read c ON c."row" = l."row" '
+                'WHERE c.email_key IS NOT NULL GROUP BY lost."row"'
+            ).fetchall()
+        ]
+
+    # Once records are sorted by person --------------------------------------------------------------------------------
+
+    def settle(self, known: ibis.Table) -> ibis.Table | None:
+        """Decide what has changed, and return what the merge is to see otherwise, by number of the lead.
+
+        The table has ``row``, ``silenced`` (a bit per profile field, whose value doesn't compete), ``kept_properties``
+        (instead of the lead's own, ``None``: those) and ``at`` (instead of its time, with ``timed``).
+
+        :param known: numbered leads with ``person``
+        """
+        self._conflicts.clear()
+        self._facts.clear()
+        if self.generation is None:
+            return None
+        import pyarrow as pa
+
+        numbers = known.select("row", "person")
+        self._connection.create_view("memory_people", numbers, overwrite=True)
+        self._run(
+            "CREATE TEMP TABLE memory_touched AS SELECT DISTINCT m.person FROM memory_people m JOIN memory_link l "
+            'USING ("row") WHERE l.changed OR l.noted'
+        )
+        silences: list[tuple[int, int, str | None]] = []
+        if self._one("SELECT count(*) FROM memory_touched"):
+            for person in self._touched():
+                silences += self._judge(person)
+        silenced = pa.table(
+            {
+                "row": pa.array([row for row, _, _ in silences], pa.int64()),
+                "silenced": pa.array([mask for _, mask, _ in silences], pa.int64()),
+                "kept_properties": pa.array([text for _, _, text in silences], pa.string()),
+            }
+        )
+        self._con.register("memory_silenced", silenced)
+        # A record's own time moves with every look at its page: unchanged values keep the time at which they were seen.
+        self._run(
+            'CREATE TEMP TABLE memory_overlay AS SELECT coalesce(s."row", t."row") AS "row", '
+            'coalesce(s.silenced, 0) AS silenced, s.kept_properties, t.at, t."row" IS NOT NULL AS timed '
+            'FROM memory_silenced s FULL JOIN (SELECT l."row", l.at FROM memory_link l JOIN memory_read c '
+            'USING ("row") WHERE NOT l.new AND c.updated_at IS DISTINCT FROM l.at) t ON s."row" = t."row"'
+        )
+        if not self._one("SELECT count(*) FROM memory_overlay"):
+            return None
+        overlay: ibis.Table = self._connection.table("memory_overlay")
+        return overlay
+
+    def _touched(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield the records of each person of whom something has changed."""
+        values = ", ".join(
+            f"{table.value_sql(f, 'd.')} AS {table.named('v:' + f)}, p.{table.named(f)} AS {table.named('h:' + f)}, "
+            f"p.{table.named(f + '_after')} AS {table.named('a:' + f)}, "
+            f"p.{table.named(f + '_until')} AS {table.named('u:' + f)}"
+            for f in self.fields
+        )
+        rows = self._con.sql(
+            f'SELECT m.person, d."row", d.source, d.source_scope, d.source_id, d.updated_at, d.created_at, '
+            f"d.properties, l.new, l.at, l.moved, greatest(p.seen, r.was_read_at) AS seen, {values} "
+            'FROM memory_people m JOIN memory_touched t USING (person) JOIN memory_link l USING ("row") '
+            f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = '
+            "(d.source, d.source_scope, d.source_id) LEFT JOIN memory_reads r ON (r.source, r.source_scope) = "
+            "(d.source, d.source_scope) ORDER BY m.person, d.source, d.source_scope, d.source_id"
+        )
+        reader = rows.to_arrow_reader(_FETCH_ROWS)
+        flat = (row for batch in reader for row in batch.to_pylist())
+        for _, records in groupby(flat, key=lambda row: row["person"]):
+            yield list(records)
+
+    def _judge(self, records: list[dict[str, Any]]) -> list[tuple[int, int, str | None]]:
+        """Decide the fields of one person, and return which values of which leads don't compete."""
+        masks = dict.fromkeys((record["row"] for record in records), 0)
+        properties: dict[int, dict[str, Any]] = {}
+        for bit, name in enumerate(self.fields):
+            looks = [self._look(record, name) for record in records]
+            for record, look in zip(records, looks, strict=True):
+                if look.fresh:
+                    self._count(record["source"], name, look)
+            competing = [n for n, record in enumerate(records) if name not in self._barred(record["source"])]
+            verdict = decide([looks[n] for n in competing], self.policy.cleared)
+            if verdict.winner is None:
+                continue
+            winner = competing[verdict.winner]
+            self._note(records, looks, name, winner, verdict)
+            for n, record in enumerate(records):
+                if n == winner or looks[n].value is None:
+                    continue
+                if name.startswith(table.PROPERTY):
+                    own = properties.setdefault(record["row"], msgspec.json.decode(record["properties"] or "{}"))
+                    own.pop(name.removeprefix(table.PROPERTY), None)
+                else:
+                    masks[record["row"]] |= 1 << bit
+        texts = {row: msgspec.json.encode(own, order="sorted").decode() for row, own in properties.items()}
+        return [(row, mask, texts.get(row)) for row, mask in masks.items() if mask or row in texts]
+
+    def _barred(self, source: str) -> frozenset[str]:
+        allowed = self.policy.allow.get(source)
+        return frozenset() if allowed is None else frozenset(name for name in table.FIELDS if name not in allowed)
+
+    def _look(self, record: Mapping[str, Any], name: str) -> Look:
+        value, before = record[f"v:{name}"], record[f"h:{name}"]
+        order = self.policy.priority
+        source = str(record["source"])
+        place = (
+            order.index(source) if source in order else len(order),
+            source, str(record["source_scope"]), str(record["source_id"]),
+        )  # fmt: skip
+        if record["new"]:
+            made = record["updated_at"] or record["created_at"] or self.now
+            since = self.generation.at if self.generation else None
+            made_since = since is None or made > since or record["created_at"] is None
+            return Look(value, after=since if made_since else None, until=made, new=True, place=place)
+        now = keyed(self.key, name, value)
+        until = record[f"u:{name}"]
+        if now == before or not self._was_read(source, name):
+            return Look(value, record[f"a:{name}"], until or record["at"], edited=until is not None, place=place)
+        changed = self._changed_until(record)
+        return Look(value, record["seen"], changed, edited=True, fresh=True, place=place)
+
+    def _was_read(self, source: str, name: str) -> bool:
+        if not name.startswith(table.PROPERTY):
+            return True
+        known = [read.properties for read in self.reads if read.source == source]
+        return any(each is None or name.removeprefix(table.PROPERTY) in each for each in known)
+
+    def _changed_until(self, record: Mapping[str, Any]) -> datetime:
+        at, seen = record["updated_at"], record["seen"]
+        return at if at is not None and seen is not None and seen < at < self.now else self.now
+
+    def _count(self, source: str, name: str, look: Look) -> None:
+        self.result.counts["cleared" if look.value is None else "edits"] += 1
+        fields = self.result.edits.setdefault(source, {})
+        fields[name] = fields.get(name, 0) + 1
+
+    def _note(self, records: list[dict[str, Any]], looks: list[Look], name: str, winner: int, verdict: Verdict) -> None:
+        look, record = looks[winner], records[winner]
+        identity = {part: record[part] for part in ("source", "source_scope", "source_id")}
+        kind = {BOTH_CHANGED: "both_changed", CLEARED: "spread"}.get(verdict.rule or "", "edit")
+        if look.value is None:
+            kind = "spread"
+        fact = {**identity, "kind": kind, "field": name, "after": look.after, "until": look.until, "fresh": look.fresh}
+        self._facts.append(fact)
+        if verdict.rule is None:
+            return
+        candidates = [
+            {
+                "place": 0 if n == winner else 1, "source": other["source"], "source_scope": other["source_scope"],
+                "source_id": other["source_id"], "updated_at": looks[n].until, "value": looks[n].value,
+            }
+            for n, other in enumerate(records)
+            if n == winner or looks[n].value is not None or looks[n].fresh
+        ]  # fmt: skip
+        candidates.sort(key=lambda c: (c["place"], c["source"], c["source_scope"], c["source_id"]))
+        self._conflicts.append(
+            {
+                **identity, "field": name, "winner": look.value, "rule": verdict.rule, "candidates": candidates,
+            }
+        )  # fmt: skip
+
+    # Once the merge is written ----------------------------------------------------------------------------------------
+
+    @property
+    def conflicts(self) -> list[dict[str, Any]]:
+        """What memory decided between differing values: by winning record, to be joined to its person."""
+        return self._conflicts
+
+    def add_conflicts(self, uri: Any, members: Sequence[Any]) -> int:
+        """Add what memory decided to a merge's conflicts, and return how many there are.
+
+        :param uri: file of conflicts, which is written anew
+        :param members: URIs or path objects of the merge's members
+        """
+        import pyarrow as pa
+
+        from airflow_providers_leads.leads.memory.outcome import export
+
+        texts = [pa.field(name, pa.string()) for name in ("source", "source_scope", "source_id")]
+        place = [pa.field("place", pa.int64()), *texts]
+        candidate = pa.struct(
+            [*place, pa.field("updated_at", pa.timestamp("us", tz="UTC")), pa.field("value", pa.string())]
+        )
+        named = [pa.field(name, pa.string()) for name in ("field", "winner", "rule")]
+        schema = pa.schema([*texts, *named, pa.field("candidates", pa.list_(candidate))])
+        self._con.register("memory_conflicts", pa.Table.from_pylist(self._conflicts, schema=schema))
+        listed = ", ".join(quoted(self._local(path)) for path in members)
+        own = (
+            "SELECT m.email_key, n.field, n.winner, n.source AS winner_source, n.source_scope AS winner_scope, "
+            "n.source_id AS winner_id, n.rule, n.candidates FROM memory_conflicts n JOIN "
+            f"(SELECT {table.RECORD_SQL}, email_key FROM read_parquet([{listed}])) m {table.SAME_RECORD}"
+        )
+        joined = f"SELECT * FROM read_parquet({quoted(self._local(uri))}) UNION ALL {own}"
+        self._run(f"CREATE OR REPLACE TEMP TABLE memory_all_conflicts AS {joined}")
+        export(self._con, "SELECT * FROM memory_all_conflicts", uri)
+        return int(self._one("SELECT count(*) FROM memory_all_conflicts"))
+
+    def finish(self, members: Sequence[Any]) -> None:
+        """Write what is new, and what a plan must know.
+
+        :param members: URIs or path objects of the merge's members
+        """
+        from airflow_providers_leads.leads.memory.outcome import write_outcome
+
+        scopes, self.result.shrunken = concluding(self.generation, self.reads)
+        write_outcome(self, [self._local(path) for path in members], scopes)
+
+    def _run(self, statement: str) -> None:
+        self._con.execute(statement)
+
+    def _one(self, statement: str) -> Any:
+        (row,) = self._con.sql(statement).fetchall()
+        return row[0]
+
+
+def merged_ids_sql() -> str:
+    """Return the SELECT of records that a CRM has merged into others, which are not gone."""
+    return (
+        f"SELECT source, source_scope, unnest(json_extract_string(properties, '$.{MERGED_IDS_PROPERTY}[*]')) AS "
+        f"source_id FROM {_LEADS} WHERE contains(properties, '\"{MERGED_IDS_PROPERTY}\"')"
+    )

@@ -1,0 +1,237 @@
+"""The end of a run: what it read and wrote becomes the generation that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import msgspec
+
+from airflow_providers_leads.leads.files.staging import StagingError, appearing, as_path, is_local, local_name
+from airflow_providers_leads.leads.memory import table
+from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
+from airflow_providers_leads.leads.memory.hashing import digest_probe, quoted
+from airflow_providers_leads.leads.memory.intended import writes_sql, written_sql
+from airflow_providers_leads.leads.memory.reads import ReadFacts, next_scopes
+from airflow_providers_leads.leads.plan.facts import read_plan_facts
+
+_MEMORY: Final = "1GB"
+
+
+class Kept(msgspec.Struct, kw_only=True):
+    """What the merge of a run leaves for its end, as it stands in the merge's result.
+
+    :param memory: URI of the memory's folder
+    :param generation: that was used
+    :param token: see :meth:`~…memory.generation.Folder.token`
+    :param baseline: files of what was remembered before the run
+    :param delta: file of what is new
+    :param people: file of what a plan knows of people
+    """
+
+    memory: str
+    generation: int
+    token: str
+    baseline: list[str]
+    delta: str
+    people: str
+
+
+def other_runs(folder: Folder, kept: Kept, run: str) -> str | None:
+    """Return why what a run was told by its memory doesn't hold any more, ``None`` when it does.
+
+    :param folder: the memory
+    :param kept: of the run's merge
+    :param run: the run, whose own writing is no surprise
+    """
+    generation, *marks = kept.token.split("|")
+    if f"generation {folder.pointer().generation}" != generation:
+        return "another run has remembered since this one merged"
+    if others := sorted({mark.run for mark in folder.writing()} - {run, *marks}):
+        return f"another run, {others[0]}, has begun to write since this one merged"
+    return None
+
+
+def remember(
+    folder: Folder,
+    kept: Kept,
+    reads: Sequence[ReadFacts],
+    members: Sequence[Any],
+    *,
+    run: str,
+    now: datetime | None = None,
+) -> Generation:
+    """Write the next generation and let it count.
+
+    :param folder: the sync's memory
+    :param kept: of the run's merge
+    :param reads: what the run has read
+    :param members: URIs or path objects of the merge's members
+    :param run: the run, whose marks say what it wrote
+    :raises SyncMemoryError: when another run has remembered or written meanwhile
+    """
+    now = now or datetime.now(UTC)
+    if reason := other_runs(folder, kept, run):
+        raise SyncMemoryError(f"memory {folder.path}: {reason}. Nothing was remembered; the next run looks anew.")
+    current, _ = folder.current()
+    before = current if current and current.number == kept.generation else None
+    marks = folder.writing()
+    own = [mark for mark in marks if mark.run == run]
+    open_marks: list[Writing] = []
+    with TemporaryDirectory(prefix="leads-memory-") as scratch:
+        work = _Work(Path(scratch), folder, kept)
+        properties = set(before.properties if before else ())
+        for mark in own:
+            for plan, _ in mark.plans.values():
+                try:
+                    facts = read_plan_facts(plan)
+                except StagingError:
+                    continue
+                properties |= {*facts.properties, *facts.property_keys}
+        fields = table.fields_of(properties)
+        with closing(work.connect()) as con:
+            work.load(con, fields)
+            work.people(con, fields)
+            for mark in own:
+                if not work.add_writes(con, mark, fields):
+                    open_marks.append(mark)
+            number = folder.pointer().generation + 1
+            files, records = work.write(con, number, members, fields, before)
+            probe = str(con.sql(f"SELECT {digest_probe()}").fetchall()[0][0])
+    generation = Generation(
+        number=number,
+        sync=folder.name,
+        run=run,
+        at=now,
+        since=before.since if before else now,
+        files=files,
+        records=records,
+        properties=sorted(properties),
+        probe=probe,
+        scopes=next_scopes(before, reads, now),
+    )
+    folder.publish(generation)
+    folder.settle([mark for mark in marks if mark not in open_marks])
+    return generation
+
+
+class _Work:
+    """The making of one generation."""
+
+    def __init__(self, scratch: Path, folder: Folder, kept: Kept) -> None:
+        self._scratch, self._folder, self._kept = scratch, folder, kept
+        self._copies = 0
+
+    def connect(self) -> Any:
+        import duckdb
+
+        con = duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(self._scratch / "spill")})
+        con.execute("SET TimeZone = 'UTC'")
+        con.execute("SET preserve_insertion_order = false")
+        return con
+
+    def local(self, uri: Any) -> str:
+        """Return the local name of a file, which is copied from a remote store."""
+        path = as_path(uri)
+        if is_local(path):
+            return local_name(path)
+        self._copies += 1
+        copy = self._scratch / f"{self._copies}.parquet"
+        copy.write_bytes(path.read_bytes())
+        return str(copy)
+
+    def load(self, con: Any, fields: Sequence[str]) -> None:
+        """Make ``read``: what is remembered once what was read is taken in."""
+        files = [self.local(uri) for uri in self._kept.baseline]
+        delta = self.local(self._kept.delta)
+        self.changed = con.sql(f"SELECT count(*) FROM read_parquet({quoted(delta)})").fetchall()[0][0] > 0
+        new = table.stored_sql([delta], fields, _columns(con, [delta]))
+        if not files:
+            con.execute(f"CREATE VIEW read AS {new}")
+            return
+        old = table.stored_sql(files, fields, _columns(con, files))
+        con.execute(f"CREATE VIEW delta AS {new}")
+        con.execute(
+            f"CREATE VIEW read AS SELECT {table.listed(fields)} FROM ({old}) b ANTI JOIN delta d {table.SAME_RECORD} "
+            f"UNION ALL SELECT {table.listed(fields)} FROM delta"
+        )
+
+    def people(self, con: Any, fields: Sequence[str]) -> None:
+        """Make ``edited``: since when a person's values are edited ones."""
+        people = quoted(self.local(self._kept.people))
+        ends = ", ".join(
+            f'max(CASE WHEN field = {quoted(field)} THEN "{end}" END) AS {table.named(f"{field}_{end}")}'
+            for field in fields
+            for end in ("after", "until")
+        )
+        con.execute(
+            f"CREATE TABLE edited AS SELECT email_key, {ends} FROM read_parquet({people}) "
+            "WHERE kind IN ('edit', 'both_changed') GROUP BY email_key"
+        )
+
+    def add_writes(self, con: Any, mark: Writing, fields: Sequence[str]) -> bool:
+        """Add to ``writes`` what a run has written; true when the results tell of every row."""
+        settled = True
+        for plan, results in mark.plans.values():
+            try:
+                facts = read_plan_facts(plan)
+            except StagingError:
+                # It ended before its plan was whole, and so before it wrote.
+                continue
+            select = writes_sql(facts, plan, results, self._folder.key, fields, self.local)
+            con.execute(f"CREATE OR REPLACE TABLE planned AS {select}")
+            settled &= con.sql("SELECT count(*) FROM planned WHERE NOT settled").fetchall()[0][0] == 0
+            ends = ", ".join(f"e.{table.named(f'{f}_{end}')}" for f in fields for end in ("after", "until"))
+            rows = (
+                f"SELECT p.*, {ends} FROM planned p LEFT JOIN edited e USING (email_key) "
+                "WHERE p.settled AND p.source_id IS NOT NULL"
+            )
+            exists = con.sql("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'writes'").fetchall()[0][0]
+            con.execute(f"INSERT INTO writes {rows}" if exists else f"CREATE TABLE writes AS {rows}")
+        return settled
+
+    def write(
+        self, con: Any, number: int, members: Sequence[Any], fields: Sequence[str], before: Generation | None
+    ) -> tuple[list[str], int]:
+        """Write the generation's file, unless nothing has changed, and return the names and the number of records."""
+        exists = con.sql("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'writes'").fetchall()[0][0]
+        written = exists and con.sql("SELECT count(*) FROM writes").fetchall()[0][0]
+        stored = before is not None and fields == table.fields_of(before.properties)
+        kept_as_is = before is not None and [str(uri) for uri in self._kept.baseline] == [
+            str(self._folder.path / name) for name in before.files
+        ]
+        if before is not None and stored and kept_as_is and not self.changed and not written:
+            return before.files, before.records
+        select = f"SELECT {table.listed(fields)} FROM read"
+        if written:
+            listed = ", ".join(quoted(self.local(uri)) for uri in members)
+            con.execute(
+                "CREATE TABLE linked AS SELECT m.email_key, min(n.person) AS person FROM read_parquet("
+                f"[{listed}]) m SEMI JOIN (SELECT email_key FROM writes WHERE created) w USING (email_key) "
+                f"JOIN read n {table.SAME_RECORD} GROUP BY m.email_key"
+            )
+            con.execute(
+                "CREATE VIEW final_writes AS SELECT w.*, l.person FROM writes w LEFT JOIN linked l USING (email_key)"
+            )
+            select = written_sql("read", "final_writes", fields, times=True)
+        name = f"generation-{number:06}.parquet"
+        path = self._folder.path / name
+        made = self._scratch / "made.parquet"
+        con.execute(
+            f"COPY ({select} ORDER BY source, source_scope) TO {quoted(str(made))} "
+            "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)"
+        )
+        with appearing(path) as part, made.open("rb") as source, part.open("wb") as target:
+            while chunk := source.read(1 << 22):
+                target.write(chunk)
+        records = con.sql(f"SELECT count(*) FROM read_parquet({quoted(str(made))})").fetchall()[0][0]
+        return [name], int(records)
+
+
+def _columns(con: Any, files: Sequence[str]) -> list[str]:
+    listed = ", ".join(map(quoted, files))
+    return [row[0] for row in con.sql(f"DESCRIBE SELECT * FROM read_parquet([{listed}])").fetchall()]

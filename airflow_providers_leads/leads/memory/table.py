@@ -1,0 +1,154 @@
+"""The rows of a memory, and the SQL that compares them with what CRMs hold now.
+
+One row per record: ``person`` links the records of one person; per field a hash of the value that was last seen or
+written, and, once somebody has changed it, between which two looks that was (``…_after``, ``…_until``). A cleared field
+has no hash and such times; a field that never held anything has neither. ``gone`` is when a record was noticed to have
+disappeared. There are no values and no addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_sql, keyed_sql, quoted
+from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
+
+FIELDS: Final = tuple(name for name in PROFILE_FIELDS if name != "status")
+"""Lead fields that are remembered: statuses of different CRMs don't compare and aren't synced."""
+PROPERTY: Final = "properties."
+"""Before the name of a custom property that is remembered as a field."""
+
+RECORD_SQL: Final = "source, source_scope, source_id"
+SAME_RECORD: Final = "USING (source, source_scope, source_id)"
+
+_HEAD: Final = {
+    "source": "VARCHAR", "source_scope": "VARCHAR", "source_id": "VARCHAR",
+    "person": "BIGINT",
+    "email_hash": "BIGINT",
+    "former": "BIGINT[]",
+    "digest": "UBIGINT",
+    "at": "TIMESTAMPTZ",
+    "first": "TIMESTAMPTZ",
+    "seen": "TIMESTAMPTZ",
+    "gone": "TIMESTAMPTZ",
+    "opted_out": "BOOLEAN",
+    "bounced": "BOOLEAN",
+    "noted": "BOOLEAN",
+    "by_sync": "BIGINT",
+}  # fmt: skip
+# at: time of the record when it was first seen, by which unchanged values compete; null where the CRM tells none.
+# first, seen: when it was first and last seen. noted: some field of it has been changed since.
+# by_sync: a bit per field, in the order of the fields: the value was put there by the sync.
+
+
+def fields_of(properties: Iterable[str]) -> list[str]:
+    """Return all fields that are remembered, custom properties after a lead's own."""
+    return [*FIELDS, *(f"{PROPERTY}{name}" for name in sorted(set(properties)))]
+
+
+def columns(fields: Sequence[str]) -> dict[str, str]:
+    """Return the columns of a memory and their SQL types."""
+    found = dict(_HEAD)
+    for field in fields:
+        found |= {field: "BIGINT", f"{field}_after": "TIMESTAMPTZ", f"{field}_until": "TIMESTAMPTZ"}
+    return found
+
+
+def named(column: str) -> str:
+    """Return a column's name as a SQL identifier."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def listed(fields: Sequence[str], prefix: str = "") -> str:
+    """Return the columns of a memory for a SELECT, in their order."""
+    return ", ".join(f"{prefix}{named(name)}" for name in columns(fields))
+
+
+def value_sql(field: str, prefix: str = "") -> str:
+    """Return the SQL of a field's value in a table of leads.
+
+    :param field: a lead field or a custom property
+    :param prefix: the table's name and a dot
+    """
+    if not field.startswith(PROPERTY):
+        return f"{prefix}{named(field)}"
+    name = field.removeprefix(PROPERTY)
+    paths = [_json_path([name]), *([_json_path(name.split("."))] if "." in name else [])]
+    return f"coalesce({', '.join(f'json_extract_string({prefix}properties, {path})' for path in paths)})"
+
+
+def _json_path(parts: Sequence[str]) -> str:
+    escaped = [part.replace("\\", "\\\\").replace('"', '\\"') for part in parts]
+    return quoted("$" + "".join(f'."{part}"' for part in escaped))
+
+
+def hash_sql(key: str, field: str, prefix: str = "") -> str:
+    """Return the SQL of what stands for a field's value in a table of leads."""
+    return keyed_sql(key, field, value_sql(field, prefix))
+
+
+def row_digest_sql(key: str, fields: Sequence[str], prefix: str = "") -> str:
+    """Return the SQL that tells whether anything that is remembered of a lead may have changed."""
+    texts = [value_sql(field, prefix) for field in fields]
+    flags = [f"CAST({prefix}{name} AS VARCHAR)" for name in ("opted_out", "bounced")]
+    return digest_sql(key, [f"{prefix}{ADDRESS}", *texts, *flags])
+
+
+def stored_sql(files: Sequence[str], fields: Sequence[str], present: Iterable[str]) -> str:
+    """Return the SELECT of stored rows in the form of :func:`columns`; what is newly remembered is null.
+
+    :param files: local names
+    :param fields: all fields that are remembered now
+    :param present: columns that the files have
+    """
+    have = set(present)
+    chosen = ", ".join(
+        named(name) if name in have else f"NULL::{kind} AS {named(name)}" for name, kind in columns(fields).items()
+    )
+    return f"SELECT {chosen} FROM read_parquet([{', '.join(map(quoted, files))}])"
+
+
+def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: str = "p") -> str:
+    """Return the columns of a record's next row, made of what is read now and what was remembered.
+
+    :param read: alias of the lead as read, which has ``looked_at``, ``until``, ``new_digest`` and ``next_person``
+    :param before: alias of its remembered row, all null when the record is new
+    """
+    new = f"{before}.source IS NULL"
+    known_after = f"greatest({before}.seen, {read}.was_read_at)"
+    made: dict[str, str] = {
+        "source": f"{read}.source",
+        "source_scope": f"{read}.source_scope",
+        "source_id": f"{read}.source_id",
+        "person": f"{read}.next_person",
+        "email_hash": f"coalesce({read}.email_hash, {before}.email_hash)",
+        "former": (
+            f"CASE WHEN {before}.email_hash IS NOT NULL AND {read}.email_hash IS NOT NULL "
+            f"AND {before}.email_hash <> {read}.email_hash "
+            f"THEN list_distinct(list_append(coalesce({before}.former, []), {before}.email_hash)) "
+            f"ELSE {before}.former END"
+        ),
+        "digest": f"{read}.new_digest",
+        "at": f"CASE WHEN {new} THEN coalesce({read}.updated_at, {read}.since_memory) ELSE {before}.at END",
+        "first": f"coalesce({before}.first, {read}.until)",
+        "seen": f"{read}.looked_at",
+        "gone": "NULL::TIMESTAMPTZ",
+        "opted_out": f"{read}.opted_out",
+        "bounced": f"{read}.bounced",
+    }
+    changed_fields: list[str] = []
+    mine: list[str] = []
+    for bit, field in enumerate(fields):
+        old, name = f"{before}.{named(field)}", named(field)
+        now = f"{read}.{name}"
+        after, until = f"{before}.{named(field + '_after')}", f"{before}.{named(field + '_until')}"
+        differs = f"({before}.source IS NOT NULL AND {now} IS DISTINCT FROM {old} AND {read}.{named(field + '_known')})"
+        made[field] = f"CASE WHEN {read}.{named(field + '_known')} THEN {now} ELSE {old} END"
+        made[f"{field}_after"] = f"CASE WHEN {differs} THEN {known_after} ELSE {after} END"
+        made[f"{field}_until"] = f"CASE WHEN {differs} THEN {read}.changed_until ELSE {until} END"
+        changed_fields.append(f"({made[f'{field}_until']}) IS NOT NULL")
+        mine.append(f"(CASE WHEN {differs} OR {new} THEN 0 ELSE (coalesce({before}.by_sync, 0) & {1 << bit}) END)")
+    made["noted"] = " OR ".join(changed_fields)
+    made["by_sync"] = " + ".join(mine)
+    return ", ".join(f"{made[name]} AS {named(name)}" for name in columns(fields))

@@ -1,0 +1,60 @@
+"""Who is where, as far as a memory knows: a CRM that was read in full once need not be asked for those it hasn't."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from airflow_providers_leads.leads.files.staging import as_path, is_local, local_name
+from airflow_providers_leads.leads.memory.generation import Folder, Generation, scope_name
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed, quoted
+
+
+def knows_all(generation: Generation | None, source: str, scope: str) -> bool:
+    """Tell whether everything in a scope was read once, and is kept up since."""
+    known = generation.scopes.get(scope_name(source, scope)) if generation else None
+    return known is not None and known.read_at is not None
+
+
+def people_there(folder: Folder, generation: Generation, people: Sequence[str], source: str, scope: str) -> list[str]:
+    """Return which of some people have a record in a scope, under any address that is remembered of them.
+
+    :param folder: the sync's memory
+    :param generation: that counts
+    :param people: email keys
+    :param source: connection type
+    :param scope: its scope
+    """
+    import duckdb
+    import pyarrow as pa
+
+    hashes = [keyed(folder.key, ADDRESS, person) for person in people]
+    with TemporaryDirectory(prefix="leads-memory-") as scratch, closing(duckdb.connect()) as con:
+        listed = ", ".join(quoted(name) for name in local_files(folder, generation.files, scratch))
+        con.register("asked", pa.table({"place": range(len(hashes)), "hash": pa.array(hashes, pa.int64())}))
+        rows = con.execute(
+            f"WITH m AS (SELECT * FROM read_parquet([{listed}]) WHERE gone IS NULL), "
+            "who AS (SELECT a.place, m.person FROM asked a JOIN m ON m.email_hash = a.hash UNION "
+            "SELECT a.place, f.person FROM asked a JOIN (SELECT person, unnest(former) AS hash FROM m) f USING (hash)) "
+            "SELECT DISTINCT who.place FROM who JOIN m USING (person) WHERE m.source = ? AND m.source_scope = ? "
+            "ORDER BY 1",
+            [source, scope],
+        ).fetchall()
+    return [people[place] for (place,) in rows]
+
+
+def local_files(folder: Folder, names: Iterable[str], scratch: str) -> list[str]:
+    """Return the local names of files of a memory, which are copied from a remote store."""
+    found = []
+    for name in names:
+        path: Any = as_path(folder.path / name)
+        if is_local(path):
+            found.append(local_name(path))
+            continue
+        copy = Path(scratch) / name
+        copy.write_bytes(path.read_bytes())
+        found.append(str(copy))
+    return found

@@ -1,0 +1,107 @@
+"""A plan's row once it is known what people did in the destination since the sync last saw it."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from airflow_providers_leads.leads.memory.planned import (
+    ADDRESS_CHANGED,
+    BOTH_CHANGED,
+    DELETED_HERE,
+    Past,
+    PlanMemory,
+)
+from airflow_providers_leads.leads.memory.table import PROPERTY
+from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.leads.plan.suppression import LISTED, Suppressions
+
+
+class Rules(Protocol):
+    """What of a plan's rules counts here."""
+
+    @property
+    def writable(self) -> frozenset[str]:
+        """Lead fields that the destination has a place for."""
+
+    @property
+    def suppressions(self) -> Suppressions:
+        """Addresses that must not be written."""
+
+
+_SPREAD: Final = "cleared_elsewhere"
+
+
+def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Past, rules: Rules) -> PlanRow:
+    """Return a planned row as the memory lets it be.
+
+    Fields stay as somebody left them in the destination, who was deleted there isn't made again, and whoever objected
+    or was erased under any address of theirs isn't written.
+
+    :param row: as planned without a memory; changed in place
+    :param existing: the destination's record that it writes to, ``None`` when there is none
+    :param memory: of the sync
+    :param past: what is remembered of the person and the record
+    :param rules: of the plan
+    """
+    if row.action != "suppress":
+        reason = memory.suppression(row.email_key, past)
+        if reason is None and rules.suppressions.listed_by_hash(fact["hash"] for fact in past.of("former")):
+            reason = LISTED
+        if reason is not None:
+            return _suppressed(row, reason)
+    if row.action == "create" and memory.deletion(past):
+        return _suppressed(row, DELETED_HERE)
+    if existing is None or row.action not in ("update", "unchanged"):
+        return row
+    reasons: dict[str, list[str]] = {}
+    for values, before, prefix in (
+        (row.values, row.before, ""),
+        (row.properties, row.properties_before, PROPERTY),
+    ):
+        for name in list(values):
+            if reason := memory.leave(f"{prefix}{name}", past):
+                reasons.setdefault(reason, []).append(f"{prefix}{name}")
+                del values[name], before[name]
+            elif past.of("both_changed", f"{prefix}{name}"):
+                reasons.setdefault(BOTH_CHANGED, []).append(f"{prefix}{name}")
+    _spread(row, existing, memory, past, rules.writable, reasons)
+    _readdress(row, existing, memory, past, reasons)
+    row.action = "update" if row.values or row.properties else "unchanged"
+    parts = [row.reason] if row.reason else []
+    parts += [f"{reason}: {', '.join(names)}" if names else reason for reason, names in sorted(reasons.items())]
+    row.reason = "; ".join(parts) or None
+    return row
+
+
+def _spread(
+    row: PlanRow,
+    existing: Lead,
+    memory: PlanMemory,
+    past: Past,
+    writable: frozenset[str],
+    reasons: dict[str, list[str]],
+) -> None:
+    """Empty what somebody emptied elsewhere, where the policy says so."""
+    if memory.cleared != "spread":
+        return
+    for fact in past.of("spread"):
+        name = str(fact["field"])
+        if name in writable and (value := getattr(existing, name)):
+            row.values[name], row.before[name] = "", value
+            reasons.setdefault(_SPREAD, []).append(name)
+
+
+def _readdress(row: PlanRow, existing: Lead, memory: PlanMemory, past: Past, reasons: dict[str, list[str]]) -> None:
+    """Say that a linked record has another address than its person, and write it where the policy says so."""
+    if not existing.email_key or existing.email_key == row.email_key or not (past.of("former") or past.of("link")):
+        return
+    reasons.setdefault(ADDRESS_CHANGED, [])
+    if memory.address == "spread":
+        row.values["email"], row.before["email"] = row.email_key, existing.email
+
+
+def _suppressed(row: PlanRow, reason: str) -> PlanRow:
+    row.action, row.reason, row.requests = "suppress", reason, 0.0
+    row.values, row.before, row.properties, row.properties_before = {}, {}, {}, {}
+    return row
