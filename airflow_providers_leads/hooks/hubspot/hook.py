@@ -41,7 +41,7 @@ from airflow_providers_leads.http.errors import (
     scrub,
 )
 from airflow_providers_leads.http.pagination import id_of
-from airflow_providers_leads.http.problems import Problem, read_problem
+from airflow_providers_leads.http.problems import Problem
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.outcomes import Failed, Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, moment
@@ -419,7 +419,7 @@ def _written(row: PlanRow, outcome: Outcome, target_id: str | None, record: Reco
 def _warnings(record: Record) -> str | None:
     """Return what HubSpot remarks on a record that it wrote, such as a value that it left out."""
     told = record.get("warnings")
-    remarks = [read_problem({}, one) if isinstance(one, dict) else one for one in told or ()]
+    remarks = [wire.read_problem({}, one) if isinstance(one, dict) else one for one in told or ()]
     texts = [
         ": ".join(part for part in (one.category, one.words) if part) if isinstance(one, Problem) else scrub(one)
         for one in remarks
