@@ -255,7 +255,8 @@ class Recall:
         """Decide what has changed, and return what the merge is to see otherwise, by number of the lead.
 
         The table has ``row``, ``silenced`` (a bit per profile field, whose value doesn't compete), ``kept_properties``
-        (instead of the lead's own, ``None``: those) and ``at`` (instead of its time, with ``timed``).
+        (instead of the lead's own, ``None``: those), ``at`` (instead of its time, with ``timed``) and ``readdressed``
+        (above 0: the address is one that somebody gave the person later).
 
         :param known: numbered leads with ``person``
         """
@@ -285,10 +286,21 @@ class Recall:
         self._con.register("memory_silenced", silenced)
         # A record's own time moves with every look at its page: unchanged values keep the time at which they were seen.
         self._run(
-            'CREATE TEMP TABLE memory_overlay AS SELECT coalesce(s."row", t."row") AS "row", '
-            'coalesce(s.silenced, 0) AS silenced, s.kept_properties, t.at, t."row" IS NOT NULL AS timed '
-            'FROM memory_silenced s FULL JOIN (SELECT l."row", l.at FROM memory_link l JOIN memory_read c '
-            'USING ("row") WHERE NOT l.new AND c.updated_at IS DISTINCT FROM l.at) t ON s."row" = t."row"'
+            'CREATE TEMP TABLE memory_timed AS SELECT l."row", l.at FROM memory_link l JOIN memory_read c '
+            'USING ("row") WHERE NOT l.new AND c.updated_at IS DISTINCT FROM l.at'
+        )
+        # The address that somebody gave a person last is the person's.
+        self._run(
+            'CREATE TEMP TABLE memory_readdressed AS SELECT c."row", CASE WHEN l.moved THEN 2 ELSE 1 END '
+            f'AS readdressed FROM memory_link l JOIN memory_read c ON c."row" = l."row" JOIN memory_before b '
+            f"{table.SAME_RECORD} WHERE (l.moved AND c.email_key IS NOT NULL) OR b.former IS NOT NULL"
+        )
+        self._run(
+            'CREATE TEMP TABLE memory_overlay AS SELECT "row", coalesce(s.silenced, 0) AS silenced, s.kept_properties, '
+            't.at, t."row" IS NOT NULL AS timed, coalesce(a.readdressed, 0) AS readdressed FROM '
+            '(SELECT "row" FROM memory_silenced UNION SELECT "row" FROM memory_timed UNION SELECT "row" FROM '
+            'memory_readdressed) LEFT JOIN memory_silenced s USING ("row") LEFT JOIN memory_timed t USING ("row") '
+            'LEFT JOIN memory_readdressed a USING ("row")'
         )
         if not self._one("SELECT count(*) FROM memory_overlay"):
             return None

@@ -143,8 +143,9 @@ def _overlaid(leads: ibis.Table, overlay: ibis.Table) -> ibis.Table:
         **fields,
         updated_at=joined.timed.fill_null(False).ifelse(joined.seen_at, joined.updated_at),
         properties=ibis.coalesce(joined.kept_properties, joined.properties),
+        readdressed=joined.readdressed.fill_null(0),
     )
-    return changed.select(*leads.columns)
+    return changed.select(*leads.columns, "readdressed")
 
 
 def _of_people(

@@ -47,7 +47,9 @@ def ranked(leads: ibis.Table, policy: MergePolicy, *, by_address: bool, repeated
     for field in PROFILE_FIELDS:
         if policy.rule(field) == "most_common":
             extra[f"{field}_votes"] = leads[field].count().over(group_by=[leads.person, leads[field]])
-    order = [_priority(leads, policy), _newest(leads), *ties]
+    # Of a person's addresses the one that somebody gave last is theirs, so its record comes first.
+    given_last = [leads.readdressed.desc()] if "readdressed" in leads.columns else []
+    order = [*given_last, _priority(leads, policy), _newest(leads), *ties]
     if not by_address:
         # Only phones find records that have no address; else the order stays that of the rank, and one sort does both.
         by_phone = "phone" in policy.identity.match_on
