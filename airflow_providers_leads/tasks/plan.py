@@ -245,7 +245,7 @@ def _existing(task: PlanTask, target_scope: str | None) -> tuple[str, datetime |
 
 def _known_to_be_absent(task: PlanTask, uri: str, scope: Mapping[str, Any], target_scope: str | None) -> bool:
     """Write what the destination holds of those who are there by what is remembered; false: memory can't tell."""
-    from airflow_providers_leads.leads.files.staging import count_rows, write_rows
+    from airflow_providers_leads.leads.files.staging import count_rows, read_rows, write_rows
     from airflow_providers_leads.leads.model.identity import email_key, spellings
     from airflow_providers_leads.leads.model.schema import Lead
     from airflow_providers_leads.leads.plan.lookup import addresses_to_look_up
@@ -254,15 +254,31 @@ def _known_to_be_absent(task: PlanTask, uri: str, scope: Mapping[str, Any], targ
     hook, golden = task.hook, storage_path(task.golden)
     if task.memory is None or not hook.lookup_rows or count_rows(golden) > _MOST_REMEMBERED:
         return False
-    people = addresses_to_look_up(golden, storage_path(task.members) if task.members else None)
-    there = absent_for_sure(task.memory, hook, target_scope, sorted({key for key in map(email_key, people) if key}))
+    addresses = addresses_to_look_up(golden, storage_path(task.members) if task.members else None)
+    people = sorted({key for key in map(email_key, addresses) if key})
+    there = absent_for_sure(task.memory, hook, target_scope, people)
     if there is None or len(there) > hook.lookup_rows:
         return False
-    task.log.info("%s: %d of %d people are remembered there, and looked up", hook.conn_id, len(there), len(people))
-    addresses = [spelling for key in there for spelling in spellings(key, key)]
-    rows = write_rows(storage_path(uri), Lead, hook.find_leads(addresses, **scope) if addresses else ())
+    # What this very run has read of the destination is no memory yet.
+    parts = [item["uri"] for item in task.existing if isinstance(item, Mapping) and item.get("conn_id") == hook.conn_id]
+    wanted = set(people)
+    read = {
+        (lead.source_scope, lead.source_id): lead
+        for part in parts
+        for lead in read_rows(storage_path(str(part)), Lead)
+        if lead.email_key in wanted and target_scope in (None, lead.source_scope)
+    }
+    asked = sorted(set(there) - {lead.email_key for lead in read.values() if lead.email_key})
+    task.log.info(
+        "%s: %d of %d people are remembered there, %d are looked up", hook.conn_id, len(there), len(people), len(asked)
+    )
+    spelled = [spelling for key in asked for spelling in spellings(key, key)]
+    known = {
+        (lead.source_scope, lead.source_id): lead for lead in (hook.find_leads(spelled, **scope) if spelled else ())
+    }
+    write_rows(storage_path(uri), Lead, ({**known, **read}).values())
     # Who isn't found under the address may have got another one: then the whole is read.
-    return rows >= len(there)
+    return len(known) >= len(asked)
 
 
 def _looked_up(task: PlanTask, uri: str, scope: Mapping[str, Any]) -> bool:

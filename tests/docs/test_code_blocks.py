@@ -212,8 +212,8 @@ def public_classes() -> Iterator[str]:
 
 
 BASES = {
-    "BatchOperator", "EmailOperator", "EndpointOperator", "HubSpotOperator", "LeadsEventTrigger", "LeadsOperator", "LeadsSensor", "PersistIQOperator",
-    "PerspectiveOperator", "RowsOperator",
+    "BatchOperator", "EmailOperator", "EndpointOperator", "HubSpotOperator", "LeadsEventTrigger", "LeadsOperator",
+    "LeadsSensor", "PersistIQOperator", "PerspectiveOperator", "RowsOperator",
 }  # fmt: skip
 
 

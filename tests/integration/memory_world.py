@@ -104,7 +104,7 @@ class World:
     def run_incremental(self, **options: Any) -> dict[str, dict[str, Any]]:
         """Run what changed only."""
         self.runs += 1
-        extracted = [self.extract(c, watermark="auto", move_watermark=False) for c in SOURCES]
+        extracted = [self.extract(c, watermark="auto", move_watermark=False, settle=0) for c in SOURCES]
         found = [
             LeadsLookupOperator(
                 task_id="look_up", conn_id=c, inputs=extracted, output=f"{self.output}/found", memory=self.memory
