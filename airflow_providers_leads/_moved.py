@@ -20,7 +20,7 @@ _HOMES: Final = {
 _RENAMED: Final = {
     "leads.engagement": "bridges.persistiq_hubspot",
     "leads.incremental": "leads.memory.watermarks",
-    "leads.plan_facts": "leads.plan.facts",
+    "leads.plan_facts": "leads.files.plan_facts",
     "operators.assets": "tasks.assets",
     "operators.lineage": "tasks.lineage",
     "operators.returns": "tasks.returns",

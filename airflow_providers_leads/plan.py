@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, PlanTotals, read_plan_facts
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows
 from airflow_providers_leads.leads.model.outcomes import PlanRow
-from airflow_providers_leads.leads.plan.facts import ACTIONS, PlanFacts, PlanTotals, read_plan_facts
 
 _NOTHING = "(empty)"
 _HIDDEN = "***"

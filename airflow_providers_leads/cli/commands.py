@@ -79,8 +79,8 @@ def pull(given: argparse.Namespace) -> int:
 
 def diff(given: argparse.Namespace) -> int:
     """Show what a sync would change."""
+    from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
     from airflow_providers_leads.leads.merge.policy import policy_from
-    from airflow_providers_leads.leads.plan.facts import read_plan_facts
     from airflow_providers_leads.plan import show
     from airflow_providers_leads.tasks.plan import PlanTask, write_plan
 

@@ -16,13 +16,13 @@ from airflow_providers_leads.operators.enrol import LeadsEnrolOperator
 from airflow_providers_leads.operators.erase import LeadsEraseOperator
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.lookup import LeadsLookupOperator
-from airflow_providers_leads.operators.remember import LeadsRememberOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated, is_templated
 from airflow_providers_leads.operators.upsert import LeadsApplyOperator, LeadsPlanOperator, LeadsUpsertOperator
 from airflow_providers_leads.operators.watermark import (
     MODES,
     OVERLAP_SECONDS,
     LeadsMoveWatermarkOperator,
+    LeadsRememberOperator,
     WatermarkStore,
     full_every,
     seconds,

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from airflow_providers_leads.hooks.base import is_divided
 from airflow_providers_leads.hooks.registry import crm_name
+from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, read_plan_facts
 from airflow_providers_leads.leads.files.staging import open_parquet
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import blaming, connect, read_parquet
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES
-from airflow_providers_leads.leads.plan.facts import ACTIONS, PlanFacts, read_plan_facts
 from airflow_providers_leads.report.files import RunFiles
 
 PENDING: Final = "pending"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,3 +66,39 @@ def uri_in(item: Any, key: str) -> str:
     if not uri or not isinstance(uri, str):
         raise ValueError(f"expected a URI, or a task's result with the key {key!r}")
     return uri
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanTask:
+    """One plan that is asked for.
+
+    :param hook: of the destination
+    :param stem: URI without ending of the files to write
+    :param golden: URI of the golden records
+    :param members: URI of their members, ``None`` when unknown
+    :param existing: what the destination holds: results of extracts and URIs
+    :param mode: see :class:`~airflow_providers_leads.leads.plan.planning.PlanRules`
+    :param options: write options
+    :param suppressions: URIs of lists, and connections
+    :param properties: golden property → the destination's property
+    :param push_opt_outs: see :class:`~airflow_providers_leads.leads.plan.planning.PlanRules`
+    :param log: the task's logger
+    :param account: mark of the destination's account, for the plan file; default as far as it is known
+    :param memory: what the merge says of its memory, ``None`` without one
+    :param max_changes: share of the destination's records that may be created or changed, ``None``: any
+    """
+
+    hook: LeadsHook
+    stem: str
+    golden: str
+    members: str | None
+    existing: Sequence[Any]
+    mode: str
+    options: Mapping[str, Any]
+    suppressions: Sequence[str]
+    properties: Mapping[str, str]
+    push_opt_outs: bool
+    log: Any
+    account: str | None = None
+    memory: Mapping[str, Any] | None = None
+    max_changes: float | None = None

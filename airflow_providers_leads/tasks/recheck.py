@@ -14,7 +14,7 @@ from airflow_providers_leads.tasks.progress import phase
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.leads.plan.facts import PlanFacts
+    from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 
 
 def recheck(
@@ -30,9 +30,9 @@ def recheck(
     :param log: the task's logger
     :raises ValueError: when the plan is of another connection, account or scope, or ``if_stale`` is something else
     """
+    from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
     from airflow_providers_leads.leads.files.staging import RowWriter, read_rows
     from airflow_providers_leads.leads.model.outcomes import PlanRow
-    from airflow_providers_leads.leads.plan.facts import read_plan_facts
     from airflow_providers_leads.leads.plan.recheck import IF_STALE, iter_recheck
 
     if if_stale not in IF_STALE:

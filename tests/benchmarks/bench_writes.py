@@ -10,9 +10,9 @@ from typing import Any
 import pendulum
 from bench_clients import task_context
 
+from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.files.staging import RowWriter
 from airflow_providers_leads.leads.model.outcomes import PlanRow
-from airflow_providers_leads.leads.plan.facts import PlanFacts
 from airflow_providers_leads.operators.leads import LeadsApplyOperator
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.files.staging import RowWriter
 from airflow_providers_leads.leads.model.outcomes import PlanRow
-from airflow_providers_leads.leads.plan.facts import PlanFacts
 from airflow_providers_leads.plan import main, mask
 
 FACTS = PlanFacts(

@@ -57,12 +57,7 @@ def crms_named_in(name: str, text: str) -> list[str]:
 
 
 # Vendors' hints and words are on their way to the hooks.
-MOVING = ("http/hints.py", "http/problems.py")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.xfail] if name in MOVING else []) for name in SHARED]
-)
+@pytest.mark.parametrize("name", SHARED)
 def test_a_shared_file_names_no_crm(name: str) -> None:
     assert crms_named_in(name, (PACKAGE / name).read_text()) == []
 

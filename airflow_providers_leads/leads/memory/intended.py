@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from airflow_providers_leads.leads.files.plan_facts import PlanFacts, read_plan_facts
 from airflow_providers_leads.leads.files.staging import StagingError, as_path
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Writing
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
-from airflow_providers_leads.leads.plan.facts import PlanFacts, read_plan_facts
 
 _WRITTEN: Final = ("created", "updated")
 

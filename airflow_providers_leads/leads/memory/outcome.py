@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appearing, as_path, is_local, local_name
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
-from airflow_providers_leads.leads.model.schema import SCHEMA_VERSION
-
-if TYPE_CHECKING:
-    from airflow_providers_leads.leads.memory.recall import Recall
+from airflow_providers_leads.leads.model.schema import MERGED_IDS_PROPERTY, SCHEMA_VERSION
 
 _LEADS: Final = "memory_leads"
 _FACT_COLUMNS: Final = {
@@ -20,7 +17,7 @@ _FACT_COLUMNS: Final = {
 }  # fmt: skip
 
 
-def write_outcome(recall: Recall, members: Sequence[str], scopes: Sequence[tuple[str, str]]) -> None:
+def write_outcome(recall: Any, members: Sequence[str], scopes: Sequence[tuple[str, str]]) -> None:
     """Write the delta and the facts of people; see :class:`~…memory.recall.Recall`.
 
     :param recall: after the merge
@@ -42,7 +39,7 @@ def write_outcome(recall: Recall, members: Sequence[str], scopes: Sequence[tuple
     counts["gone"] = recall._one("SELECT count(*) FROM memory_newly_gone")
 
 
-def _delta(recall: Recall, scopes: Sequence[tuple[str, str]]) -> None:
+def _delta(recall: Any, scopes: Sequence[tuple[str, str]]) -> None:
     run, key, fields = recall._run, recall.key, recall.fields
     now = quoted(recall.now.isoformat())
     run(
@@ -82,8 +79,6 @@ def _delta(recall: Recall, scopes: Sequence[tuple[str, str]]) -> None:
         "LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = (c.source, c.source_scope, c.source_id)"
     )
     whole = ", ".join(f"({quoted(source)}, {quoted(scope)})" for source, scope in scopes) or "(NULL, NULL)"
-    from airflow_providers_leads.leads.memory.recall import merged_ids_sql
-
     run(
         f"CREATE TEMP TABLE memory_newly_gone AS SELECT b.* FROM memory_before b ANTI JOIN memory_read c "
         f"{table.SAME_RECORD} ANTI JOIN ({merged_ids_sql()}) x {table.SAME_RECORD} "
@@ -95,13 +90,13 @@ def _delta(recall: Recall, scopes: Sequence[tuple[str, str]]) -> None:
     )
 
 
-def _known_sql(recall: Recall, field: str) -> str:
+def _known_sql(recall: Any, field: str) -> str:
     """Return the SQL of whether a field was read, in which case its absence says that it is empty."""
     sources = sorted({read.source for read in recall.reads if not recall._was_read(read.source, field)})
     return f"d.source NOT IN ({', '.join(map(quoted, sources))})" if sources else "true"
 
 
-def _facts(recall: Recall) -> None:
+def _facts(recall: Any) -> None:
     import pyarrow as pa
 
     con, run, key = recall._con, recall._run, recall.key
@@ -205,3 +200,11 @@ def export(con: Any, select: str, uri: Any) -> None:
         ):
             for batch in reader:
                 writer.write_batch(batch.replace_schema_metadata(VERSION_METADATA))
+
+
+def merged_ids_sql() -> str:
+    """Return the SELECT of records that a CRM has merged into others, which are not gone."""
+    return (
+        f"SELECT source, source_scope, unnest(json_extract_string(properties, '$.{MERGED_IDS_PROPERTY}[*]')) AS "
+        f"source_id FROM {_LEADS} WHERE contains(properties, '\"{MERGED_IDS_PROPERTY}\"')"
+    )

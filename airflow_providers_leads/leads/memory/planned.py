@@ -11,7 +11,6 @@ from airflow_providers_leads.leads.files.staging import as_path, is_local, local
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.decide import stays_empty
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed, keyed_sql, quoted
-from airflow_providers_leads.leads.merge.engine import spill_folder
 
 if TYPE_CHECKING:
     import ibis
@@ -221,7 +220,7 @@ def _local(connection: Any, uri: Any) -> str:
     path = as_path(uri)
     if is_local(path):
         return local_name(path)
-    name = f"{spill_folder(connection)}/memory-{abs(hash(str(path))):x}.parquet"
+    name = f"{table.spill_folder(connection.con)}/memory-{abs(hash(str(path))):x}.parquet"
     copy = as_path(name)
     if not copy.exists():
         copy.write_bytes(path.read_bytes())

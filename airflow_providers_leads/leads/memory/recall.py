@@ -7,7 +7,6 @@ only people of whom something has changed are looked at one by one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
@@ -20,42 +19,19 @@ from airflow_providers_leads.leads.memory.decide import BOTH_CHANGED, CLEARED, L
 from airflow_providers_leads.leads.memory.generation import Folder, Generation
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed, keyed_sql, quoted
 from airflow_providers_leads.leads.memory.intended import fold_writings
+from airflow_providers_leads.leads.memory.outcome import export, write_outcome
 from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding
-from airflow_providers_leads.leads.merge.engine import spill_folder
-from airflow_providers_leads.leads.model.schema import MERGED_IDS_PROPERTY
+from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
 
 if TYPE_CHECKING:
     import ibis
 
-    from airflow_providers_leads.leads.merge.policy import MergePolicy
 
 OUTPUTS: Final = ("baseline", "delta", "people")
 """What a merge with memory writes besides: what was remembered before it, what is new, and what a plan must know."""
 _FETCH_ROWS: Final = 10_000
 _LEADS: Final = "memory_leads"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(slots=True)
-class Recalled:
-    """What a merge has learnt from its memory, in numbers.
-
-    :param first: why nothing was remembered, ``None`` when something was
-    :param generation: number of the generation that was used, 0: none
-    :param token: tells whether another run has written or remembered since
-    :param counts: ``edits`` and ``cleared`` (fields), ``gone``, ``moved`` (records with another address), ``new``
-    :param shrunken: connections whose complete reads gave too few records to conclude deletions
-    :param edits: connection type → field → number of changes that were noticed
-    """
-
-    first: str | None = None
-    generation: int = 0
-    token: str = ""
-    counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("edits", "cleared", "gone", "moved", "new"), 0)
-    )
-    shrunken: list[str] = field(default_factory=list)
-    edits: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 class Recall:
@@ -75,7 +51,7 @@ class Recall:
         folder: Folder,
         reads: Sequence[ReadFacts],
         outputs: Mapping[str, Any],
-        policy: MergePolicy,
+        policy: Policy,
         properties: Sequence[str] = (),
         beside: str | None = None,
         now: datetime | None = None,
@@ -175,7 +151,7 @@ class Recall:
         path = as_path(path)
         if is_local(path):
             return local_name(path)
-        name = f"{spill_folder(self._connection)}/memory-{abs(hash(str(path))):x}.parquet"
+        name = f"{table.spill_folder(self._con)}/memory-{abs(hash(str(path))):x}.parquet"
         as_path(name).write_bytes(path.read_bytes())
         return name
 
@@ -433,8 +409,6 @@ class Recall:
         """
         import pyarrow as pa
 
-        from airflow_providers_leads.leads.memory.outcome import export
-
         texts = [pa.field(name, pa.string()) for name in ("source", "source_scope", "source_id")]
         place = [pa.field("place", pa.int64()), *texts]
         candidate = pa.struct(
@@ -459,8 +433,6 @@ class Recall:
 
         :param members: URIs or path objects of the merge's members
         """
-        from airflow_providers_leads.leads.memory.outcome import write_outcome
-
         scopes, self.result.shrunken = concluding(self.generation, self.reads)
         write_outcome(self, [self._local(path) for path in members], scopes)
 
@@ -470,11 +442,3 @@ class Recall:
     def _one(self, statement: str) -> Any:
         (row,) = self._con.sql(statement).fetchall()
         return row[0]
-
-
-def merged_ids_sql() -> str:
-    """Return the SELECT of records that a CRM has merged into others, which are not gone."""
-    return (
-        f"SELECT source, source_scope, unnest(json_extract_string(properties, '$.{MERGED_IDS_PROPERTY}[*]')) AS "
-        f"source_id FROM {_LEADS} WHERE contains(properties, '\"{MERGED_IDS_PROPERTY}\"')"
-    )

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
+from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
 from airflow_providers_leads.leads.files.staging import StagingError, appearing, as_path, is_local, local_name
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
 from airflow_providers_leads.leads.memory.hashing import digest_probe, quoted
 from airflow_providers_leads.leads.memory.intended import writes_sql, written_sql
 from airflow_providers_leads.leads.memory.reads import ReadFacts, next_scopes
-from airflow_providers_leads.leads.plan.facts import read_plan_facts
 
 _MEMORY: Final = "1GB"
 

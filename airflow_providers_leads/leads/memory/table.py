@@ -9,7 +9,7 @@ disappeared. There are no values and no addresses.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_sql, keyed_sql, quoted
 from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
@@ -152,3 +152,8 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
     made["noted"] = " OR ".join(changed_fields)
     made["by_sync"] = " + ".join(mine)
     return ", ".join(f"{made[name]} AS {named(name)}" for name in columns(fields))
+
+
+def spill_folder(con: Any) -> str:
+    """Return the folder for what a DuckDB connection has no memory for; it goes with the connection."""
+    return str(con.sql("SELECT current_setting('temp_directory')").fetchall()[0][0])

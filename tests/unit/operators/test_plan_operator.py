@@ -13,11 +13,11 @@ from uuid import uuid4
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows, write_rows
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import Lead
-from airflow_providers_leads.leads.plan.facts import read_plan_facts
 from airflow_providers_leads.operators.leads import (
     LeadsApplyOperator,
     LeadsDeduplicateOperator,

@@ -9,13 +9,13 @@ from typing import Any
 
 from airflow_providers_leads.hooks.persistiq.metrics import PERSISTIQ_CAMPAIGN_STATS
 from airflow_providers_leads.hooks.perspective.metrics import PERSPECTIVE_METRICS
+from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.files.staging import RowWriter, write_rows
 from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
 from airflow_providers_leads.leads.merge.policy import policy_from
 from airflow_providers_leads.leads.model.metrics import MetricRow, MetricTable, write_metrics
 from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
-from airflow_providers_leads.leads.plan.facts import PlanFacts
 from airflow_providers_leads.report.files import RunFiles
 from airflow_providers_leads.report.run import Run
 

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from leads_rows import lead
 
+from airflow_providers_leads.leads.files.plan_facts import PlanFacts, PlanTotals, read_plan_facts
 from airflow_providers_leads.leads.files.staging import RowWriter, StagingError, count_rows, read_rows, write_rows
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import Lead
-from airflow_providers_leads.leads.plan.facts import PlanFacts, PlanTotals, read_plan_facts
 from airflow_providers_leads.leads.plan.lookup import addresses_to_look_up, unfound
 
 FACTS = PlanFacts(
