@@ -209,3 +209,17 @@ def refuse_properties(
             raise ValueError(f"{label}: properties: there is no {name!r}. {how}")
         if not known[name]:
             raise ValueError(f"{label}: properties: {name!r} can only be read; leave it out")
+
+
+def listed(name: str, value: Any) -> list[Any]:
+    """Return an argument that takes a list as one: a text is one entry, or a list as text, never its letters.
+
+    :param name: of the argument, for the message
+    :param value: a list, or as a form field or template gives it: JSON or Python text, or entries separated by commas
+    :raises ValueError: when it is neither
+    """
+    if isinstance(value, str):
+        return list(id_list(name, value) or ())
+    if isinstance(value, (Mapping, bytes)) or not isinstance(value, Iterable):
+        raise ValueError(f"{name} must be a list")
+    return list(value)

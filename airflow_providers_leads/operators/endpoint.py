@@ -204,6 +204,10 @@ class EmailOperator(EndpointOperator):
         email: Any = argument(init=False)
 
 
+_LIST: Final = re.compile(r"\bIds\b|Sequence\[(?:str|int)")
+"""Annotations of arguments that take a list of plain values."""
+
+
 def _coerced(name: str, value: Any, annotation: str) -> Any:
     """Return a rendered template as the type that the parameter has; anything else passes through."""
     if not isinstance(value, str):
@@ -216,4 +220,9 @@ def _coerced(name: str, value: Any, annotation: str) -> Any:
             return int(value)
         except ValueError:
             raise ValueError(f"{name} must be a whole number") from None
+    if _LIST.search(annotation):
+        from airflow_providers_leads.hooks.arguments import listed
+
+        # Taken as it is, a text would be a list of its letters: "9353" would be the contacts 9, 3 and 5.
+        return listed(name, value)
     return value
