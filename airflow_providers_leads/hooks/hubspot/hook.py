@@ -409,7 +409,8 @@ def _changed_since(row: Record, since: datetime) -> bool:
 
 
 def _written(row: PlanRow, outcome: Outcome, target_id: str | None, record: Record | None) -> WriteResult:
-    fields = [field for field in row.values if field in WRITABLE or field in ("status", "email")]
+    fields = [field for field in row.values if field in WRITABLE or field == "status"]
+    fields += ["email"] if row.action == "update" and "email" in row.values else []
     fields += [f"properties.{name}" for name in row.properties]
     return WriteResult(
         email_key=row.email_key, outcome=outcome, target_id=target_id, fields=fields, reason=_warnings(record or {})

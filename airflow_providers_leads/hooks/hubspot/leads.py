@@ -124,7 +124,7 @@ def properties_for(row: PlanRow) -> dict[str, str]:
     An address is among them only where a plan says so: it is the key by which records are made.
     """
     fields = {PROPERTY_OF[field]: value for field, value in row.values.items() if field in PROPERTY_OF}
-    if "email" in row.values:
+    if row.action == "update" and "email" in row.values:
         fields["email"] = row.values["email"]
     return {**row.properties, **fields}
 

@@ -165,7 +165,7 @@ def test_the_most_common_value_wins_and_among_equals_the_usual_order(
 
 
 @pytest.mark.parametrize(
-    ("properties", "expected"), [("merge", {"a": 1, "b": [2], "c": None, "d": "ü"}), ("winner", {"a": 1, "c": None})]
+    ("properties", "expected"), [("merge", {"a": 1, "b": [2], "c": 3, "d": "ü"}), ("winner", {"a": 1, "c": None})]
 )
 def test_custom_properties(properties: Any, expected: dict[str, Any], tmp_path: Path) -> None:
     leads = [
