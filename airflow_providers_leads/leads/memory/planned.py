@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_providers_leads.leads.files.staging import as_path, is_local, local_name
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.decide import stays_empty
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.local import local_copy
 
 if TYPE_CHECKING:
     import ibis
@@ -217,11 +217,4 @@ def state_of(edited: Any, clears: Any) -> State:
 
 
 def _local(connection: Any, uri: Any) -> str:
-    path = as_path(uri)
-    if is_local(path):
-        return local_name(path)
-    name = f"{table.spill_folder(connection.con)}/memory-{abs(hash(str(path))):x}.parquet"
-    copy = as_path(name)
-    if not copy.exists():
-        copy.write_bytes(path.read_bytes())
-    return name
+    return local_copy(uri, table.spill_folder(connection.con))

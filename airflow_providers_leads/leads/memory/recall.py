@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.files.staging import as_path, is_local, local_name
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.decide import BOTH_CHANGED, CLEARED, Look, Verdict, decide
 from airflow_providers_leads.leads.memory.generation import Folder, Generation
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed, keyed_sql, quoted
 from airflow_providers_leads.leads.memory.intended import fold_writings
+from airflow_providers_leads.leads.memory.local import local_copy
 from airflow_providers_leads.leads.memory.outcome import export, write_outcome
 from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
@@ -148,12 +148,7 @@ class Recall:
 
     def _local(self, path: Any) -> str:
         """Return the local name of a file, which is copied from a remote store."""
-        path = as_path(path)
-        if is_local(path):
-            return local_name(path)
-        name = f"{table.spill_folder(self._con)}/memory-{abs(hash(str(path))):x}.parquet"
-        as_path(name).write_bytes(path.read_bytes())
-        return name
+        return local_copy(path, table.spill_folder(self._con))
 
     def _links(self) -> None:
         """Make ``memory_names``: by which address records are known whose own one is new or gone."""

@@ -12,11 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
-from airflow_providers_leads.leads.files.staging import StagingError, appearing, as_path, is_local, local_name
+from airflow_providers_leads.leads.files.staging import StagingError, appearing
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
 from airflow_providers_leads.leads.memory.hashing import digest_probe, quoted
 from airflow_providers_leads.leads.memory.intended import writes_sql, written_sql
+from airflow_providers_leads.leads.memory.local import local_copy
 from airflow_providers_leads.leads.memory.reads import ReadFacts, next_scopes
 
 _MEMORY: Final = "1GB"
@@ -124,7 +125,6 @@ class _Work:
 
     def __init__(self, scratch: Path, folder: Folder, kept: Kept) -> None:
         self._scratch, self._folder, self._kept = scratch, folder, kept
-        self._copies = 0
 
     def connect(self) -> Any:
         import duckdb
@@ -136,13 +136,7 @@ class _Work:
 
     def local(self, uri: Any) -> str:
         """Return the local name of a file, which is copied from a remote store."""
-        path = as_path(uri)
-        if is_local(path):
-            return local_name(path)
-        self._copies += 1
-        copy = self._scratch / f"{self._copies}.parquet"
-        copy.write_bytes(path.read_bytes())
-        return str(copy)
+        return local_copy(uri, self._scratch)
 
     def load(self, con: Any, fields: Sequence[str]) -> None:
         """Make ``read``: what is remembered once what was read is taken in."""

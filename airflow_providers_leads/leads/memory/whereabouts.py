@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from airflow_providers_leads.leads.files.staging import as_path, is_local, local_name
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, scope_name
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed, quoted
+from airflow_providers_leads.leads.memory.local import local_copy
 
 
 def knows_all(generation: Generation | None, source: str, scope: str) -> bool:
@@ -48,13 +46,4 @@ def people_there(folder: Folder, generation: Generation, people: Sequence[str], 
 
 def local_files(folder: Folder, names: Iterable[str], scratch: str) -> list[str]:
     """Return the local names of files of a memory, which are copied from a remote store."""
-    found = []
-    for name in names:
-        path: Any = as_path(folder.path / name)
-        if is_local(path):
-            found.append(local_name(path))
-            continue
-        copy = Path(scratch) / name
-        copy.write_bytes(path.read_bytes())
-        found.append(str(copy))
-    return found
+    return [local_copy(folder.path / name, scratch) for name in names]
