@@ -15,17 +15,12 @@ from rich.text import Text
 from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, PlanTotals, read_plan_facts
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows
 from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.report.masking import mask_address
 
 _NOTHING = "(empty)"
 _HIDDEN = "***"
 _STYLES = {"create": "green", "update": "yellow", "unchanged": "dim", "suppress": "red"}
 _DEFAULT_LIMIT = 50
-
-
-def mask(address: str) -> str:
-    """Return an address such that nobody is known by it: the first character and the last part of the domain."""
-    local, _, domain = address.rpartition("@")
-    return f"{local[:1]}…@….{domain.rpartition('.')[2]}"
 
 
 def printable(value: str) -> str:
@@ -55,7 +50,7 @@ def rows_table(rows: Iterable[PlanRow], *, shown: bool) -> Table:
     for row in rows:
         table.add_row(
             Text(row.action, style=_STYLES.get(row.action, "")),
-            Text(printable(row.email_key) if shown else mask(printable(row.email_key))),
+            Text(printable(row.email_key) if shown else mask_address(printable(row.email_key))),
             Text(printable(row.reason or "")),
             Text(changes(row, shown=shown)),
             Text(f"{row.requests:g}"),

@@ -20,6 +20,6 @@ def mask_value(value: str) -> str:
     return f"{value[:1]}… ({len(value)})" if value else ""
 
 
-def scrub(words: str) -> str:
+def mask_addresses(words: str) -> str:
     """Return a text in which every address is masked; a vendor's reason should hold none, but it is not ours."""
     return _ADDRESS.sub(lambda found: mask_address(found[0]), words)

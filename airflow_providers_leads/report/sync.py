@@ -11,7 +11,7 @@ from airflow_providers_leads.leads.model.outcomes import OUTCOMES
 from airflow_providers_leads.report import charts
 from airflow_providers_leads.report.flow import Flow, flow_svg
 from airflow_providers_leads.report.history import Entry
-from airflow_providers_leads.report.masking import mask_address, mask_value, scrub
+from airflow_providers_leads.report.masking import mask_address, mask_addresses, mask_value
 from airflow_providers_leads.report.page import percent, render, words
 from airflow_providers_leads.report.run import Run
 from airflow_providers_leads.report.sync_facts import PENDING, Destination, SyncFacts
@@ -217,7 +217,7 @@ def _failures(facts: SyncFacts, *, shown: bool) -> list[dict[str, Any]]:
 
 def _reason(reason: str | None, *, shown: bool) -> str:
     told = words(reason or "no reason given")
-    return told if shown else scrub(told)
+    return told if shown else mask_addresses(told)
 
 
 def _reasons(facts: SyncFacts, *, shown: bool) -> list[tuple[str, str, str, int]]:

@@ -13,7 +13,8 @@ import pytest
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.files.staging import RowWriter
 from airflow_providers_leads.leads.model.outcomes import PlanRow
-from airflow_providers_leads.plan import main, mask
+from airflow_providers_leads.plan import main
+from airflow_providers_leads.report.masking import mask_address
 
 FACTS = PlanFacts(
     conn_id="crm", conn_type="perspective", mode="update", scope="f1",
@@ -86,7 +87,7 @@ def test_rows_of_one_action(uri: str, capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("address", ["ann@x.de", "ä@xn--bcher-kva.co.uk", "a@b.museum"])
 def test_a_mask_keeps_one_letter_and_the_last_label(address: str) -> None:
-    assert mask(address) == f"{address[0]}…@….{address.rpartition('.')[2]}"
+    assert mask_address(address) == f"{address[0]}…@….{address.rpartition('.')[2]}"
 
 
 @pytest.mark.parametrize(

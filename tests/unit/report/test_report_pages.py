@@ -12,7 +12,7 @@ from report_files import ATTACK, NOW, files_of, run_of, write_numbers, write_run
 
 from airflow_providers_leads.report import charts
 from airflow_providers_leads.report.history import Entry
-from airflow_providers_leads.report.masking import mask_address, mask_value, scrub
+from airflow_providers_leads.report.masking import mask_address, mask_addresses, mask_value
 from airflow_providers_leads.report.metrics import entry as metrics_entry
 from airflow_providers_leads.report.metrics import metrics_page
 from airflow_providers_leads.report.metrics_facts import read_metrics
@@ -189,8 +189,8 @@ def test_a_masked_address_does_not_tell_who(address: str) -> None:
     masked = mask_address(address)
     local, domain = address.rsplit("@", 1)
     assert masked == f"{local[:1]}…@….{domain.rsplit('.', 1)[1]}"
-    assert scrub(f"no: {address}, sorry") != f"no: {address}, sorry"
-    assert f"@{domain}" not in scrub(f"<{address}>")
+    assert mask_addresses(f"no: {address}, sorry") != f"no: {address}, sorry"
+    assert f"@{domain}" not in mask_addresses(f"<{address}>")
 
 
 @pytest.mark.parametrize(
