@@ -13,8 +13,16 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 # Signatures show defaults, and this one is read from the environment.
 os.environ.pop("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", None)
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import rooms
 
 from airflow_providers_leads import __version__
+
+# Drawn anew from the code whenever the documentation is made, so that it can't grow old.
+BUILD = Path(__file__).resolve().parent / "_build"
+BUILD.mkdir(exist_ok=True)
+(BUILD / "rooms.svg").write_text(rooms.draw(), encoding="utf-8")
 
 project = "airflow-providers-leads"
 version = release = __version__
