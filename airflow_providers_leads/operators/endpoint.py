@@ -116,9 +116,11 @@ class EndpointOperator(DeclaredOperator):
     :cvar method: the hook method
     :cvar conn_parameter: the parameter that names the connection
     :cvar hands_over: the arguments that say what becomes of the result
+    :cvar columns: of a Parquet file when there are no rows: what the vendor documents of one
     """
 
     hook: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]] = ()
 
     if TYPE_CHECKING:
         # What Airflow's operators take, where their attributes are of narrower types or of other names.
@@ -163,7 +165,7 @@ class EndpointOperator(DeclaredOperator):
         hook = resolve_name(self.hook)(getattr(self, self.conn_parameter))
         options = {name: getattr(self, self.attributes[name]) for name in self.hands_over}
         result = getattr(hook, self.method)(**self.call_arguments())
-        return hand_over(result, label=f"{hook.label}: {self.method}", log=self.log, **options)
+        return hand_over(result, label=f"{hook.label}: {self.method}", log=self.log, columns=self.columns, **options)
 
 
 class RowsOperator(EndpointOperator):

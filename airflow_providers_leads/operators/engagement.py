@@ -172,7 +172,7 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
         failed = 0 if result is None else len(result.failed)
         uri = given(self.output_uri)
         if uri is not None:
-            write_table(str(uri), _rows(inputs, result))
+            write_table(str(uri), _rows(inputs, result), ("contact_id", "outcome", "reason", "properties"))
         if result is not None and failed:
             reasons = "; ".join(f"{reason} ({number})" for reason, number in result.summary["reasons"].items())
             message = f"{hubspot.label}: {failed} of {len(inputs)} contacts were not written: {reasons}."

@@ -40,6 +40,7 @@ class HubSpotListContactsOperator(RowsOperator, HubSpotOperator):
     """
 
     method = "list_contacts"
+    columns = ("id", "properties", "createdAt", "updatedAt", "archived")
     properties: Templated[Names] | None = None
     properties_with_history: Templated[Names] | None = None
     associations: Templated[Names] | None = None
@@ -179,6 +180,7 @@ class HubSpotSearchContactsOperator(RowsOperator, HubSpotOperator):
     """
 
     method = "search_contacts"
+    columns = ("id", "properties", "createdAt", "updatedAt", "archived")
     filter_groups: Templated[Sequence[Mapping[str, Any]]] | None = None
     sorts: Templated[Sequence[Any]] | None = None
     properties: Templated[Names] | None = None
@@ -329,6 +331,7 @@ class HubSpotListAssociationsOperator(RowsOperator, HubSpotOperator):
     """
 
     method = "list_associations"
+    columns = ("toObjectId", "associationTypes")
     contact_id: Templated[str]
     to_object_type: Templated[str]
 
@@ -376,6 +379,7 @@ class HubSpotListAssociationLabelsOperator(RowsOperator, HubSpotOperator):
     """
 
     method = "list_association_labels"
+    columns = ("category", "typeId", "label")
     to_object_type: Templated[str]
 
 
@@ -408,6 +412,7 @@ class HubSpotListPropertiesOperator(RowsOperator, HubSpotOperator):
     """
 
     method = "list_properties"
+    columns = ("name", "label", "type", "fieldType", "groupName", "description", "options", "archived")
     archived: Templated[bool] = False
     data_sensitivity: Templated[str] | None = None
 
@@ -467,6 +472,7 @@ class HubSpotListPropertyGroupsOperator(RowsOperator, HubSpotOperator):
     """
 
     method = "list_property_groups"
+    columns = ("name", "label", "displayOrder", "archived")
 
 
 class HubSpotCreatePropertyGroupOperator(HubSpotOperator):
@@ -501,6 +507,7 @@ class HubSpotListOwnersOperator(RowsOperator, EmailOperator, HubSpotOperator):
     """
 
     method = "list_owners"
+    columns = ("id", "email", "type", "firstName", "lastName", "userId", "createdAt", "updatedAt", "archived", "teams")
     archived: Templated[bool] = False
 
 

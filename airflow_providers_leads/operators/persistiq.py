@@ -35,6 +35,7 @@ class PersistIQListUsersOperator(RowsOperator, PersistIQOperator):
     """
 
     method = "list_users"
+    columns = ("id", "name", "email", "activated", "default_mailbox_id", "salesforce_id", "mailboxes")
 
 
 class PersistIQListLeadsOperator(RowsOperator, EmailOperator, PersistIQOperator):
@@ -52,6 +53,10 @@ class PersistIQListLeadsOperator(RowsOperator, EmailOperator, PersistIQOperator)
     """
 
     method = "list_leads"
+    columns = (
+        "id", "status", "data", "creator_id", "owner_id", "bounced", "optedout", "sent_count", "replied_count",
+        "last_sent_at",
+    )  # fmt: skip
     status: Templated[str] | None = None
     status_id: Templated[str] | None = None
     updated_after: Templated[datetime] | None = None
@@ -131,6 +136,7 @@ class PersistIQListLeadStatusesOperator(RowsOperator, PersistIQOperator):
     """
 
     method = "list_lead_statuses"
+    columns = ("id", "name")
 
 
 class PersistIQListLeadFieldsOperator(RowsOperator, PersistIQOperator):
@@ -143,6 +149,7 @@ class PersistIQListLeadFieldsOperator(RowsOperator, PersistIQOperator):
     """
 
     method = "list_lead_fields"
+    columns = ("id", "name", "label")
 
 
 class PersistIQListCampaignsOperator(RowsOperator, PersistIQOperator):
@@ -158,6 +165,7 @@ class PersistIQListCampaignsOperator(RowsOperator, PersistIQOperator):
     """
 
     method = "list_campaigns"
+    columns = ("id", "name", "creator", "stats")
     lead_id: Templated[str] | None = None
     owner_id: Templated[str] | None = None
     name: Templated[str] | None = None
@@ -221,6 +229,7 @@ class PersistIQListEventsOperator(RowsOperator, PersistIQOperator):
     """
 
     method = "list_events"
+    columns = ("id", "kind", "event_at", "user_id", "user", "campaign", "lead", "params", "diff")
     group: Templated[str] | None = None
     campaign: Templated[str] | None = None
     lead: Templated[str] | None = None
@@ -239,6 +248,7 @@ class PersistIQListDncDomainsOperator(RowsOperator, PersistIQOperator):
     """
 
     method = "list_dnc_domains"
+    columns = ("id", "name")
 
 
 class PersistIQCreateDncDomainOperator(PersistIQOperator):
@@ -266,6 +276,7 @@ class PersistIQListCampaignLeadsOperator(RowsOperator, PersistIQOperator):
     """
 
     method = "list_campaign_leads"
+    columns = ("id", "campaign_id", "mailbox_id", "lead")
     campaign_id: Templated[str]
 
 
@@ -323,6 +334,10 @@ class PersistIQListRepliesOperator(RowsOperator, PersistIQOperator):
     """
 
     method = "list_replies"
+    columns = (
+        "id", "from_email", "to_emails", "cc_emails", "subject", "body", "preview", "sent_at", "sentiment", "kind",
+        "lead_id", "campaign_id", "step_message_id",
+    )  # fmt: skip
     campaign_id: Templated[str]
     lead_id: Templated[str] | None = None
     start_at: Templated[datetime] | None = None
@@ -360,6 +375,7 @@ class PersistIQListTagsOperator(RowsOperator, PersistIQOperator):
     """
 
     method = "list_tags"
+    columns = ("id", "name")
 
 
 class PersistIQGetWebhookPluginOperator(PersistIQOperator):

@@ -32,6 +32,7 @@ class PerspectiveListWorkspacesOperator(RowsOperator, PerspectiveOperator):
     """
 
     method = "list_workspaces"
+    columns = ("id", "name", "campaigns")
 
 
 class PerspectiveListContactsOperator(RowsOperator, PerspectiveOperator):
@@ -50,6 +51,10 @@ class PerspectiveListContactsOperator(RowsOperator, PerspectiveOperator):
     """
 
     method = "list_contacts"
+    columns = (
+        "id", "status", "email", "phone", "firstName", "lastName", "website", "birthday", "address", "meta",
+        "utmParams", "properties",
+    )  # fmt: skip
     funnel_id: Templated[str]
     sort_field: Templated[str] = "ps_converted_at"
     sort_order: Templated[str] = "desc"
@@ -175,6 +180,7 @@ class PerspectiveGetKpiOperator(RowsOperator, PerspectiveOperator):
     """
 
     method = "get_kpi"
+    columns = ("type", "value", "count")
     funnel_id: Templated[str]
     subtype: Templated[str]
     start: Templated[datetime]
@@ -200,6 +206,7 @@ class PerspectiveGetChartOperator(RowsOperator, PerspectiveOperator):
     """
 
     method = "get_chart"
+    columns = ("key", "value", "count")
     funnel_id: Templated[str]
     subtype: Templated[str]
     start: Templated[datetime]
@@ -225,6 +232,7 @@ class PerspectiveGetInsightOperator(RowsOperator, PerspectiveOperator):
     """
 
     method = "get_insight"
+    columns = ("title", "answers", "groupedAnswers")
     funnel_id: Templated[str]
     insight_id: Templated[str]
     start: Templated[datetime]

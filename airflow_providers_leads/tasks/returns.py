@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowException
 
+from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded
 from airflow_providers_leads.tasks.arguments import given
 from airflow_providers_leads.tasks.paths import storage_path
-
-if TYPE_CHECKING:
-    from airflow_providers_leads.leads.model.outcomes import BatchResult
 
 XCOM_ROWS: Final = 1_000
 """Rows that a list may have without an ``output``."""
 _BATCH_ROWS: Final = 5_000
+# Readers refuse a Parquet file without columns.
+_UNKNOWN_COLUMNS: Final = ("id",)
 _ENDINGS: Final = (".parquet", ".jsonl", ".jsonl.gz")
 
 
@@ -78,6 +78,7 @@ def hand_over(
     output: Any = None,
     on_failure: str = "fail",
     max_failed: float | str = 0,
+    columns: Sequence[str] = (),
 ) -> Any:
     """Return what goes to XCom for a hook method's result.
 
@@ -90,25 +91,24 @@ def hand_over(
     :param output: URI of a ``.parquet``, ``.jsonl`` or ``.jsonl.gz`` file
     :param on_failure: for batches: ``fail`` or ``report``
     :param max_failed: for batches: failures that are tolerated, a number or a share below 1
+    :param columns: of a Parquet file without rows
     :raises LeadsWriteError: when too many inputs of a batch failed
     :raises ValueError: when a list is too long for XCom, or ``output`` is of an unknown kind
     """
-    from airflow_providers_leads.leads.model.outcomes import BatchResult
-
     uri = given(output)
     if isinstance(result, BatchResult):
         return _batch(result, label, uri, tolerance(on_failure, max_failed), log)
     if isinstance(result, Iterator) or (isinstance(result, list) and uri):
-        return _rows(iter(result), label, uri, log)
+        return _rows(iter(result), label, uri, log, columns)
     plain = msgspec.to_builtins(result)
     if uri is None:
         return plain
-    return _rows(iter([plain]), label, uri, log)
+    return _rows(iter([plain]), label, uri, log, columns)
 
 
-def _rows(rows: Iterator[Any], label: str, uri: str | None, log: Any) -> Any:
+def _rows(rows: Iterator[Any], label: str, uri: str | None, log: Any, columns: Sequence[str]) -> Any:
     if uri is not None:
-        count = write_table(uri, rows)
+        count = write_table(uri, rows, columns)
         log.info("%s: %d rows written to %s", label, count, uri)
         return {"uri": uri, "rows": count}
     kept = [msgspec.to_builtins(row) for row in islice(rows, XCOM_ROWS)]
@@ -124,7 +124,7 @@ def _batch(result: BatchResult, label: str, uri: str | None, tolerated: float | 
     summary: dict[str, Any] = dict(result.summary)
     if uri is not None:
         summary["uri"] = uri
-        write_table(uri, _batch_rows(result))
+        write_table(uri, _batch_rows(result), _batch_columns())
     total = summary["succeeded"] + summary["failed"]
     log.info("%s: %d of %d succeeded", label, summary["succeeded"], total)
     reasons = "; ".join(f"{reason} ({number})" for reason, number in list(summary["reasons"].items())[:5])
@@ -141,21 +141,29 @@ def _batch_rows(result: BatchResult) -> Iterator[dict[str, Any]]:
         yield {"ok": ok, **msgspec.to_builtins(item)}
 
 
-def write_table(uri: str, rows: Iterable[Mapping[str, Any]]) -> int:
+def _batch_columns() -> list[str]:
+    return list(dict.fromkeys(["ok", *Succeeded.__struct_fields__, *Failed.__struct_fields__]))
+
+
+def write_table(uri: str, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> int:
     """Stream rows of any form to a file and return how many.
 
     JSON Lines keeps each row as it is. Parquet needs one schema for the whole file: values that are no plain text,
-    number or boolean are kept as JSON text, and so is a column whose type differs between rows.
+    number or boolean are kept as JSON text, and so is a column whose type differs between rows, or holds whole numbers
+    that no number type keeps exactly.
 
     :param uri: ends in ``.parquet``, ``.jsonl`` or ``.jsonl.gz``
     :param rows: mappings
+    :param columns: of a Parquet file without rows; default an ``id``
     :raises ValueError: for another ending
     """
     from airflow_providers_leads.leads.files.tables import JsonLinesWriter, ParquetTableWriter
 
     check_output(uri)
     path = storage_path(uri)
-    writer: Any = ParquetTableWriter(path) if uri.endswith(".parquet") else JsonLinesWriter(path)
+    writer: Any = (
+        ParquetTableWriter(path, columns or _UNKNOWN_COLUMNS) if uri.endswith(".parquet") else JsonLinesWriter(path)
+    )
     count, remaining = 0, iter(rows)
     with writer:
         while batch := list(islice(remaining, _BATCH_ROWS)):

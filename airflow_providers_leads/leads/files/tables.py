@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from enum import Enum
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS: Final = 5_000
 _ENCODER: Final = msgspec.json.Encoder()
+_EXACT: Final = 1 << 53
+_WHOLE: Final = 1 << 63
 
 Row = Mapping[str, Any]
 
@@ -40,7 +44,7 @@ class JsonLinesWriter:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Add rows; in blocks, because small writes are slow on object stores."""
-        self._file.write(_ENCODER.encode_lines(rows))
+        self._file.write(_lines_of(rows))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -52,15 +56,17 @@ class ParquetTableWriter:
     """Streams rows to a Parquet file whose columns are all that any row has.
 
     The rows are spooled to a local file first, because a Parquet file needs its columns before its first row and a
-    later row may bring a new one. Whole numbers, numbers and booleans keep their type where every row agrees; texts
-    stay; everything else becomes JSON text.
+    later row may bring a new one. Whole numbers, numbers and booleans keep their type where every row agrees and the
+    type holds them exactly; texts stay; everything else becomes JSON text.
 
     :param uri: where to
+    :param columns: the columns of a file without rows
     """
 
-    def __init__(self, uri: Any) -> None:
+    def __init__(self, uri: Any, columns: Sequence[str] = ()) -> None:
         self.path = as_path(uri)
-        self._kinds: dict[str, set[type]] = {}
+        self._columns = columns
+        self._kinds: dict[str, set[_Kind]] = {}
 
     def __enter__(self) -> Self:
         self._spool: IO[bytes] = tempfile.TemporaryFile()
@@ -72,8 +78,8 @@ class ParquetTableWriter:
             for name, value in row.items():
                 kinds = self._kinds.setdefault(name, set())
                 if value is not None:
-                    kinds.add(type(value))
-        self._spool.write(_ENCODER.encode_lines(rows))
+                    kinds.add(_kind(value))
+        self._spool.write(_lines_of([{name: _spooled(value) for name, value in row.items()} for row in rows]))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -88,17 +94,18 @@ class ParquetTableWriter:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = pa.schema([pa.field(name, _arrow_type(kinds)) for name, kinds in self._kinds.items()])
+        kinds = self._kinds or {name: set() for name in self._columns}
+        schema = pa.schema([pa.field(name, _arrow_type(found)) for name, found in kinds.items()])
         with (
             appearing(self.path) as part,
             part.open("wb") as file,
             pq.ParquetWriter(file, schema, compression="zstd") as writer,
         ):
-            for rows in self._spooled():
+            for rows in self._rows():
                 columns = [pa.array([_cell(r.get(f.name), f.type) for r in rows], type=f.type) for f in schema]
                 writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
-    def _spooled(self) -> Iterator[list[dict[str, Any]]]:
+    def _rows(self) -> Iterator[list[dict[str, Any]]]:
         self._spool.seek(0)
         rows: list[dict[str, Any]] = []
         for line in self._spool:
@@ -110,19 +117,56 @@ class ParquetTableWriter:
             yield rows
 
 
-def _arrow_type(kinds: set[type]) -> pa.DataType:
+class _Kind(Enum):
+    FLAG = "flag"
+    WHOLE = "whole"
+    NUMBER = "number"
+    # Beyond 2⁵³ a number with a fraction would round it, beyond 2⁶³ there is no whole number for it.
+    LARGE = "large"
+    HUGE = "huge"
+    OTHER = "other"
+
+
+def _kind(value: Any) -> _Kind:
+    if isinstance(value, bool):
+        return _Kind.FLAG
+    if isinstance(value, int):
+        return _Kind.WHOLE if abs(value) <= _EXACT else _Kind.LARGE if -_WHOLE <= value < _WHOLE else _Kind.HUGE
+    return _Kind.NUMBER if isinstance(value, float) else _Kind.OTHER
+
+
+def _arrow_type(kinds: set[_Kind]) -> pa.DataType:
     import pyarrow as pa
 
-    if kinds == {bool}:
+    if kinds == {_Kind.FLAG}:
         return pa.bool_()
-    if kinds == {int}:
+    if kinds and kinds <= {_Kind.WHOLE, _Kind.LARGE}:
         return pa.int64()
-    return pa.float64() if kinds and kinds <= {int, float} else pa.string()
+    return pa.float64() if kinds and kinds <= {_Kind.WHOLE, _Kind.NUMBER} else pa.string()
+
+
+def _spooled(value: Any) -> Any:
+    """Return what of a value comes back from JSON as it was: what is no plain value as its text."""
+    plain = value is None or isinstance(value, (str, bool, float))
+    return value if plain or (isinstance(value, int) and -_WHOLE <= value < _WHOLE) else _json_text(value)
 
 
 def _cell(value: Any, kind: pa.DataType) -> Any:
     import pyarrow as pa
 
-    if value is None or isinstance(value, str) or not pa.types.is_string(kind):
-        return value
-    return msgspec.json.encode(value, order="sorted").decode()
+    return value if value is None or isinstance(value, str) or not pa.types.is_string(kind) else _json_text(value)
+
+
+def _lines_of(rows: Sequence[Row]) -> bytes:
+    try:
+        return _ENCODER.encode_lines(rows)
+    except OverflowError:
+        # It knows no whole numbers of more than 64 bits, which Python's own encoder does.
+        return b"".join(json.dumps(msgspec.to_builtins(row)).encode() + b"\n" for row in rows)
+
+
+def _json_text(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value, order="sorted").decode()
+    except OverflowError:
+        return json.dumps(msgspec.to_builtins(value), sort_keys=True, separators=(",", ":"))

@@ -5,7 +5,7 @@ Addresses and phones are nodes; a record that knows two of them joins them. A pe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,7 @@ RECORD: Final = ("source", "source_scope", "source_id")
 # The last code point: phones sort behind every address, so a person is named by an address if there is one.
 _PHONE: Final = "\U0010ffff"
 _MAX_ROUNDS: Final = 64
+_NAMES: Final = ("given_name", "family_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class People:
 
     :param known: leads with ``person``
     :param rejected: leads that belong to nobody, with ``reason``
-    :param shared_phones: phones that join nobody because too many addresses share them: ``phone``, ``emails``
+    :param shared_phones: phones that join nobody because too many addresses, or people of other names, hang together by
+        them: ``phone``, ``emails``
     :param by_address: true when a person is just an address, so that ``person`` is ``email_key``
     """
 
@@ -168,20 +170,65 @@ def _join_phones(connection: Any, named: ibis.Table, rules: IdentityRules) -> tu
     from airflow_providers_leads.leads.model.phones import phone_keys
 
     texts = [row["phone"] for row in _rows(connection, named.filter(named.phone.notnull()).select("phone").distinct())]
-    keys = phone_keys(texts, rules.phone_region)
+    keys = phone_keys(texts, rules.phone_region, extensions=True)
     usable = [(text, key) for text, key in zip(texts, keys, strict=True) if key]
     table = in_memory({"phone_text": [text for text, _ in usable], "phone_node": [_PHONE + key for _, key in usable]})
-    joined = keep(connection, named.left_join(table, named.phone == table.phone_text).drop("phone_text"))
+    joined = named.left_join(table, named.phone == table.phone_text).drop("phone_text")
+    joined = keep(connection, _by_name(joined, rules))
     persons = joined.filter(joined.person.notnull() & joined.phone_node.notnull())
     persons = persons.filter(~is_role_expr(persons.person, rules))
-    counted = persons.group_by("phone_node").aggregate(emails=persons.person.nunique())
-    crowded = _rows(connection, counted.filter(counted.emails > rules.max_emails_per_phone))
-    shared = [{"phone": row["phone_node"].removeprefix(_PHONE), "emails": row["emails"]} for row in crowded]
-    barred = [_PHONE + row["phone"] for row in shared]
-    free = joined.phone_node.notin(barred) if barred else ibis.literal(True)
+    counted = persons.group_by("number").aggregate(emails=persons.person.nunique())
+    crowded = list(_rows(connection, counted.filter(counted.emails > rules.max_emails_per_phone)))
+    edges = _without(persons.select("number", *_NAMES, a="person", b="phone_node").distinct(), crowded)
+    crowded += _in_chains(connection, edges, rules)
+    free = joined.number.notin([row["number"] for row in crowded]) if crowded else ibis.literal(True)
     renamed = joined.mutate(person=ibis.coalesce(joined.person, free.ifelse(joined.phone_node, None)))
-    edges = persons.filter(persons.phone_node.notin(barred)) if barred else persons
-    return renamed.drop("phone_node"), edges.select(a=edges.person, b=edges.phone_node).distinct(), shared
+    shared = [{"phone": row["number"].removeprefix(_PHONE), "emails": row["emails"]} for row in crowded]
+    joins = _without(edges, crowded).select("a", "b").distinct()
+    return renamed.drop("phone_node", "number", *_NAMES), joins, shared
+
+
+def _by_name(joined: ibis.Table, rules: IdentityRules) -> ibis.Table:
+    """Return leads with ``number``, and with ``phone_node`` such that a phone joins nobody whose names differ.
+
+    Where all first names and all last names that are known with a number are the same, it is one node. Else each whole
+    name is one of its own, and who has no name is in none.
+    """
+    import ibis
+
+    first, last = (joined[name].strip().lower().nullif("") for name in ("first_name", "last_name"))
+    # A shared mailbox says nothing about whose phone it is.
+    counts = joined.person.isnull() | ~is_role_expr(joined.person, rules)
+    marked = joined.mutate(given_name=counts.ifelse(first, None), family_name=counts.ifelse(last, None))
+    by_number = ibis.window(group_by=marked.phone_node)
+    differ = _differ(marked, lambda value: value.over(by_number))
+    # The space keeps a name from running into the number.
+    node = marked.phone_node + " " + marked.given_name.fill_null("") + " " + marked.family_name.fill_null("")
+    named = marked.given_name.notnull() | marked.family_name.notnull()
+    split = differ.ifelse(named.ifelse(node, None), marked.phone_node)
+    return marked.mutate(number=marked.phone_node, phone_node=split)
+
+
+def _differ(table: ibis.Table, over: Callable[[Any], Any] = lambda value: value) -> Any:
+    """Return whether several first names, or several last names, are known."""
+    one, other = (over(table[name].min()) != over(table[name].max()) for name in _NAMES)
+    return one.fill_null(False) | other.fill_null(False)
+
+
+def _in_chains(connection: Any, edges: ibis.Table, rules: IdentityRules) -> list[dict[str, Any]]:
+    """Return the numbers that no chain may lead over: more addresses hang together by them than one number may join,
+    or people whose names differ."""
+    linked = edges.group_by("b").aggregate(people=edges.a.nunique())
+    edges = keep(connection, edges.semi_join(linked.filter(linked.people > 1), "b"))
+    labels = _components(connection, edges.select("a", "b"))
+    placed = edges.inner_join(labels, edges.a == labels.node)
+    found = placed.group_by("label").aggregate(emails=placed.a.nunique(), differ=_differ(placed))
+    barred = found.filter((found.emails > rules.max_emails_per_phone) | found.differ)
+    return list(_rows(connection, placed.inner_join(barred, "label").select("number", "emails").distinct()))
+
+
+def _without(edges: ibis.Table, crowded: list[dict[str, Any]]) -> ibis.Table:
+    return edges.filter(edges.number.notin([row["number"] for row in crowded])) if crowded else edges
 
 
 def _components(connection: Any, edges: ibis.Table) -> ibis.Table:

@@ -13,7 +13,7 @@ _FULL_FORM: Final = re.compile(r"\+([1-9][0-9]{6,14})", re.ASCII)
 def phone_key(phone: str | None, region: str | None = None) -> str | None:
     """Return a phone number in E.164 form (``+493023125000``), ``None`` when it is no number that could be called.
 
-    Extensions are dropped: they are behind one line. Numbers that no country's plan has give ``None``, so that made-up
+    Extensions are dropped, see :func:`phone_keys`. Numbers that no country's plan has give ``None``, so that made-up
     ones (``0000000``) join nobody.
 
     :param phone: as a CRM holds it
@@ -22,16 +22,18 @@ def phone_key(phone: str | None, region: str | None = None) -> str | None:
     return _cached_key(phone, region) if phone else None
 
 
-def phone_keys(phones: Any, region: str | None = None) -> list[str | None]:
+def phone_keys(phones: Any, region: str | None = None, *, extensions: bool = False) -> list[str | None]:
     """Return :func:`phone_key` of many numbers, each distinct one parsed once.
 
     :param phones: Arrow array or chunked array of text, or an iterable of text and ``None``
     :param region: see :func:`phone_key`
+    :param extensions: true adds them (``+12127365000;ext=12``): behind one line there are other people
     :return: as long as ``phones``, in its order
     """
     listed: Iterable[str | None] = phones.to_pylist() if hasattr(phones, "to_pylist") else list(phones)
     # Not through the cache of single calls, which a large column would only churn.
-    keys = {phone: _key(phone, region) if phone else None for phone in set(listed)}
+    make = _line_key if extensions else _key
+    keys = {phone: make(phone, region) if phone else None for phone in set(listed)}
     return [keys[phone] for phone in listed]
 
 
@@ -66,14 +68,29 @@ def _trunk_prefix(code: int) -> re.Pattern[str] | None:
 
 
 def _library_key(phone: str, region: str | None) -> str | None:
-    from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, is_valid_number, parse
+    from phonenumbers import PhoneNumberFormat, format_number
+
+    number = _parsed(phone, region)
+    return format_number(number, PhoneNumberFormat.E164) if number else None
+
+
+def _line_key(phone: str, region: str | None) -> str | None:
+    if _FULL_FORM.fullmatch(phone) or not (key := _key(phone, region)):
+        return _key(phone, region)
+    number = _parsed(phone, region)
+    return f"{key};ext={number.extension}" if number and number.extension else key
+
+
+def _parsed(phone: str, region: str | None) -> Any:
+    """Return a number that could be called, ``None`` when it is none."""
+    from phonenumbers import NumberParseException, is_valid_number, parse
 
     try:
         # The library knows many spaces, but not all that Python does.
         number = parse(" ".join(phone.split()), region)
     except NumberParseException:
         return None
-    return format_number(number, PhoneNumberFormat.E164) if is_valid_number(number) else None
+    return number if is_valid_number(number) else None
 
 
 _cached_key = lru_cache(maxsize=65536)(_key)

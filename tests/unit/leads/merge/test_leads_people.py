@@ -192,6 +192,46 @@ CASES: dict[str, Case] = {
          lead("3", None, phone=PHONE), lead("4", "d@x.de", phone=OTHER_PHONE), lead("5", "e@x.de", phone=OTHER_PHONE)],
         {"a@x.de": "0", "b@x.de": "1", "c@x.de": "2", "d@x.de": "4 5"}, {"3": "no_email"},
     ),
+    "row 32: extensions are other people": (
+        phones(),
+        [lead("1", "a@x.de", phone="+1 212 736 5000 x12"), lead("2", "b@x.de", phone="+1 212 736 5000 x34"),
+         lead("3", "c@x.de", phone="+1 212-736-5000 ext. 12"), lead("4", "d@x.de", phone="+1 212 736 5000")],
+        {"a@x.de": "1 3", "b@x.de": "2", "d@x.de": "4"}, {},
+    ),
+    "row 33: a chain of shared numbers": (
+        phones(max_emails_per_phone=3),
+        [lead(f"{n}{m}", f"{n}@x.de", phone=f"+4930231250{place:02}") for n, m, place in
+         [*((name, side, number + side) for number, name in enumerate("abcd") for side in (0, 1)),
+          ("y", 0, 50), ("z", 0, 50)]],
+        {"a@x.de": "a0 a1", "b@x.de": "b0 b1", "c@x.de": "c0 c1", "d@x.de": "d0 d1", "y@x.de": "y0 z0"}, {},
+    ),
+    "row 33: names that differ": (
+        phones(max_emails_per_phone=4),
+        [lead("1", "a@x.de", phone=PHONE, first_name="Ann", last_name="Lee"),
+         lead("2", "b@x.de", phone=PHONE, first_name=" ann", last_name="LEE"),
+         lead("3", "c@x.de", phone=PHONE, first_name="Bob", last_name="Lee"),
+         lead("4", None, phone=PHONE, first_name="Bob", last_name="Lee"), lead("5", None, phone=PHONE),
+         lead("6", "f@x.de", phone=PHONE)],
+        {"a@x.de": "1 2", "c@x.de": "3 4", "f@x.de": "6"}, {"5": "no_email"},
+    ),
+    "row 33: part of a name": (
+        phones(),
+        [lead("1", "a@x.de", phone=PHONE, first_name="Ann", last_name="Lee"),
+         lead("2", None, phone=PHONE, first_name="Ann"), lead("3", "b@x.de", phone=PHONE)],
+        {"a@x.de": "1 2 3"}, {},
+    ),
+    "row 33: names that differ along a chain": (
+        phones(),
+        [lead("1", "a@x.de", phone=PHONE, first_name="Ann"), lead("2", "b@x.de", phone=PHONE),
+         lead("3", "b@x.de", phone=OTHER_PHONE), lead("4", "c@x.de", phone=OTHER_PHONE, first_name="Bob")],
+        {"a@x.de": "1", "b@x.de": "2 3", "c@x.de": "4"}, {},
+    ),
+    "row 31: one spelling": (
+        MergePolicy(),
+        [lead("1", "İbrahim@x.com"), lead("2", "ibrahim@x.com"), lead("3", "i̇brahim@x.com"),
+         lead("4", "\u202aibrahim@x.com\u202c"), lead("5", "ibra\u200ehim@x.com")],
+        {"ibrahim@x.com": "1 2 3 4 5"}, {},
+    ),
 }  # fmt: skip
 
 
