@@ -49,9 +49,10 @@ class LeadsEraseOperator(LeadsOperator):
             conn_ids=["hubspot_default", "persistiq_default", "perspective_default"],
         )
 
-    :param email_keys: addresses: a list, or the URI of a ``.csv``, ``.txt`` (one a line), ``.jsonl`` or ``.parquet``
-        file with a column ``email_key`` or ``email``. May be templated, but is not among the template fields, as those
-        are shown to all who may see the run; give a file rather than addresses in a DAG's code or params
+    :param email_keys: addresses: a list, or the URI of a file of them (``.csv``, ``.tsv``, ``.txt``, ``.jsonl``,
+        ``.json``, ``.parquet``; see :func:`~airflow_providers_leads.leads.files.address_lists.read_list`). May be
+        templated, but is not among the template fields, as those are shown to all who may see the run; give a file
+        rather than addresses in a DAG's code or params
     :param conn_ids: connections of the CRMs, a list or one
     :param output: URI prefix (a folder) or URI of a ``.parquet`` file for the report; default below ``[leads] staging``
     :param dry_run: true sends no write and reports what would be done; default false

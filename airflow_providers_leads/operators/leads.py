@@ -29,7 +29,7 @@ from airflow_providers_leads.operators.watermark import (
     watermark_key,
     with_watermarks,
 )
-from airflow_providers_leads.tasks.arguments import as_bool, as_count, given, given_entries
+from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_count, given, given_entries
 from airflow_providers_leads.tasks.assets import EXTRACTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.extract import extract, frozen_round
@@ -260,6 +260,7 @@ class LeadsDeduplicateOperator(LeadsOperator):
             from airflow_providers_leads.tasks.policies import check_policy
 
             check_policy(policy)
+        self._requested = Requested(self, "policy")
 
     def run(self, context: Context) -> dict[str, Any]:
         """Merge; see the class."""
@@ -267,6 +268,7 @@ class LeadsDeduplicateOperator(LeadsOperator):
         from airflow_providers_leads.tasks.memory import open_memory, recall_for, recalled
         from airflow_providers_leads.tasks.policies import read_policy
 
+        self._requested.check(self)
         policy = read_policy(self.policy)
         lineage, parts = as_bool("lineage", self.lineage), as_count("partitions", self.partitions)
         sources = [storage_path(uri_in(item, "uri")) for item in as_list(self.inputs)]

@@ -15,7 +15,7 @@ from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.apply import apply_plan
-from airflow_providers_leads.tasks.arguments import as_bool, given, given_entries
+from airflow_providers_leads.tasks.arguments import Requested, as_bool, given, given_entries
 from airflow_providers_leads.tasks.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.inputs import as_list, get_hook, uri_in
@@ -51,8 +51,10 @@ class LeadsPlanOperator(LeadsOperator):
     :param write_options: options of the CRM. Perspective: ``funnel_id`` (required unless the connection names exactly
         one funnel), ``skip_automation_trigger`` (default true: no automation sends mail)
     :param suppressions: who must not be written besides those who opted out, bounced, or whose domain the destination
-        never contacts: the URI of a list (``.csv``, ``.txt``, ``.parquet``, ``.jsonl``) of addresses and domains, or a
-        connection whose do-not-contact domains count too; one or a list of them
+        never contacts: the URI of a list of addresses and domains (``.csv``, ``.tsv``, ``.txt``, ``.jsonl``, ``.json``,
+        ``.parquet``; see :func:`~airflow_providers_leads.leads.files.address_lists.read_list`), or a connection whose
+        do-not-contact domains count too; one or a list of them. One that renders to nothing, or is not there, is an
+        error
     :param properties: custom properties to write: key within the golden ``properties`` → the destination's property or
         field, which must exist there (HubSpot, PersistIQ); default none. A key within an object, such as an answer or
         a UTM parameter of Perspective, is named by itself, or where several objects have it by its path
@@ -109,6 +111,7 @@ class LeadsPlanOperator(LeadsOperator):
         self.push_opt_outs: Any = push_opt_outs
         self.memory: Any = memory
         self.max_changes: Any = max_changes
+        self._requested = Requested(self, "members", "write_options", "suppressions", "properties")
 
     @cached_property
     def hook(self) -> LeadsHook:
@@ -122,6 +125,7 @@ class LeadsPlanOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Plan; see the class."""
+        self._requested.check(self)
         # While it waits to be reviewed and applied, the key may be rotated.
         return self.make_plan(context, self.hook.account)
 
@@ -252,9 +256,11 @@ class LeadsApplyOperator(_Applying):
         self.plan: Any = plan
         self.output_uri: Any = output
         self.write_options: Any = write_options
+        self._requested = Requested(self, "write_options")
 
     def run(self, context: Context) -> dict[str, Any]:
         """Apply; see the class."""
+        self._requested.check(self)
         hook = get_hook(self.conn_id)
         stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
         plan, options = uri_in(self.plan, "plan"), given_entries(self.write_options)
@@ -333,6 +339,7 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Upsert; see the class."""
+        self._requested.check(self)
         dry_run = as_bool("dry_run", self.plan_only)
         tolerance(self.on_failure, self.max_failed)
         if dry_run:

@@ -11,6 +11,34 @@ def given(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip() in ("", "None", "null") else value
 
 
+class Requested:
+    """Optional arguments that were passed to an operator, and must not render to nothing.
+
+    A list of people who must not be written, or a policy, that a template or another task turns out not to have is no
+    wish to do without.
+
+    :param operator: as its constructor leaves it
+    :param names: of arguments whose default is ``None``, and of their attributes
+    """
+
+    def __init__(self, operator: Any, *names: str) -> None:
+        self._names = [name for name in names if getattr(operator, name) is not None]
+
+    def check(self, operator: Any) -> None:
+        """Test the rendered arguments.
+
+        :raises ValueError: naming the one that is nothing
+        """
+        for name in self._names:
+            value = getattr(operator, name)
+            entries = value if isinstance(value, (list, tuple)) else [value]
+            if any(entry is None or given(entry) is None for entry in entries):
+                raise ValueError(
+                    f"{name} was asked for and renders to nothing: the template or the task that it comes from has no "
+                    "such value. Mend that, or leave the argument out"
+                )
+
+
 def given_entries(values: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the entries of a possibly templated mapping that say something; see :func:`given`."""
     return {name: value for name, value in (values or {}).items() if given(value) is not None}

@@ -22,7 +22,7 @@ from airflow_providers_leads.leads.plan.suppression import (
     read_suppressions,
 )
 from airflow_providers_leads.tasks.extract import extract
-from airflow_providers_leads.tasks.inputs import PlanTask, check_accounts
+from airflow_providers_leads.tasks.inputs import PlanTask, check_accounts, uri_in
 from airflow_providers_leads.tasks.memory import absent_for_sure, folder_at
 from airflow_providers_leads.tasks.paths import storage_path
 
@@ -38,13 +38,14 @@ def suppressions_of(task: PlanTask) -> Suppressions:
         key = folder_at(str(task.memory["memory"])).key
         also = partial(keyed, key, ADDRESS)
     found = Suppressions(also)
-    for entry in task.suppressions:
+    lists = [uri_in(entry, "uri") if isinstance(entry, Mapping) else entry for entry in task.suppressions]
+    for entry in lists:
         if not isinstance(entry, str) or not entry.strip():
             raise ValueError("suppressions must be URIs of lists, or connection ids")
         if is_list_uri(entry):
             count = read_suppressions(storage_path(entry), found)
             task.log.log(30 if count == 0 else 20, "%d entries in the suppression list %s", count, entry)
-    hooks = [task.hook, *(get_leads_hook(entry) for entry in task.suppressions if not is_list_uri(entry))]
+    hooks = [task.hook, *(get_leads_hook(entry) for entry in lists if not is_list_uri(entry))]
     for hook in {hook.conn_id: hook for hook in reversed(hooks)}.values():
         for domain in sorted(hook.blocked_domains()):
             if not found.add_domain(domain, DO_NOT_CONTACT):

@@ -79,7 +79,7 @@ class PlanTask:
     :param existing: what the destination holds: results of extracts and URIs
     :param mode: see :class:`~airflow_providers_leads.leads.plan.planning.PlanRules`
     :param options: write options
-    :param suppressions: URIs of lists, and connections
+    :param suppressions: URIs of lists, results of tasks that wrote them, and connections
     :param properties: golden property → the destination's property
     :param push_opt_outs: see :class:`~airflow_providers_leads.leads.plan.planning.PlanRules`
     :param log: the task's logger
@@ -95,7 +95,7 @@ class PlanTask:
     existing: Sequence[Any]
     mode: str
     options: Mapping[str, Any]
-    suppressions: Sequence[str]
+    suppressions: Sequence[Any]
     properties: Mapping[str, str]
     push_opt_outs: bool
     log: Any

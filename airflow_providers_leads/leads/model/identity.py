@@ -23,8 +23,14 @@ PLAIN_ADDRESS: Final = (
 through the libraries."""
 _PLAIN: Final = re.compile(PLAIN_ADDRESS)
 _DISPLAY_NAME: Final = re.compile(r"[^<>]*<([^<>]+)>")
-# Invisible characters that copying from web pages leaves in addresses.
-_INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
+# Invisible characters that copying from web pages and mail programs leaves in addresses: marks of direction and width,
+# joiners, variation selectors and tags. What controls a terminal is no part of an address.
+_INVISIBLE: Final = re.compile(
+    "[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+# Turkish writes i with its dot in capitals too; lower-cased letter by letter the dot would be left over.
+_DOTTED: Final = re.compile("\u0130|[iI]\u0307")
 # Full-width forms, as East Asian keyboards type them. Not NFKC: it would also join letters that are not the same.
 _FULL_WIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _MAX_LENGTH: Final = 254
@@ -164,9 +170,9 @@ def _checked_region(region: str) -> str:
 def email_key(address: str | None) -> str | None:
     """Return the one spelling of an address that identifies a person, ``None`` when there is no usable address.
 
-    White space around it and a display name (``Ann <ann@x.de>``) are taken off, letters lower-cased and composed (NFC),
-    the domain given in its ASCII form, so ``Müller@Bücher.de`` is one person however written. Plus-tags and dots are
-    kept: they are distinct addresses.
+    White space around it, invisible marks and a display name (``Ann <ann@x.de>``) are taken off, letters lower-cased
+    and composed (NFC), the domain given in its ASCII form, so ``Müller@Bücher.de`` is one person however written.
+    Plus-tags and dots are kept: they are distinct addresses.
 
     :param address: as a CRM holds it
     """
@@ -174,6 +180,11 @@ def email_key(address: str | None) -> str | None:
         return None
     plain = address.strip().lower()
     return plain if _is_plain(plain) else _library_key(address)
+
+
+def as_seen(text: str) -> str:
+    """Return a text without the characters that nobody sees, and full-width forms as the usual ones."""
+    return _INVISIBLE.sub("", text).translate(_FULL_WIDTH)
 
 
 def _is_plain(text: str) -> bool:
@@ -184,7 +195,8 @@ def _is_plain(text: str) -> bool:
 
 @lru_cache(maxsize=65536)
 def _library_key(address: str) -> str | None:
-    cleaned = unicodedata.normalize("NFC", address.translate(_INVISIBLE).translate(_FULL_WIDTH).strip())
+    cleaned = unicodedata.normalize("NFC", as_seen(address).strip())
+    cleaned = _DOTTED.sub("i", cleaned)
     if named := _DISPLAY_NAME.fullmatch(cleaned):
         cleaned = named.group(1).strip()
     # The same rules for an address however it was wrapped.
