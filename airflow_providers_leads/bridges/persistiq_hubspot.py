@@ -104,13 +104,13 @@ def fold(events: Iterable[Mapping[str, Any]]) -> Folded:
     return folded
 
 
-def missing(engagement: Engagement, held: Mapping[str, Any]) -> dict[str, Any]:
+def missing(engagement: Engagement, existing: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that a contact doesn't have yet; a time never goes back.
 
     :param engagement: what the person did
-    :param held: field → value that the contact has
+    :param existing: field → value that the contact has
     """
-    times = {name: moment(held.get(name)) for name in TIMES}
+    times = {name: moment(existing.get(name)) for name in TIMES}
     changes: dict[str, Any] = {}
     for name, known in times.items():
         time = getattr(engagement, name)
@@ -118,7 +118,7 @@ def missing(engagement: Engagement, held: Mapping[str, Any]) -> dict[str, Any]:
             changes[name] = time
     last = max(filter(None, times.values()), default=None)
     campaign, when = engagement.last_campaign, engagement.campaign_at
-    if campaign and when and (last is None or when >= last) and campaign != text(held.get("last_campaign")):
+    if campaign and when and (last is None or when >= last) and campaign != text(existing.get("last_campaign")):
         changes["last_campaign"] = campaign
     return changes
 
@@ -134,25 +134,27 @@ def contact_changes(
     """
     if not folded.people:
         return [], 0, 0
-    found: set[str] = set()
+    matched: set[str] = set()
     inputs: list[dict[str, Any]] = []
     unchanged = 0
-    asked = (one for key, address in folded.addresses.items() for one in spellings(key, address))
-    for contact in _each_once(hook.find_leads(asked, properties=[*property_of.values()])):
+    addresses = (one for key, address in folded.addresses.items() for one in spellings(key, address))
+    for contact in _each_once(hook.find_leads(addresses, properties=[*property_of.values()])):
         extra = msgspec.json.decode(contact.properties) if contact.properties else {}
         keys = {contact.email_key, *extra.get(ALIASES_PROPERTY, ())} & folded.people.keys()
-        found |= keys
+        matched |= keys
         # A person with two addresses may have answered from both.
         whole = Engagement()
         for key in sorted(keys):
             whole.add(folded.people[key])
-        held = {field: extra.get(name) for field, name in property_of.items()}
-        changes = {property_of[field]: value for field, value in missing(whole, held).items() if field in property_of}
+        existing = {field: extra.get(name) for field, name in property_of.items()}
+        changes = {
+            property_of[field]: value for field, value in missing(whole, existing).items() if field in property_of
+        }
         if changes:
             inputs.append({"id": contact.source_id, "properties": changes})
         else:
             unchanged += 1
-    return inputs, unchanged, len(folded.people) - len(found)
+    return inputs, unchanged, len(folded.people) - len(matched)
 
 
 def _each_once(leads: Any) -> Any:

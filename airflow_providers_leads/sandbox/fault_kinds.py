@@ -131,16 +131,16 @@ def _list_in(body: Any) -> tuple[str, list[Any]] | None:
 
 
 def _without_list(reply: Reply, scene: Scene) -> Reply:
-    found = _list_in(reply.body)
-    kept = {key: value for key, value in reply.body.items() if key != found[0]} if found else {}
+    listed = _list_in(reply.body)
+    kept = {key: value for key, value in reply.body.items() if key != listed[0]} if listed else {}
     return replace(reply, body=kept)
 
 
 def _repeated(reply: Reply, scene: Scene) -> Reply:
-    found = _list_in(reply.body)
-    if not found:
+    listed = _list_in(reply.body)
+    if not listed:
         return reply
-    key, rows = found
+    key, rows = listed
     earlier = _list_in(scene.before)
     again = earlier[1] if earlier and earlier[0] == key else rows[:1]
     return replace(reply, body={**reply.body, key: [*again, *rows]})
@@ -163,8 +163,8 @@ def _foreign_link(host: str) -> Callable[[Reply, Scene], Reply]:
 
 def _deleting(count: int) -> Callable[[Reply, Scene], Reply]:
     def change(reply: Reply, scene: Scene) -> Reply:
-        found = _list_in(reply.body)
-        for row in found[1][:count] if found else ():
+        listed = _list_in(reply.body)
+        for row in listed[1][:count] if listed else ():
             _DELETE[scene.vendor](scene.store, scene.call, str(row.get("id")))
         return reply
 

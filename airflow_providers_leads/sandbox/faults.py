@@ -81,8 +81,8 @@ class Rule:
             if name not in kind.options:
                 raise FaultPlanError(f"{self.fault} has no option {name!r}", name)
             if (not isinstance(value, str)) if name == "to" else (type(value) is not int or value < 1):
-                wanted = "the origin of a host" if name == "to" else "a whole number of at least 1"
-                raise FaultPlanError(f"{name} must be {wanted}", name)
+                expected = "the origin of a host" if name == "to" else "a whole number of at least 1"
+                raise FaultPlanError(f"{name} must be {expected}", name)
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ def _rule(entries: Any) -> Rule:
     if "nth" in own:
         own["nth"] = tuple(own["nth"]) if isinstance(own["nth"], list) else (own["nth"],)
     if "share" in own:
-        found = _SHARE.fullmatch(str(own["share"]))
-        if not found:
+        share = _SHARE.fullmatch(str(own["share"]))
+        if not share:
             raise FaultPlanError("share must be a percentage such as 2%", "share")
-        own["share"] = float(found[1]) / 100
+        own["share"] = float(share[1]) / 100
     return Rule(**own, options=options)

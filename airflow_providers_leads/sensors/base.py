@@ -62,8 +62,8 @@ class LeadsSensor(CheckedArguments, BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
-        found = in_one_line(lambda: self._look(self.query(context)))
-        return PokeReturnValue(is_done=found is not None, xcom_value=found)
+        batch = in_one_line(lambda: self._look(self.query(context)))
+        return PokeReturnValue(is_done=batch is not None, xcom_value=batch)
 
     def execute(self, context: Context) -> Any:
         """Wait, here or in the triggerer."""
@@ -89,10 +89,10 @@ class LeadsSensor(CheckedArguments, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Return what the triggerer found, or fail with what it says."""
-        told = event or {"message": "the triggerer told nothing", "retry": True}
-        if told.get("status") == "found":
-            return told["found"]
-        raise (AirflowException if told.get("retry") else AirflowFailException)(told["message"])
+        outcome = event or {"message": "the triggerer told nothing", "retry": True}
+        if outcome.get("status") == "found":
+            return outcome["found"]
+        raise (AirflowException if outcome.get("retry") else AirflowFailException)(outcome["message"])
 
     def _look(self, query: Mapping[str, Any]) -> dict[str, Any] | None:
         from airflow_providers_leads.triggers.patience import MISSES, verdict
@@ -102,16 +102,16 @@ class LeadsSensor(CheckedArguments, BaseSensorOperator):
         conn_id = getattr(self, self.conn_parameter)
         try:
             self._hook = self._hook or hook_for(conn_type, conn_id)
-            found, self._state = poll(self._hook, query, self._state)
+            batch, self._state = poll(self._hook, query, self._state)
         except Exception as error:
-            told = verdict(error, conn_id)
+            problem = verdict(error, conn_id)
             self._misses += 1
-            if told.hopeless or self._misses >= MISSES:
+            if problem.hopeless or self._misses >= MISSES:
                 raise
-            self.log.warning("%s Looking again, %d of %d.", told.message, self._misses, MISSES)
+            self.log.warning("%s Looking again, %d of %d.", problem.message, self._misses, MISSES)
             return None
         self._misses = 0
-        return found
+        return batch
 
     def _since(self, since: Any, context: Context) -> str:
         """Return the time from which on something counts; default the start of the DAG run, the same for all tries."""

@@ -120,11 +120,11 @@ class HubSpotContactPropertySensor(LeadsSensor):
         if several is not None and single is not None:
             raise ValueError("value and values can't be given together")
         listed = [several] if isinstance(several, str) else list(several or ())
-        wanted = listed if single is None else [single]
-        if several is not None and not wanted:
+        values = listed if single is None else [single]
+        if several is not None and not values:
             raise ValueError("values must hold at least one value")
         return {
             "contact": address or record_id("contact_id", contact_id),
             "property_name": name,
-            "values": [property_value("value", one) for one in wanted],
+            "values": [property_value("value", one) for one in values],
         }

@@ -60,10 +60,10 @@ class _Looker:
             try:
                 return await self.look(work)
             except Exception as error:
-                told = verdict(error, self.conn_id)
-                pause = wait_after(self.misses, interval, told.wait)
-                level = logging.ERROR if told.hopeless else logging.WARNING
-                log.log(level, "%s Watching goes on in %.0f s.", told.message, pause)
+                problem = verdict(error, self.conn_id)
+                pause = wait_after(self.misses, interval, problem.wait)
+                level = logging.ERROR if problem.hopeless else logging.WARNING
+                log.log(level, "%s Watching goes on in %.0f s.", problem.message, pause)
                 await sleep(pause)
 
 
@@ -104,21 +104,21 @@ class LeadsPollTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until it is found, or until looking on makes no sense."""
         conn_type, poll = await asyncio.to_thread(poll_named, self.poll)
-        looker, asked = _Looker(conn_type, self.conn_id), 0.0
+        looker, retry_after = _Looker(conn_type, self.conn_id), 0.0
         while True:
-            await self.sleep(wait_after(looker.misses, self.poll_interval, asked))
+            await self.sleep(wait_after(looker.misses, self.poll_interval, retry_after))
             try:
-                found, self.state = await looker.look(lambda hook: poll(hook, self.query, self.state))
+                batch, self.state = await looker.look(lambda hook: poll(hook, self.query, self.state))
             except Exception as error:
-                told = verdict(error, self.conn_id)
-                if told.hopeless or looker.misses >= MISSES:
-                    yield _event({"status": "error", "message": told.message, "retry": told.retry})
+                problem = verdict(error, self.conn_id)
+                if problem.hopeless or looker.misses >= MISSES:
+                    yield _event({"status": "error", "message": problem.message, "retry": problem.retry})
                     return
-                asked = told.wait
-                self.log.warning("%s Looking again, %d of %d.", told.message, looker.misses, MISSES)
+                retry_after = problem.wait
+                self.log.warning("%s Looking again, %d of %d.", problem.message, looker.misses, MISSES)
                 continue
-            if found:
-                yield _event({"status": "found", "found": found})
+            if batch:
+                yield _event({"status": "found", "found": batch})
                 return
 
 
@@ -180,11 +180,11 @@ class LeadsEventTrigger(BaseEventTrigger):
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
         """Fire for what this trigger asks for and has not fired for yet."""
         if batch := await self._catch_up():
-            yield self._told(batch)
+            yield self._event(batch)
         await self._keep(after_event=bool(batch))
         async for items in shared_stream:
             if batch := self._take(items):
-                yield self._told(batch)
+                yield self._event(batch)
                 await self._keep(after_event=True)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -217,7 +217,7 @@ class LeadsEventTrigger(BaseEventTrigger):
         _, stream = stream_named(self.stream)
         return self._cursor.take(matching(items, self.query), stream.lookback, self.now())
 
-    def _told(self, batch: Batch) -> TriggerEvent:
+    def _event(self, batch: Batch) -> TriggerEvent:
         return _event({"conn_id": self.conn_id, **msgspec.to_builtins(batch)})
 
     # The asset's state ------------------------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ class LeadsEventTrigger(BaseEventTrigger):
     @property
     def state_key(self) -> str:
         """The key of the cursor in the asset's state: an asset may have several watchers."""
-        told = {name: value for name, value in self.arguments.items() if name != "poll_interval"}
-        digest = hashlib.sha256(json.dumps([self.stream, told], sort_keys=True, default=str).encode()).hexdigest()
+        arguments = {name: value for name, value in self.arguments.items() if name != "poll_interval"}
+        digest = hashlib.sha256(json.dumps([self.stream, arguments], sort_keys=True, default=str).encode()).hexdigest()
         return f"leads/{self.stream}/{self.conn_id}/{digest[:12]}"
 
     def _stores(self) -> list[Any]:
@@ -253,9 +253,9 @@ class LeadsEventTrigger(BaseEventTrigger):
                     raise
                 await self.sleep(wait_after(attempt, 0.0))
                 continue
-            found = [state for state in states if state is not None]
-            cursors = [cursor for state in found if (cursor := Cursor.read(state))]
-            if found and not cursors:
+            stored = [state for state in states if state is not None]
+            cursors = [cursor for state in stored if (cursor := Cursor.read(state))]
+            if stored and not cursors:
                 self.log.error("The cursor in the asset's state can't be read: watching starts anew")
             # Rather told twice than never.
             return min(cursors, key=lambda cursor: cursor.newest, default=None)

@@ -53,15 +53,15 @@ def verdict(error: Exception, conn_id: str) -> Verdict:
     return Verdict(message, hopeless=False, retry=True)
 
 
-def wait_after(misses: int, interval: float, asked: float = 0.0) -> float:
+def wait_after(misses: int, interval: float, retry_after: float = 0.0) -> float:
     """Return the seconds until the next look.
 
     :param misses: looks that failed in a row
     :param interval: seconds between looks that succeed
-    :param asked: seconds that the CRM asks to wait
+    :param retry_after: seconds that the CRM asks to wait
     """
     base = max(LEAST_INTERVAL, interval)
     if misses:
-        base = max(base, min(LONGEST_WAIT, base * 2.0 ** min(misses, 16)), min(LONGEST_WAIT, asked))
+        base = max(base, min(LONGEST_WAIT, base * 2.0 ** min(misses, 16)), min(LONGEST_WAIT, retry_after))
     # Watchers that were started together must not ask together for ever.
     return base * random.uniform(0.95, 1.1)

@@ -24,8 +24,8 @@ def _named(name: str) -> tuple[str, Stream | Poll]:
 
     for conn_type in crms():
         hook = hook_class(conn_type) if name.startswith(f"{conn_type}_") else None
-        if hook and (found := hook.streams.get(name.removeprefix(f"{conn_type}_"))):
-            return conn_type, found
+        if hook and (stream := hook.streams.get(name.removeprefix(f"{conn_type}_"))):
+            return conn_type, stream
     raise ValueError(f"there is no {name!r} to wait for: is the package of its CRM installed?")
 
 
@@ -35,16 +35,16 @@ def poll_named(name: str) -> tuple[str, Poll]:
     :param name: connection type, ``_`` and the name among the hook's :attr:`streams`, such as ``hubspot_contacts``
     :raises ValueError: when no CRM that is installed has it
     """
-    conn_type, found = _named(name)
-    return conn_type, partial(_poll_stream, found) if isinstance(found, Stream) else found
+    conn_type, stream = _named(name)
+    return conn_type, partial(_poll_stream, stream) if isinstance(stream, Stream) else stream
 
 
 def stream_named(name: str) -> tuple[str, Stream]:
     """Return the connection type of the CRM that is asked, and the stream; otherwise as :func:`poll_named`."""
-    conn_type, found = _named(name)
-    if not isinstance(found, Stream):
+    conn_type, stream = _named(name)
+    if not isinstance(stream, Stream):
         raise ValueError(f"{name!r} is no stream that can be watched for ever")
-    return conn_type, found
+    return conn_type, stream
 
 
 def items_since(stream: Stream, hook: LeadsHook, query: Query, cursor: Cursor) -> Iterator[Item]:

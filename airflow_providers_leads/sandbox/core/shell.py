@@ -230,11 +230,11 @@ class VendorApp:
         known_path = False
         # A percent-encoded slash belongs to a value, so the path is matched as sent and decoded afterwards.
         for operation in self._by_depth.get(call.path.count("/"), ()):
-            found = operation.pattern.fullmatch(call.path)
-            if not found:
+            match = operation.pattern.fullmatch(call.path)
+            if not match:
                 continue
             if operation.method == call.method:
-                call.params = {name: unquote(value) for name, value in found.groupdict().items()}
+                call.params = {name: unquote(value) for name, value in match.groupdict().items()}
                 return operation, True
             known_path = True
         return None, known_path

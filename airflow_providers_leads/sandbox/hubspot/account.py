@@ -67,13 +67,13 @@ def exchange(store: HubSpotStore, call: Call) -> Reply:
     https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/guide
     """
     form = QueryParams(call.body.decode()) if "urlencoded" in call.headers.get("content-type", "") else QueryParams("")
-    given = dict(form) or (dict(call.query) if call.path == "/oauth/v1/token" else {})
+    fields = dict(form) or (dict(call.query) if call.path == "/oauth/v1/token" else {})
     config = store.config
-    if given.get("grant_type") != "refresh_token":
+    if fields.get("grant_type") != "refresh_token":
         raise _oauth_error("unsupported_grant_type", "BAD_GRANT_TYPE", "missing or unsupported grant_type")
-    if (given.get("client_id"), given.get("client_secret")) != (config.oauth_client_id, config.oauth_client_secret):
+    if (fields.get("client_id"), fields.get("client_secret")) != (config.oauth_client_id, config.oauth_client_secret):
         raise _oauth_error("invalid_client", "BAD_CLIENT_ID", "missing or unknown client id or secret")
-    if given.get("refresh_token") != config.oauth_refresh_token:
+    if fields.get("refresh_token") != config.oauth_refresh_token:
         raise _oauth_error("invalid_grant", "BAD_REFRESH_TOKEN", "missing or unknown refresh token")
     body = {
         "access_token": store.tokens.issue(),
@@ -199,10 +199,10 @@ def _property(store: HubSpotStore, name: str, *, archived: bool = False) -> dict
 
 def get_property(store: HubSpotStore, call: Call) -> Reply:
     """Read one definition."""
-    found = _property(store, call.params["name"], archived=flag(call, "archived"))
-    if found["dataSensitivity"] != _sensitivity(call):
-        raise failure(404, f"Property {found['name']} does not exist", "OBJECT_NOT_FOUND")
-    return Reply(found)
+    definition = _property(store, call.params["name"], archived=flag(call, "archived"))
+    if definition["dataSensitivity"] != _sensitivity(call):
+        raise failure(404, f"Property {definition['name']} does not exist", "OBJECT_NOT_FOUND")
+    return Reply(definition)
 
 
 def _sensitivity(call: Call) -> str:
@@ -217,24 +217,24 @@ def create_property(store: HubSpotStore, call: Call) -> Reply:
     return Reply(_define(store, call, call.json_object()), 201)
 
 
-def _define(store: HubSpotStore, call: Call, given: dict[str, Any]) -> dict[str, Any]:
-    if trouble := definition_problem(given, set(store.groups), dated="version" in call.params):
+def _define(store: HubSpotStore, call: Call, definition: dict[str, Any]) -> dict[str, Any]:
+    if trouble := definition_problem(definition, set(store.groups), dated="version" in call.params):
         raise bad_request(trouble)
-    if given["name"] in store.properties:
-        raise failure(409, f"A property named '{given['name']}' already exists.", "CONFLICT")
-    if given.get("hasUniqueValue") and sum(p["hasUniqueValue"] for p in store.properties.values()) >= MAX_UNIQUE:
+    if definition["name"] in store.properties:
+        raise failure(409, f"A property named '{definition['name']}' already exists.", "CONFLICT")
+    if definition.get("hasUniqueValue") and sum(p["hasUniqueValue"] for p in store.properties.values()) >= MAX_UNIQUE:
         raise bad_request(f"At most {MAX_UNIQUE} properties may have unique values")
-    return store.properties.setdefault(given["name"], make_property(given, iso_utc(store.clock.now())))
+    return store.properties.setdefault(definition["name"], make_property(definition, iso_utc(store.clock.now())))
 
 
 def update_property(store: HubSpotStore, call: Call) -> Reply:
     """Change a definition; its name and uniqueness stay for ever."""
-    known, given = _property(store, call.params["name"]), call.json_object()
+    known, changes = _property(store, call.params["name"]), call.json_object()
     if known["hubspotDefined"]:
         raise bad_request(f"Property {known['name']} is defined by HubSpot and cannot be changed")
-    if fixed := {"name", "hasUniqueValue"} & given.keys():
+    if fixed := {"name", "hasUniqueValue"} & changes.keys():
         raise bad_request(f"{sorted(fixed)} cannot be changed")
-    merged = {**known, **given}
+    merged = {**known, **changes}
     if trouble := definition_problem(merged, set(store.groups)):
         raise bad_request(trouble)
     known |= make_property(merged, known["createdAt"]) | {"updatedAt": iso_utc(store.clock.now())}
@@ -270,10 +270,10 @@ def batch_properties(store: HubSpotStore, call: Call) -> Reply:
             results = [source[i["name"]] for i in inputs if i.get("name") in source]
             status = 200
         case "create":
-            results, status = [_define(store, call, given) for given in inputs], 201
+            results, status = [_define(store, call, definition) for definition in inputs], 201
         case _:
-            for given in inputs:
-                _retire(store, str(given.get("name")))
+            for definition in inputs:
+                _retire(store, str(definition.get("name")))
             return Reply(status=204)
     return Reply({"status": "COMPLETE", "results": results, "startedAt": now, "completedAt": now}, status)
 
@@ -285,12 +285,12 @@ def list_groups(store: HubSpotStore, call: Call) -> Reply:
 
 def create_group(store: HubSpotStore, call: Call) -> Reply:
     """Create a property group."""
-    given = call.json_object()
-    if not given.get("name") or not given.get("label"):
+    fields = call.json_object()
+    if not fields.get("name") or not fields.get("label"):
         raise bad_request("name and label are required")
-    if given["name"] in store.groups:
-        raise failure(409, f"A group named '{given['name']}' already exists.", "CONFLICT")
-    store.groups[given["name"]] = group = make_group(given["name"], given["label"], given.get("displayOrder", -1))
+    if fields["name"] in store.groups:
+        raise failure(409, f"A group named '{fields['name']}' already exists.", "CONFLICT")
+    store.groups[fields["name"]] = group = make_group(fields["name"], fields["label"], fields.get("displayOrder", -1))
     return Reply(group, 201)
 
 

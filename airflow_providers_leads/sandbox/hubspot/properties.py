@@ -101,9 +101,9 @@ def default_properties(created_at: str) -> dict[str, Property]:
     return definitions
 
 
-def make_property(given: dict[str, Any], created_at: str, *, own: bool = True, writable: bool = True) -> Property:
+def make_property(definition: dict[str, Any], created_at: str, *, own: bool = True, writable: bool = True) -> Property:
     """Return a complete property definition."""
-    options = [{"description": "", **option} for option in given.get("options") or []]
+    options = [{"description": "", **option} for option in definition.get("options") or []]
     return {
         "description": "",
         "displayOrder": -1,
@@ -111,7 +111,7 @@ def make_property(given: dict[str, Any], created_at: str, *, own: bool = True, w
         "formField": writable,
         "hasUniqueValue": False,
         "calculated": False,
-        "externalOptions": given["name"] == "hubspot_owner_id",
+        "externalOptions": definition["name"] == "hubspot_owner_id",
         "hubspotDefined": not own,
         "archived": False,
         "dataSensitivity": "non_sensitive",
@@ -123,7 +123,7 @@ def make_property(given: dict[str, Any], created_at: str, *, own: bool = True, w
             "readOnlyOptions": not own,
             "readOnlyValue": not writable,
         },
-        **given,
+        **definition,
         "options": options,
     }
 
@@ -177,21 +177,21 @@ def _is_date(value: str) -> bool:
         return False
 
 
-def definition_problem(given: dict[str, Any], groups: set[str], *, dated: bool = True) -> str | None:
+def definition_problem(definition: dict[str, Any], groups: set[str], *, dated: bool = True) -> str | None:
     """Return why a property cannot be created as given; what an option must have differs between versions."""
-    missing = [key for key in ("groupName", "name", "label", "type", "fieldType") if not given.get(key)]
+    missing = [key for key in ("groupName", "name", "label", "type", "fieldType") if not definition.get(key)]
     if missing:
         return f"Required fields are missing: {missing}"
-    if not NAME.fullmatch(given["name"]):
+    if not NAME.fullmatch(definition["name"]):
         return "Property names hold lower-case letters, digits and underscores and start with a letter"
-    if given["type"] not in TYPES or given["fieldType"] not in FIELD_TYPES:
-        return f"Invalid type {given['type']} or fieldType {given['fieldType']}"
-    if given["groupName"] not in groups:
-        return f"Property group {given['groupName']} does not exist"
-    if given["type"] == "enumeration" and not given.get("options"):
+    if definition["type"] not in TYPES or definition["fieldType"] not in FIELD_TYPES:
+        return f"Invalid type {definition['type']} or fieldType {definition['fieldType']}"
+    if definition["groupName"] not in groups:
+        return f"Property group {definition['groupName']} does not exist"
+    if definition["type"] == "enumeration" and not definition.get("options"):
         return "An enumeration needs options"
     required = ("label", "value", "hidden", *(("displayOrder",) if dated else ()))
-    for option in given.get("options") or ():
+    for option in definition.get("options") or ():
         if lacking := [key for key in required if key not in option]:
             return f"Required fields of an option are missing: {lacking}"
     return None

@@ -36,15 +36,15 @@ def search(store: HubSpotStore, call: Call) -> Reply:
         raise bad_request("The search results window is limited to 10,000: after + limit goes past it")
     if len(call.body) > MAX_QUERY:
         raise bad_request(f"The request body is longer than {MAX_QUERY} characters")
-    found = matches(store, body)
+    matching = matches(store, body)
     order = sort_key(store, body.get("sorts") or [])
-    found.sort(key=order[0], reverse=order[1])
-    page = found[start : start + limit]
+    matching.sort(key=order[0], reverse=order[1])
+    page = matching[start : start + limit]
     answer: dict[str, Any] = {
-        "total": len(found),
+        "total": len(matching),
         "results": [store.render(contact, body.get("properties")) for contact in page],
     }
-    if start + limit < len(found):
+    if start + limit < len(matching):
         answer["paging"] = {"next": {"after": str(start + limit)}}
     return Reply(answer)
 
@@ -62,7 +62,7 @@ def matches(store: HubSpotStore, body: dict[str, Any]) -> list[Contact]:
         )
     words = str(body.get("query") or "").lower().split()
     known = store.searchable()
-    found: dict[int, Contact] = {}
+    matching: dict[int, Contact] = {}
     for filters in groups or [[]]:
         tests = [make_test(store, one) for one in filters]
         ids, done = candidates(store, filters)
@@ -70,8 +70,10 @@ def matches(store: HubSpotStore, body: dict[str, Any]) -> list[Contact]:
         for contact_id in ids:
             contact = known.get(contact_id)
             if contact and contact.archived is None and all(test(contact) for test in tests):
-                found[contact_id] = contact
-    return [contact for contact in found.values() if _has_words(contact, words)] if words else list(found.values())
+                matching[contact_id] = contact
+    return (
+        [contact for contact in matching.values() if _has_words(contact, words)] if words else list(matching.values())
+    )
 
 
 def candidates(store: HubSpotStore, filters: list[dict[str, Any]]) -> tuple[Iterable[int], list[dict[str, Any]]]:
@@ -97,34 +99,34 @@ def _has_words(contact: Contact, words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-def make_test(store: HubSpotStore, given: dict[str, Any]) -> Test:
+def make_test(store: HubSpotStore, condition: dict[str, Any]) -> Test:
     """Return a test for one filter."""
-    name, operator = str(given.get("propertyName")), str(given.get("operator"))
+    name, operator = str(condition.get("propertyName")), str(condition.get("operator"))
     if operator not in PRESENCE and operator not in LISTS and operator not in COMPARE:
         raise bad_request(f"Invalid operator {operator}")
     if name.startswith("associations."):
-        return _linked(store, object_type(name.partition(".")[2]), operator, given)
+        return _linked(store, object_type(name.partition(".")[2]), operator, condition)
     prop = store.properties.get(name)
     if prop is None:
         message = f"Property {name} does not exist"
         raise bad_request(message, errors=[{"message": message, "code": "PROPERTY_DOESNT_EXIST"}])
     read = reader(prop)
     if operator in PRESENCE:
-        wanted = operator == "HAS_PROPERTY"
-        return lambda contact: (raw(store, contact, name) is not None) is wanted
+        present = operator == "HAS_PROPERTY"
+        return lambda contact: (raw(store, contact, name) is not None) is present
     if operator in LISTS:
-        values = given.get("values")
+        values = condition.get("values")
         if not isinstance(values, list) or not values:
             raise bad_request(f"Operator {operator} needs values")
         # Only lower-case values match text here: the index is lower case and IN does not fold what it is given.
-        wanted_values = {str(v) if prop["type"] in ("string", "phone_number") else read(str(v)) for v in values}
+        accepted = {str(v) if prop["type"] in ("string", "phone_number") else read(str(v)) for v in values}
         inside = operator == "IN"
-        return lambda contact: _inside(store, contact, name, read, wanted_values) is inside
-    if "value" not in given or (operator == "BETWEEN" and "highValue" not in given):
+        return lambda contact: _inside(store, contact, name, read, accepted) is inside
+    if "value" not in condition or (operator == "BETWEEN" and "highValue" not in condition):
         raise bad_request(f"Operator {operator} needs value" + (" and highValue" if operator == "BETWEEN" else ""))
     if "TOKEN" in operator:
-        return partial(_has_token, store, name, str(given["value"]).lower(), operator == "CONTAINS_TOKEN")
-    low, high = read(str(given["value"])), read(str(given.get("highValue", given["value"])))
+        return partial(_has_token, store, name, str(condition["value"]).lower(), operator == "CONTAINS_TOKEN")
+    low, high = read(str(condition["value"])), read(str(condition.get("highValue", condition["value"])))
     compare = COMPARE[operator]
 
     def test(contact: Contact) -> bool:
@@ -176,23 +178,23 @@ def reader(prop: dict[str, Any]) -> Callable[[str], Any]:
     return str if kind in ("enumeration", "bool") else str.lower
 
 
-def _inside(store: HubSpotStore, contact: Contact, name: str, read: Callable[[str], Any], wanted: set[Any]) -> bool:
+def _inside(store: HubSpotStore, contact: Contact, name: str, read: Callable[[str], Any], accepted: set[Any]) -> bool:
     value = raw(store, contact, name)
-    return value is not None and read(value) in wanted
+    return value is not None and read(value) in accepted
 
 
-def _has_token(store: HubSpotStore, name: str, pattern: str, wanted: bool, contact: Contact) -> bool:
+def _has_token(store: HubSpotStore, name: str, pattern: str, present: bool, contact: Contact) -> bool:
     text = (store.value(contact, name) or "").lower()
     tokens = {text, *re.split(r"[\s;,]+", text), *re.split(r"\W+", text)} - {""}
-    found = any(fnmatchcase(token, pattern) for token in tokens) if "*" in pattern else pattern in tokens
-    return found is wanted
+    has_it = any(fnmatchcase(token, pattern) for token in tokens) if "*" in pattern else pattern in tokens
+    return has_it is present
 
 
-def _linked(store: HubSpotStore, other: str, operator: str, given: dict[str, Any]) -> Test:
+def _linked(store: HubSpotStore, other: str, operator: str, condition: dict[str, Any]) -> Test:
     if operator not in ("EQ", "IN"):
         raise bad_request(f"Operator {operator} is not supported for associations")
-    wanted = {(other, int(v)) for v in given.get("values") or [given.get("value")] if str(v).isdecimal()}
-    return lambda contact: bool(wanted & store.links.get(("contacts", contact.id), {}).keys())
+    linked = {(other, int(v)) for v in condition.get("values") or [condition.get("value")] if str(v).isdecimal()}
+    return lambda contact: bool(linked & store.links.get(("contacts", contact.id), {}).keys())
 
 
 def sort_key(store: HubSpotStore, sorts: list[Any]) -> tuple[Callable[[Contact], Any], bool]:
@@ -201,9 +203,9 @@ def sort_key(store: HubSpotStore, sorts: list[Any]) -> tuple[Callable[[Contact],
         raise bad_request("Only one sort is allowed")
     if not sorts:
         return (lambda contact: (contact.created, contact.id)), False
-    given = sorts[0] if isinstance(sorts[0], dict) else {"propertyName": str(sorts[0]).lstrip("-")}
-    direction = given.get("direction", "DESCENDING" if str(sorts[0]).startswith("-") else "ASCENDING")
-    prop = store.properties.get(given.get("propertyName", ""))
+    sort = sorts[0] if isinstance(sorts[0], dict) else {"propertyName": str(sorts[0]).lstrip("-")}
+    direction = sort.get("direction", "DESCENDING" if str(sorts[0]).startswith("-") else "ASCENDING")
+    prop = store.properties.get(sort.get("propertyName", ""))
     if prop is None or direction not in ("ASCENDING", "DESCENDING"):
         raise bad_request(f"Invalid sort {sorts[0]}")
     read, name = reader(prop), prop["name"]

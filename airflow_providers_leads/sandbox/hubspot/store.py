@@ -97,8 +97,8 @@ class HubSpotStore:
                 return None
             contact_id = int(value)
             return self.get(self.merged.get(contact_id, contact_id) if through_merge else contact_id)
-        found = self.unique.get(str(id_property), {}).get(value.strip().lower())
-        return self.get(found) if found is not None else None
+        known = self.unique.get(str(id_property), {}).get(value.strip().lower())
+        return self.get(known) if known is not None else None
 
     def check_id_property(self, name: str | None) -> None:
         """Refuse an `idProperty` that does not identify a contact."""
@@ -123,10 +123,10 @@ class HubSpotStore:
     ) -> dict[str, Any]:
         """Return a contact as JSON; unknown names are dropped, three system properties are always there."""
         history = tuple(history)
-        wanted = dict.fromkeys((*(names or (() if history else DEFAULT_NAMES)), *history, *SYSTEM_NAMES))
+        selected = dict.fromkeys((*(names or (() if history else DEFAULT_NAMES)), *history, *SYSTEM_NAMES))
         body: dict[str, Any] = {
             "id": str(contact.id),
-            "properties": {name: self.value(contact, name) for name in wanted if name in self.properties},
+            "properties": {name: self.value(contact, name) for name in selected if name in self.properties},
             "createdAt": iso_utc(contact.created),
             "updatedAt": iso_utc(contact.updated),
             "archived": contact.archived is not None,
@@ -162,16 +162,16 @@ class HubSpotStore:
         issues: list[tuple[str, str, str]] = []
         values: dict[str, str] = {}
         owners = {owner["id"] for owner in self.owners if not owner["archived"]}
-        for name, given in raw.items():
-            prop, text = self.properties.get(name), as_text(given)
+        for name, value in raw.items():
+            prop, text = self.properties.get(name), as_text(value)
             if prop is None:
                 issues.append((name, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist'))
             elif text is None:
                 issues.append((name, "INVALID_VALUE", f"{name} must be a string"))
             elif prop["modificationMetadata"]["readOnlyValue"]:
                 issues.append((name, "READ_ONLY_VALUE", f'"{name}" is a read only property; its value cannot be set.'))
-            elif text and (found := problem(prop, text, owners)):
-                issues.append((name, *found))
+            elif text and (reason := problem(prop, text, owners)):
+                issues.append((name, *reason))
             else:
                 values[name] = text.lower() if name in ("email", "hs_additional_emails") else text
         if issues:

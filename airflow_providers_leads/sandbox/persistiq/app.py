@@ -35,8 +35,8 @@ def list_leads(store: PersistIQStore, call: Call) -> Reply:
     Whether the times are inclusive is not documented; "after" is taken at its word.
     """
     if (email := call.query.get("email")) is not None:
-        found = store.find(email)
-        rows = [lead for lead in (found,) if lead and _filter(store, call)(lead)]
+        match = store.find(email)
+        rows = [lead for lead in (match,) if lead and _filter(store, call)(lead)]
     elif any(call.query.get(name) for name in ("status", "status_id", "updated_after", "created_after")):
         rows = _scan(store, call)
     else:
@@ -92,14 +92,14 @@ def create_leads(store: PersistIQStore, call: Call) -> Reply:
     if creator is not None and store.user(creator) is None:
         raise bad_params("Creator not found")
     single = "lead" in body and "leads" not in body
-    given = [body["lead"]] if single else body.get("leads")
-    if not isinstance(given, list) or not given or not all(isinstance(item, dict) for item in given):
+    posted = [body["lead"]] if single else body.get("leads")
+    if not isinstance(posted, list) or not posted or not all(isinstance(item, dict) for item in posted):
         raise bad_params("Leads is missing")
-    if len(given) > MAX_CREATE:
+    if len(posted) > MAX_CREATE:
         # What the vendor answers to more than ten is not documented; taking some of them would be worse.
         raise bad_params(f"Maximum of {MAX_CREATE} leads per request")
     leads, errors = [], []
-    for item in given:
+    for item in posted:
         outcome = create_lead(store, item, dup, creator)
         if isinstance(outcome, Lead):
             leads.append(store.lead_body(outcome))
@@ -219,14 +219,14 @@ def list_events(store: PersistIQStore, call: Call) -> Reply:
     group = call.query.get("group")
     if group is not None and group not in GROUPS:
         raise bad_params("Group is invalid")
-    wanted = {f"{key}_id": value for key in ("campaign", "lead", "user") if (value := call.query.get(key))}
+    conditions = {f"{key}_id": value for key in ("campaign", "lead", "user") if (value := call.query.get(key))}
     rows = store.between(moment(call, "start_at"), moment(call, "end_at"))
-    if group or wanted:
+    if group or conditions:
         rows = [
             event
             for event in rows
             if (not group or event.kind in GROUPS[group])
-            and all(getattr(event, name) == value for name, value in wanted.items())
+            and all(getattr(event, name) == value for name, value in conditions.items())
         ]
     return list_reply(store, call, "events", rows, store.event_body, 500)
 

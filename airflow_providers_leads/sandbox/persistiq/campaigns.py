@@ -83,14 +83,14 @@ def add_members(store: PersistIQStore, call: Call) -> Reply:
         raise bad_params("Mailbox not found")
     if "leads" not in body:
         return _add_one(store, campaign, body, mailbox)
-    given = body["leads"]
-    if not isinstance(given, list) or not given:
+    members = body["leads"]
+    if not isinstance(members, list) or not members:
         raise bad_params("Leads is missing")
-    if len(given) > MAX_ADD:
+    if len(members) > MAX_ADD:
         raise bad_params(f"Maximum of {MAX_ADD} leads per request")
     added: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
-    for item in given:
+    for item in members:
         lead_id = item.get("id") if isinstance(item, dict) else item
         outcome = _add(store, campaign, lead_id, mailbox)
         (errors if "reason" in outcome else added).append(outcome)
@@ -152,10 +152,10 @@ def send_reply(store: PersistIQStore, call: Call) -> Reply:
     for name in ("inbox_message_id", "body"):
         if not body.get(name):
             raise bad_params(f"{name} is missing")
-    found = next((r for r in store.replies if r["id"] == body["inbox_message_id"]), None)
-    if found is None or found["campaign_id"] != campaign.id:
+    reply = next((r for r in store.replies if r["id"] == body["inbox_message_id"]), None)
+    if reply is None or reply["campaign_id"] != campaign.id:
         raise refuse(404, "Message not found")
     if campaign.owner["default_mailbox_id"] in store.disconnected_mailboxes:
         raise refuse(422, "Mailbox is disconnected")
-    store.messages_sent.append({"kind": "reply", "campaign_id": campaign.id, "lead_id": found["lead_id"]})
+    store.messages_sent.append({"kind": "reply", "campaign_id": campaign.id, "lead_id": reply["lead_id"]})
     return Reply({"status": "queued", "message": "Reply has been queued"}, 201)

@@ -120,8 +120,8 @@ class PersistIQStore:
 
     def find(self, email: str) -> Lead | None:
         """Return the lead of an address; letter case does not matter, white space does."""
-        found = self.by_email.get(email.lower())
-        return self.leads[found] if found else None
+        lead_id = self.by_email.get(email.lower())
+        return self.leads[lead_id] if lead_id else None
 
     def add(self, lead: Lead) -> None:
         """Take a lead in; the first one keeps an address."""

@@ -112,8 +112,8 @@ def check_field(funnel: Funnel, name: str, value: Any) -> None:
 def create_contact(store: PerspectiveStore, call: Call) -> Reply:
     """Create a contact; every call makes a new one, whatever its address."""
     funnel, body = funnel_of(store, call), call.json_object()
-    if found := [key for key in FORBIDDEN_ON_CREATE if key in body]:
-        raise refuse(400, f"Not allowed on create: {', '.join(found)}")
+    if forbidden := [key for key in FORBIDDEN_ON_CREATE if key in body]:
+        raise refuse(400, f"Not allowed on create: {', '.join(forbidden)}")
     skip, address = _skip(body), body.pop("address", None)
     # Custom names have to follow as updates; dropping them in silence would hide a client's mistake.
     if unknown := sorted(set(body) - {*FLAT_FIELDS, "timezone"}):

@@ -71,8 +71,8 @@ def visits(store: PerspectiveStore, funnel: Funnel) -> list[Visit]:
             for _ in range(VISITS_WITHOUT_CONTACT):
                 made.append(_visit(random, at - random.randrange(DAY), None, converted=False))
         funnel.sessions = sorted(made, key=lambda visit: visit.at)
-    found: list[Visit] = funnel.sessions
-    return found
+    sessions: list[Visit] = funnel.sessions
+    return sessions
 
 
 def _visit(random: Random, at: int, source: str | None, *, converted: bool) -> Visit:
@@ -242,10 +242,10 @@ def get_chart(store: PerspectiveStore, call: Call) -> Reply:
     if subtype not in CHARTS:
         raise refuse(400, "Chart not found")
     choice, span = _refuse_ab_test(call, subtype), read_span(call)
-    found = within(store, funnel, span)
+    sessions = within(store, funnel, span)
     if not visits(store, funnel):
         return Reply({"data": []})
-    chosen = [visit for visit in found if choice in ("all", visit.variant)]
+    chosen = [visit for visit in sessions if choice in ("all", visit.variant)]
     return Reply({"data": CHARTS[subtype](chosen, span)})
 
 
@@ -263,10 +263,10 @@ def get_insight(store: PerspectiveStore, call: Call) -> Reply:
     groups: Counter[str] = Counter()
     for contact in funnel.contacts.values():
         at = parse_iso(contact["meta"].get("ps_converted_at", ""))
-        given = contact["properties"].get(insight)
-        if given and at is not None and span.start <= at <= span.end:
-            groups[given] += 1
-            answers.update(given.split("; "))
+        answer = contact["properties"].get(insight)
+        if answer and at is not None and span.start <= at <= span.end:
+            groups[answer] += 1
+            answers.update(answer.split("; "))
     return Reply(
         {
             "data": {
