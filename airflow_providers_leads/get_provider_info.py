@@ -160,8 +160,11 @@ def _modules(kind: str, shared: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     ]
 
 
-def _option(description: str, kind: str, default: str | None, example: str | None) -> dict[str, Any]:
-    return {"description": description, "version_added": "0.1.0", "type": kind, "example": example, "default": default}
+def _option(
+    description: str, kind: str, default: str | None, example: str | None, *, sensitive: bool = False
+) -> dict[str, Any]:
+    option = {"description": description, "version_added": "0.1.0", "type": kind, "example": example}
+    return {**option, "default": default, **({"sensitive": True} if sensitive else {})}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -197,7 +200,7 @@ def get_provider_info() -> dict[str, Any]:
                     "memory_key": _option(
                         "Key of the hashes in the memories of syncs, 32 hexadecimal digits. Empty keeps one beside "
                         "each memory's files; give one to keep it apart. Another key makes every sync begin anew.",
-                        "string", None, "0123456789abcdef0123456789abcdef",
+                        "string", None, "0123456789abcdef0123456789abcdef", sensitive=True,
                     ),
                     "reports": _option(
                         "URI prefix of the reports that Airflow lists under Browse; default reports below staging.",
@@ -209,6 +212,12 @@ def get_provider_info() -> dict[str, Any]:
                         "Folder through which processes of one machine keep to one quota per key; by default one in "
                         "the system's temporary folder. Mount it into all containers of a machine.",
                         "string", None, "/var/lib/airflow/leads-quota",
+                    ),
+                    "limiter_url": _option(
+                        "Redis through which the workers of several machines keep to one quota per key: the broker "
+                        "that Celery teams have will do. Needs the extra redis. It holds hashes and times, no keys. "
+                        "Without it each machine keeps to the quota for itself.",
+                        "string", None, "redis://user:password@redis.example.org:6379/0", sensitive=True,
                     ),
                     "user_agent_suffix": _option("Added to the User-Agent header.", "string", "", "acme-data-team"),
                 },

@@ -170,12 +170,15 @@ class ConnectedHook(BaseHook, ABC):
         settings = self.settings
         named = conf.get("leads", "rate_limit_folder", fallback=None)
         folder = Path(named) if named else None
+        store_url = conf.get("leads", "limiter_url", fallback=None) or None
         limiters = {}
         for bucket, (limit, period) in self.quotas.items():
             if bucket == "default":
                 limit = settings.rate_limit or limit
                 period = settings.rate_limit_period or period
-            limiters[bucket] = shared_limiter(settings.origin, identity, bucket, limit, period, folder=folder)
+            limiters[bucket] = shared_limiter(
+                settings.origin, identity, bucket, limit, period, folder=folder, store_url=store_url
+            )
         return limiters
 
     def request(self, method: str, path: str, **options: Any) -> Answer:

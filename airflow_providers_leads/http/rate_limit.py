@@ -1,4 +1,7 @@
-"""Quotas kept rather than hit: a rolling window per key, shared by all threads and processes of a machine."""
+"""Quotas kept rather than hit: a rolling window per key, shared by all threads and processes of one machine or several.
+
+Where the window is kept is a :class:`~airflow_providers_leads.http.quota.windows.Window`'s affair.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from airflow_providers_leads.http.auth import origin_of
-from airflow_providers_leads.http.departures import CAPACITY, Departures, shared_departures
+from airflow_providers_leads.http.quota.departures import CAPACITY, Departures, shared_departures, window_name
+from airflow_providers_leads.http.quota.redis_store import store_at
+from airflow_providers_leads.http.quota.shared import SharedWindow
+from airflow_providers_leads.http.quota.windows import MOST_ON_THE_WAY, LocalWindow, Window
 
-# The vendor counts arrivals, we know departures. When its answer is there a request has arrived, so it counts from then
-# on; but after this part of a window at the latest, because of a slow vendor's quota much would be left unused.
-_MOST_ON_THE_WAY: Final = 0.03
-# Whatever else may differ between the vendor's clock and ours.
-_MARGIN: Final = 1.01
 # By this part of the quota the vendor's count and ours may differ, at the window's edges, without anyone else spending.
 _UNSURE: Final = 0.05
 # So long an answer's head may take from the socket to the thread that waits for it. What TLS has to say for itself
@@ -52,9 +53,9 @@ class RateLimiter:
 
     :param limit: requests per window
     :param period: window length in seconds
-    :param clock: monotonic seconds, the same for all processes that share the departures
+    :param clock: monotonic seconds, those of the window
     :param sleep: blocks for seconds
-    :param departures: the requests that count; default those of this limiter
+    :param window: the requests that count; default those of this limiter
     :param rng: source of jitter
     """
 
@@ -65,7 +66,7 @@ class RateLimiter:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        departures: Departures | None = None,
+        window: Window | None = None,
         rng: random.Random | None = None,
     ) -> None:
         if limit < 1 or period <= 0:
@@ -76,7 +77,8 @@ class RateLimiter:
         self._last = threading.local()
         self._gate = threading.Condition(threading.Lock())
         self._unanswered: set[Any] = set()
-        self._departures = departures or Departures(max(limit, CAPACITY))
+        self._turn = threading.Lock()
+        self._window: Window = window or LocalWindow(Departures(max(limit, CAPACITY)), clock)
 
     def acquire(self, within: float | None = None, longest_block: float | None = None) -> float:
         """Wait for a place in the window, take it, and return the seconds waited.
@@ -85,41 +87,33 @@ class RateLimiter:
         :param longest_block: seconds that are waited where the vendor has said "wait"; default any number
         :raises NoRoomError: as soon as it is known that there is none by then; nothing is taken
         """
-        waited = 0.0
-        while True:
-            with self._departures as departures:
-                now = self._clock()
-                if departures.nth_last(1) > now:
-                    # Times from before the machine's last start.
-                    departures.forget()
-                free = departures.nth_last(self.limit) + self.period * _MARGIN
-                blocked = departures.blocked_until - now
-                wait = max(free - now, blocked)
-                if wait <= 0:
-                    self._last.place, self._last.left_at = departures.add(now), now
+        if not self._turn.acquire(timeout=-1 if within is None else min(max(0.0, within), threading.TIMEOUT_MAX)):
+            raise NoRoomError(within or 0.0)
+        # One thread at a time stands in line for this process, so that none gets more by having more threads.
+        try:
+            waited = 0.0
+            while True:
+                patience = None if within is None else within - waited
+                turn = self._window.take(self.limit, self.period, patience)
+                if turn.place is not None:
+                    self._last.place, self._last.left_at = turn.place, self._clock()
                     return waited
-            if within is not None and waited + wait >= within:
-                raise NoRoomError(wait)
-            if longest_block is not None and blocked > longest_block:
-                raise NoRoomError(wait, said=True)
-            self._sleep(wait)
-            waited += wait
+                if patience is not None and turn.wait >= patience:
+                    raise NoRoomError(turn.wait)
+                if longest_block is not None and turn.blocked > longest_block:
+                    raise NoRoomError(turn.wait, said=True)
+                self._sleep(turn.wait)
+                waited += turn.wait
+        finally:
+            self._turn.release()
 
     def arrived(self) -> None:
         """Take note that the answer to the last request of this thread is there."""
-        with self._departures as departures:
-            latest = self._last.left_at + self.period * _MOST_ON_THE_WAY
-            departures.correct(self._last.place, min(self._clock(), latest))
+        self._window.arrived(self._last.place, self._last.left_at + self.period * MOST_ON_THE_WAY)
 
     def left(self) -> int:
-        """Return how many requests may leave now, as far as the requests of this machine tell."""
-        with self._departures as departures:
-            now = self._clock()
-            if departures.blocked_until > now:
-                return 0
-            window = self.period * _MARGIN
-            gone = (n for n in range(self.limit) if departures.nth_last(n + 1) + window - now <= 0)
-            return self.limit - next(gone, self.limit)
+        """Return how many requests may leave now, as far as the window tells."""
+        return self._window.left(self.limit, self.period)
 
     @contextmanager
     def leaving(self, way: Any, arrived: Callable[[Any], bool]) -> Iterator[None]:
@@ -131,7 +125,7 @@ class RateLimiter:
         """
         with self._gate:
             self._gate.wait_for(lambda: not any(map(arrived, self._unanswered)), _LONGEST_READ)
-            if self._departures.blocked_until > self._clock():
+            if self._window.blocked() > 0:
                 raise HeldBackError
             yield
             self._unanswered.add(way)
@@ -146,20 +140,16 @@ class RateLimiter:
             self._unanswered.discard(way)
             self._gate.notify_all()
             if wait is not None:
-                self._block(wait)
+                self._window.block(wait)
 
     def block(self, seconds: float) -> None:
         """Hold every request back for ``seconds``: the vendor said so."""
         with self._gate:
-            self._block(seconds)
-
-    def _block(self, seconds: float) -> None:
-        with self._departures as departures:
-            departures.blocked_until = max(departures.blocked_until, self._clock() + seconds)
+            self._window.block(seconds)
 
     def resize(self, limit: int, period: float | None = None) -> None:
         """Take over the quota that the vendor's headers state."""
-        self.limit = min(max(1, limit), self._departures.capacity)
+        self.limit = min(max(1, limit), self._window.capacity)
         if period is not None and period > 0:
             self.period = period
 
@@ -171,10 +161,8 @@ class RateLimiter:
         """
         if remaining > 0:
             return
-        with self._departures as departures:
-            ours = max(1, self.limit - int(self.limit * _UNSURE))
-            explained = departures.nth_last(ours) > self._clock() - self.period
-        if not explained:
+        ours = max(1, self.limit - int(self.limit * _UNSURE))
+        if not self._window.spent(ours, self.period):
             # At different times, so that not all who hold back come again at once.
             again = self.period * self._rng.uniform(_LOOK_AGAIN / 2, _LOOK_AGAIN)
             self.block(again if reset_in is None else min(reset_in, self.period))
@@ -185,9 +173,16 @@ _SHARED_LOCK = threading.Lock()
 
 
 def shared_limiter(
-    origin: str, key: str, bucket: str, limit: int, period: float, *, folder: Path | None = None
+    origin: str,
+    key: str,
+    bucket: str,
+    limit: int,
+    period: float,
+    *,
+    folder: Path | None = None,
+    store_url: str | None = None,
 ) -> RateLimiter:
-    """Return the one limiter of this process for a key at an origin; other processes here count into the same window.
+    """Return the one limiter of this process for a key at an origin; other processes count into the same window.
 
     The key itself is not kept, only its hash; connection ids are no identity, because two may share one account.
 
@@ -196,11 +191,16 @@ def shared_limiter(
     :param bucket: name of the vendor's quota, such as ``search``
     :param limit: requests per window
     :param period: window length in seconds
-    :param folder: see :func:`~airflow_providers_leads.http.departures.shared_departures`
+    :param folder: see :func:`~airflow_providers_leads.http.quota.departures.shared_departures`
+    :param store_url: of the Redis through which machines share the window, see
+        :func:`~airflow_providers_leads.http.quota.redis_store.store_at`; default: this machine alone
     """
     identity = (origin_of(origin), hashlib.sha256(key.encode()).hexdigest(), bucket, limit, period)
     with _SHARED_LOCK:
         if identity not in _SHARED:
-            counted = shared_departures(folder, origin, key, bucket) if limit <= CAPACITY else None
-            _SHARED[identity] = RateLimiter(limit, period, departures=counted)
+            counted = shared_departures(folder, origin, key, bucket) if limit <= CAPACITY else Departures(limit)
+            local = LocalWindow(counted, time.monotonic)
+            name = window_name(origin, key, bucket)
+            window = SharedWindow(store_at(store_url), name, local) if store_url else local
+            _SHARED[identity] = RateLimiter(limit, period, window=window)
         return _SHARED[identity]

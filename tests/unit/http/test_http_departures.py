@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from http_fakes import KEY, ORIGIN, FakeClock
 
-from airflow_providers_leads.http import departures as module
-from airflow_providers_leads.http.departures import CAPACITY, Departures, shared_departures
+from airflow_providers_leads.http.quota import departures as module
+from airflow_providers_leads.http.quota.departures import CAPACITY, Departures, shared_departures
+from airflow_providers_leads.http.quota.windows import LocalWindow
 from airflow_providers_leads.http.rate_limit import RateLimiter
 
-ROOT = Path(module.__file__).parents[2]
+ROOT = Path(module.__file__).parents[3]
 
 
 def spent(window: Departures) -> int:
@@ -102,7 +103,10 @@ def test_a_folder_that_cannot_be_used_is_done_without(
 
 
 def test_two_limiters_on_one_file_keep_one_quota(tmp_path: Path, clock: FakeClock) -> None:
-    limiters = [RateLimiter(10, 10.0, clock=clock, sleep=clock.sleep, departures=shared(tmp_path)) for _ in range(2)]
+    limiters = [
+        RateLimiter(10, 10.0, clock=clock, sleep=clock.sleep, window=LocalWindow(shared(tmp_path), clock))
+        for _ in range(2)
+    ]
     waited = [limiters[number % 2].acquire() for number in range(11)]
     assert waited[:10] == [0] * 10
     assert waited[10] == pytest.approx(10.1, abs=0.01)
@@ -114,7 +118,7 @@ def test_times_from_before_the_machines_last_start_are_forgotten(tmp_path: Path,
     with shared(tmp_path) as window:
         window.add(clock.now + 1_000_000)
         window.blocked_until = clock.now + 1_000_000
-    limiter = RateLimiter(1, 10.0, clock=clock, sleep=clock.sleep, departures=shared(tmp_path))
+    limiter = RateLimiter(1, 10.0, clock=clock, sleep=clock.sleep, window=LocalWindow(shared(tmp_path), clock))
     assert limiter.acquire() == 0
     assert limiter.acquire() == pytest.approx(10.1, abs=0.01)
 
@@ -154,7 +158,7 @@ def test_processes_keep_one_quota_and_none_starves(tmp_path: Path) -> None:
 def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom pathlib import Path\n"
-        "from airflow_providers_leads.http.departures import shared_departures\n"
+        "from airflow_providers_leads.http.quota.departures import shared_departures\n"
         "with shared_departures(Path(sys.argv[1]), 'https://api.example.com', 'k', 'default'):\n    os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)

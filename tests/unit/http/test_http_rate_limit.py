@@ -9,7 +9,7 @@ from http_fakes import NOW, FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_providers_leads.http.departures import CAPACITY, Departures
+from airflow_providers_leads.http.quota.departures import CAPACITY, Departures
 from airflow_providers_leads.http.rate_limit import RateLimiter, shared_limiter
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from airflow_providers_leads.http.departures import Departures
+from airflow_providers_leads.http.quota.departures import Departures
 from airflow_providers_leads.sandbox import Sandbox
 
 

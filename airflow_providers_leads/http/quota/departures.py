@@ -85,6 +85,16 @@ class Departures:
         self._cells[_BLOCKED] = moment
 
 
+def window_name(origin: str, key: str, bucket: str) -> str:
+    """Return what the window of a key is called wherever it is kept: a hash, the same on every machine.
+
+    :param origin: the API's origin URL
+    :param key: the secret that the vendor counts by
+    :param bucket: name of the vendor's quota
+    """
+    return hashlib.sha256(repr((origin_of(origin), key, bucket)).encode()).hexdigest()
+
+
 def shared_departures(folder: Path | None, origin: str, key: str, bucket: str) -> Departures:
     """Return the departures of a key that all processes of this machine share, or this process's own.
 
@@ -98,9 +108,9 @@ def shared_departures(folder: Path | None, origin: str, key: str, bucket: str) -
     """
     if fcntl is None:
         return Departures()
-    name = hashlib.sha256(repr((origin_of(origin), key, bucket)).encode()).hexdigest()
+    home = folder or Path(tempfile.gettempdir()) / f"airflow-leads-{os.getuid()}"
     try:
-        return Departures(file=_open(folder or Path(tempfile.gettempdir()) / f"airflow-leads-{os.getuid()}", name))
+        return Departures(file=_open(home, window_name(origin, key, bucket)))
     except (OSError, ValueError):
         return Departures()
 
