@@ -206,6 +206,11 @@ def get_provider_info() -> dict[str, Any]:
                         "URI prefix of the reports that Airflow lists under Browse; default reports below staging.",
                         "string", None, "s3://aws_default@my-bucket/leads/reports",
                     ),
+                    "unmask": _option(
+                        "Who sees addresses and values of people in Airflow's pages of runs: nobody; editors, who may "
+                        "edit the DAG's runs; or permission, those of them who may also read 'Lead addresses'.",
+                        "string", "nobody", "editors",
+                    ),
                     "timeout": _option("Seconds to wait for an answer.", "float", "60", None),
                     "max_retries": _option("Repeats of a failed request within a task.", "integer", "5", None),
                     "rate_limit_folder": _option(

@@ -249,6 +249,15 @@ class LeadsHook(ConnectedHook):
         """
         return self.app
 
+    @classmethod
+    def record_url(cls, list_url: str, record_id: str) -> str:
+        """Return where people see one lead, an empty text where the CRM's pages have no address per lead.
+
+        :param list_url: what :meth:`app_url` returned for the list
+        :param record_id: of the lead
+        """
+        return ""
+
     def erase_steps(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
         """Take the steps of an erasure and yield what became of each.
 

@@ -1,17 +1,27 @@
-"""The web application behind the page of reports: shows people the reports of the DAGs whose runs they may read."""
+"""The web application behind the pages: shows people runs and reports of the DAGs whose runs they may read."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from fastapi import Depends, FastAPI, HTTPException
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse
+
+from airflow_providers_leads.operators.links import reports_folder
+from airflow_providers_leads.plugins import access, airflow_runs, browse
+from airflow_providers_leads.plugins.browse import Opened, View, open_run
+from airflow_providers_leads.report.history import recent
+from airflow_providers_leads.report.page import is_page, render
+from airflow_providers_leads.tasks.paths import storage_path
 
 _NAME = re.compile(r"[\w+=@-][\w.+=@-]*")
 _SAFE = {
     # A report holds what CRMs hold: nothing in it may run, send or be framed elsewhere.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; "
+    "form-action 'self'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -22,41 +32,81 @@ _LARGEST_REPORT = 20_000_000
 
 def make_app() -> FastAPI:
     """Return the application."""
-    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-    from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
-
     app = FastAPI(title="Lead reports", docs_url=None, redoc_url=None, openapi_url=None)
     reader = Depends(get_user)
-    may_read = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
+    may_read = [Depends(requires_access_dag("GET", DagAccessEntity.RUN))]
+    # What tasks returned says which files are shown.
+    may_look_in = [
+        *may_read,
+        *(
+            Depends(requires_access_dag("GET", entity))
+            for entity in (DagAccessEntity.TASK_INSTANCE, DagAccessEntity.XCOM)
+        ),
+    ]
 
     @app.get("/")
+    def runs(user: Any = reader, search: str = "", state: str = "", before: int | None = None) -> HTMLResponse:
+        dag_ids = access.readable(airflow_runs.lead_dags(), user)
+        return _html(browse.runs_page(dag_ids, search=search[:200], state=state, before=before))
+
+    @app.get("/runs/{dag_id}/{run_id}", dependencies=may_look_in)
+    def run(dag_id: str, run_id: str) -> HTMLResponse:
+        return _html(browse.run_page(_opened(dag_id, run_id), browse.View()))
+
+    @app.get("/runs/{dag_id}/{run_id}/{key}", dependencies=may_look_in)
+    def rows(request: Request, dag_id: str, run_id: str, key: str, user: Any = reader) -> HTMLResponse:
+        opened, asked = _opened(dag_id, run_id), dict(request.query_params)
+        files = _there(opened.write(key))
+        view = _view(user, dag_id, run_id, asked, files=key, rows=browse.seen(asked))
+        return _html(browse.rows_page(opened, files, asked, view))
+
+    @app.get("/reports")
     def index(user: Any = reader) -> HTMLResponse:
-        from airflow.api_fastapi.app import get_auth_manager
+        return _html(index_page(access.readable(report_dags(), user)))
 
-        manager = get_auth_manager()
-        return _html(index_page(manager.get_authorized_dag_ids(user=user, method="GET")))
-
-    @app.get("/view/{dag_id}/{task_id}/{name}", dependencies=[may_read])
+    @app.get("/view/{dag_id}/{task_id}/{name}", dependencies=may_read)
     def view(dag_id: str, task_id: str, name: str) -> HTMLResponse:
         return _html(report_text(dag_id, task_id, name))
 
     return app
 
 
+def _opened(dag_id: str, run_id: str) -> Opened:
+    opened: Opened = _there(open_run(dag_id, run_id))
+    return opened
+
+
+def _there(found: Any) -> Any:
+    if found is None:
+        raise HTTPException(404, "There is no such run, or it has no such files.")
+    return found
+
+
+def _view(user: Any, dag_id: str, run_id: str, asked: dict[str, str], **seen: str) -> View:
+    """Return how a page is shown; who is shown people is written down first."""
+    allowed, shown = access.may_unmask(dag_id, user), asked.get("show") == "1"
+    if shown and not allowed:
+        raise HTTPException(403, "You may not see addresses: the Airflow option [leads] unmask says who may.")
+    if shown:
+        access.note_unmasking(user, dag_id, run_id, **seen)
+    return View(shown=shown, may_unmask=allowed)
+
+
 def _html(text: str) -> HTMLResponse:
     return HTMLResponse(text, headers=_SAFE)
 
 
+def report_dags() -> set[str]:
+    """Return the DAGs that have reports."""
+    folder = reports_folder()
+    return {dag.name for dag in _folders(storage_path(folder))} if folder else set()
+
+
 def index_page(dag_ids: set[str]) -> str:
-    """Return the list of the last reports.
+    """Return the list of the last reports, which are there also where Airflow has forgotten the runs.
 
     :param dag_ids: whose reports may be listed
     """
-    from airflow_providers_leads.operators.links import reports_folder
-    from airflow_providers_leads.report.history import recent
-    from airflow_providers_leads.report.page import render
-    from airflow_providers_leads.tasks.paths import storage_path
-
     folder = reports_folder()
     found = []
     for dag in _folders(storage_path(folder)) if folder else []:
@@ -73,10 +123,6 @@ def report_text(dag_id: str, task_id: str, name: str) -> str:
 
     :raises HTTPException: 404 when there is none of this name, or the file is something else
     """
-    from airflow_providers_leads.operators.links import reports_folder
-    from airflow_providers_leads.report.page import is_page
-    from airflow_providers_leads.tasks.paths import storage_path
-
     missing = HTTPException(404, "There is no such report.")
     folder = reports_folder()
     # A name never leads out of the folder: none begins with a dot or holds a slash.

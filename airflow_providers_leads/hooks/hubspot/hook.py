@@ -47,6 +47,7 @@ from airflow_providers_leads.leads.model.outcomes import Failed, Outcome, PlanRo
 from airflow_providers_leads.leads.model.schema import Lead, moment
 from airflow_providers_leads.leads.plan.property_types import PropertyTypes
 
+_LIST_PAGE = "objects/0-1/views/all/list"
 _APP_DOMAIN = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 
 
@@ -375,8 +376,14 @@ class HubSpotHook(HubSpotWriting):
             # Accounts live in several regions, each with pages of its own.
             domain = str(details.get("uiDomain"))
             origin = f"https://{domain}" if _APP_DOMAIN.fullmatch(domain) else origin
-        page = f"record/0-1/{quote(record_id, safe='')}" if record_id else "objects/0-1/views/all/list"
-        return f"{origin}/contacts/{quote(str(portal), safe='')}/{page}"
+        contacts = f"{origin}/contacts/{quote(str(portal), safe='')}/{_LIST_PAGE}"
+        return self.record_url(contacts, record_id) if record_id else contacts
+
+    @classmethod
+    def record_url(cls, list_url: str, record_id: str) -> str:
+        """Return where HubSpot shows a contact; see :meth:`app_url`."""
+        place = list_url.removesuffix(_LIST_PAGE)
+        return f"{place}record/0-1/{quote(record_id, safe='')}" if place != list_url else ""
 
     def erase_steps(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
         return erase(self, trail, people)

@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from report_files import ATTACK, NOW, files_of, run_of, write_run
 
-from airflow_providers_leads.plugins import reports, reports_app
+from airflow_providers_leads.plugins import access, reports, reports_app
 from airflow_providers_leads.report.history import Entry, keep
 from airflow_providers_leads.report.page import write_text
 from airflow_providers_leads.report.sync import sync_page
@@ -51,7 +51,7 @@ def client(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient
         def get_authorized_dag_ids(self, **_: Any) -> set[str]:
             return {"mine"}
 
-    monkeypatch.setattr("airflow.api_fastapi.app.get_auth_manager", Manager)
+    monkeypatch.setattr(access, "get_auth_manager", Manager)
     monkeypatch.setattr(security, "get_auth_manager", Manager)
     monkeypatch.setattr(security.DagModel, "get_team_name", lambda _: None)
 
@@ -67,7 +67,7 @@ def client(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient
 
 
 def test_the_list_shows_what_the_user_may_read_and_escapes_it(client: TestClient) -> None:
-    answer = client.get("/", params={"token": "reader"})
+    answer = client.get("/reports", params={"token": "reader"})
     assert answer.status_code == 200
     assert 'href="view/mine/report/r.html"' in answer.text
     assert "theirs" not in answer.text
@@ -90,6 +90,7 @@ def test_the_list_shows_what_the_user_may_read_and_escapes_it(client: TestClient
         ("view/mine/..%2f../secret.html", "reader", 404),
         ("view/mine/../secret.html", "reader", 404),
         ("", None, 401),
+        ("reports", None, 401),
     ],
 )
 def test_only_reports_are_served_and_only_to_those_who_may_read_the_dag(
@@ -134,5 +135,5 @@ def test_the_application_is_made_at_the_first_visit(client: TestClient, monkeypa
     reports._app.cache_clear()
     with TestClient(reports.ReportsApp()) as visitor:
         assert made == [client.app]
-        assert visitor.get("/", params={"token": "reader"}).status_code == 200
+        assert visitor.get("/reports", params={"token": "reader"}).status_code == 200
     reports._app.cache_clear()
