@@ -5,19 +5,24 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Any, Final, TypeVar, cast
 
 import pendulum
 
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import flag
+from airflow_providers_leads.leads.model.values import EXACT, NOTHING_WORDS, Endless, json_value, number_text, plain
 
 T = TypeVar("T")
 
 _INTEGER = re.compile(r"[+-]?\d+")
 _MINUTES_PER_DAY = 24 * 60
+# Python makes no text of numbers of more than 4,300, and nobody has an id of more than these.
+_DIGITS: Final = 40
+_NAMES_SOMEBODY: Final = re.compile(r"(^|_)(ids?|email)(\[\d+\])?$|\['id'\]$")
 
 
 def instant(name: str, value: datetime | str) -> datetime:
@@ -27,17 +32,20 @@ def instant(name: str, value: datetime | str) -> datetime:
     :param value: an aware datetime, or ISO 8601 text with an offset or ``Z``
     :raises ValueError: for anything else; a time without an offset would mean another moment on another machine
     """
-    parsed: Any = value
-    if isinstance(value, str):
+    parsed: Any = plain_value(name, value)
+    if isinstance(parsed, str):
         try:
-            parsed = datetime.fromisoformat(value.strip())
+            parsed = datetime.fromisoformat(parsed.strip())
         except ValueError:
             parsed = None
     if not isinstance(parsed, datetime):
         raise ValueError(f"{name} must be a datetime or ISO 8601 text such as 2025-01-01T00:00:00Z")
     if parsed.utcoffset() is None:
         raise ValueError(f"{name} has no time zone: add an offset or Z, as in 2025-01-01T00:00:00Z")
-    parsed = parsed.astimezone(UTC)
+    try:
+        parsed = parsed.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{name} lies outside of the years 1 to 9999") from None
     # Airflow's templates give pendulum's times, whose differences can't be divided by plain ones.
     return datetime.combine(parsed.date(), parsed.time(), UTC)
 
@@ -86,7 +94,11 @@ def whole(name: str, value: int | str, least: int, most: int | None = None) -> i
 
     :raises ValueError: naming the argument and the bounds
     """
-    number = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value.strip()) else value
+    number = plain_value(name, value)
+    if isinstance(number, (str, float, Decimal)):
+        # Columns with gaps make 100.0 of 100.
+        words = number.strip() if isinstance(number, str) else _number(name, number)
+        number = int(words) if _INTEGER.fullmatch(words) and len(words) < _DIGITS else number
     if (
         isinstance(number, bool)
         or not isinstance(number, int)
@@ -103,9 +115,10 @@ def one_of(name: str, value: T, allowed: Collection[T]) -> T:
 
     :raises ValueError: naming the argument and the allowed values
     """
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}")
-    return value
+    meant: Any = plain_value(name, value)
+    if not isinstance(meant, (list, dict)) and meant in allowed:
+        return cast(T, meant)
+    raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}")
 
 
 def boolean(name: str, value: object) -> bool:
@@ -113,7 +126,10 @@ def boolean(name: str, value: object) -> bool:
 
     :raises ValueError: for anything that is neither true nor false, ``None`` too
     """
-    answer = flag(value) if isinstance(value, (bool, str)) else None
+    meant = plain_value(name, value)
+    answer = (
+        flag(meant) if isinstance(meant, (bool, str)) or (isinstance(meant, (int, float)) and meant in (0, 1)) else None
+    )
     if answer is None:
         raise ValueError(f"{name} must be true or false")
     return answer
@@ -124,23 +140,161 @@ def addresses(name: str, value: Iterable[str]) -> dict[str, str]:
 
     :raises ValueError: when a single text is given where a list belongs
     """
-    if isinstance(value, (str, bytes)):
-        raise ValueError(f"{name} must be a list of addresses, not one text")
     found: dict[str, str] = {}
-    for address in value:
+    for address in texts(name, value):
         if key := email_key(address):
             found.setdefault(key, address)
     return found
 
 
-def _decoded(text: str) -> Any:
-    # A template that is rendered to text shows a list as Python writes it.
-    for read in (json.loads, ast.literal_eval) if text.startswith("[") else (json.loads,):
+# What callers hand over, as values ------------------------------------------------------------------------------------
+
+
+def plain_value(name: str, value: Any) -> Any:
+    """Return a value as :func:`~airflow_providers_leads.leads.model.values.plain` does.
+
+    :raises ValueError: naming the argument, when it contains itself
+    """
+    try:
+        return plain(value)
+    except Endless as error:
+        raise ValueError(f"{name} {error}") from None
+
+
+def optional(make: Callable[..., Any]) -> Callable[[str, Any], Any]:
+    """Return what makes a value of an argument that may be missing."""
+
+    def make_or_none(name: str, value: Any) -> Any:
+        # A generator is not looked into twice.
+        meant = value if isinstance(value, Iterator) else plain_value(name, value)
+        return None if meant is None else make(name, meant)
+
+    return make_or_none
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+def _number(name: str, value: float | Decimal) -> str:
+    try:
+        return number_text(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+
+
+def text_value(name: str, value: Any, *, identifies: bool = False) -> str:
+    """Return a text or number as text: whole numbers without ``.0``; an empty text stays one.
+
+    :param name: of the argument; one of an id or an address tells that ``identifies`` is meant
+    :param identifies: true: what software writes for "nothing" is refused, and a number that may not be exact
+    :raises ValueError: when it is missing or something else
+    """
+    meant = plain_value(name, value)
+    if meant is None:
+        raise ValueError(f"{name} must not be empty")
+    if not isinstance(meant, str) and not _is_number(meant):
+        raise ValueError(f"{name} must be text")
+    identifies = identifies or _NAMES_SOMEBODY.search(name) is not None
+    if isinstance(meant, str):
+        if identifies and meant.strip() in NOTHING_WORDS - {""}:
+            raise ValueError(f"{name} must not be {meant.strip()!r}, which is how a missing value is written")
+        return meant
+    if isinstance(meant, int) and abs(meant) >= 10**_DIGITS:
+        raise ValueError(f"{name} is too large a number")
+    words = str(meant) if isinstance(meant, int) else _number(name, meant)
+    if identifies and ("." in words or (isinstance(meant, float) and abs(meant) >= EXACT)):
+        raise ValueError(f"{name} must be an id: this number is no whole one, or was rounded on its way")
+    return words
+
+
+def _listed(name: str, value: str) -> Any:
+    """Return the list or mapping that a text shows as JSON or as Python writes it."""
+    for read in (json.loads, ast.literal_eval):
         try:
-            return read(text)
-        except (ValueError, SyntaxError):
+            return plain(read(value))
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-    return text.split(",")
+    raise ValueError(f"{name} must be a list, or its JSON: this text can't be read as one")
+
+
+def items(name: str, value: Any, *, split: bool = False) -> list[Any]:
+    """Return a list of values as its entries; the characters of a text are never taken for them.
+
+    :param value: a list or the like; a text that shows one as JSON or Python writes it
+    :param split: true: also a single value, or a text of several separated by commas
+    :raises ValueError: for anything else
+    """
+    meant = plain_value(name, value)
+    if isinstance(meant, str) and meant.strip()[:1] in ("[", "{", "("):
+        meant = _listed(name, meant.strip())
+    elif split and isinstance(meant, str):
+        meant = [part.strip() for part in meant.split(",")]
+    elif split and _is_number(meant):
+        meant = [meant]
+    if isinstance(meant, (str, bytes, Mapping)) or not isinstance(meant, Iterable):
+        raise ValueError(f"{name} must be a list{'' if meant is None else f', not a {type(meant).__name__}'}")
+    return list(meant)
+
+
+def id_texts(name: str, value: Any) -> list[str]:
+    """Return ids as texts, in their order, doubles too; parameters as for :func:`items`.
+
+    :raises ValueError: naming the id that is empty or none
+    """
+    return [text_value(f"{name}[{index}]", item) for index, item in enumerate(items(name, value, split=True))]
+
+
+def texts(name: str, value: Any) -> Iterable[str]:
+    """Return texts, one by one where they come so; missing ones are left out.
+
+    :raises ValueError: for a single text or what is none
+    """
+    many: Iterable[Any] = value if isinstance(value, Iterator) else items(name, value)
+    return _texts(name, many) if isinstance(many, Iterator) else list(_texts(name, many))
+
+
+def _texts(name: str, many: Iterable[Any]) -> Iterator[str]:
+    for item in many:
+        if (meant := plain_value(name, item)) is None:
+            continue
+        if not isinstance(meant, str):
+            raise ValueError(f"{name} must hold texts, not a {type(meant).__name__}")
+        yield meant
+
+
+def mapping(name: str, value: Any) -> dict[Any, Any]:
+    """Return a mapping without its missing values; a text may show one as JSON or Python writes it.
+
+    :raises ValueError: for anything else
+    """
+    meant = plain_value(name, value)
+    if isinstance(meant, str) and meant.strip()[:1] == "{":
+        meant = _listed(name, meant.strip())
+    if not isinstance(meant, dict):
+        raise ValueError(f"{name} must be a mapping{'' if meant is None else f', not a {type(meant).__name__}'}")
+    return meant
+
+
+def mappings(name: str, value: Any) -> list[dict[Any, Any]]:
+    """Return a list of mappings, each without its missing values; parameters as for :func:`items`.
+
+    :raises ValueError: naming the entry that is none
+    """
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        raise ValueError(f"{name} must be a list of mappings: give a data frame as df.to_dict('records')")
+    return [mapping(f"{name}[{index}]", item) for index, item in enumerate(items(name, value))]
+
+
+def json_body(name: str, value: Any) -> Any:
+    """Return a value as it stands in a JSON body.
+
+    :raises ValueError: naming the argument, when JSON can't say it
+    """
+    try:
+        return json_value(plain_value(name, value))
+    except ValueError as error:
+        raise error if str(error).startswith(name) else ValueError(f"{name} {error}") from None
 
 
 def id_list(name: str, value: Iterable[object] | str | None) -> list[str] | None:
@@ -150,20 +304,21 @@ def id_list(name: str, value: Iterable[object] | str | None) -> list[str] | None
     :param value: a list, or as a form field or template gives it: JSON or Python text, or ids separated by commas
     :raises ValueError: when an id is empty, or the list itself: it must not silently mean "all"
     """
-    if value is None or (isinstance(value, str) and not value.strip()):
+    meant = plain_value(name, value)
+    if meant is None or (isinstance(meant, str) and meant.strip() in NOTHING_WORDS):
         return None
-    if isinstance(value, str):
-        decoded = _decoded(value.strip())
-        if decoded is None:
-            return None
-        # "64e5" is JSON for a number, but an id here.
-        value = decoded if isinstance(decoded, (list, dict)) else [decoded if isinstance(decoded, str) else value]
-    if isinstance(value, (Mapping, bytes)) or not isinstance(value, Iterable):
+    if not isinstance(meant, (str, list)):
         raise ValueError(f"{name} must be a list of ids")
-    items = list(value)
-    if any(isinstance(item, bool) or not isinstance(item, (str, int, type(None))) for item in items):
-        raise ValueError(f"{name} must be a list of ids, each a text or a whole number")
-    ids = list(dict.fromkeys("" if item is None else str(item).strip() for item in items))
+    if isinstance(meant, str) and meant.strip()[:1] == '"':
+        meant = _listed(name, meant.strip())
+    try:
+        ids = list(dict.fromkeys(each.strip() for each in id_texts(name, meant)))
+    except ValueError as error:
+        if "must be a list" in str(error):
+            raise ValueError(f"{name} must be a list of ids") from None
+        if "must not be empty" in str(error):
+            raise ValueError(f"{name} must be a list of ids, none of them empty") from None
+        raise
     if not ids or "" in ids:
         raise ValueError(f"{name} must be a list of ids, none of them empty")
     return ids
@@ -174,7 +329,11 @@ def require(name: str, value: object) -> None:
 
     :raises ValueError: naming the argument
     """
-    if value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, Sequence) and not value):
+    if (
+        plain(value) is None
+        or (isinstance(value, str) and not value.strip())
+        or (isinstance(value, Sequence) and not value)
+    ):
         raise ValueError(f"{name} must not be empty")
 
 

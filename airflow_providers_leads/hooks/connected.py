@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_providers_leads import __version__
 from airflow_providers_leads.hooks.account import Mark, fingerprint, known_id, read_mark, remember_id
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, Settings, label_for, read_settings
+from airflow_providers_leads.hooks.signatures import give_values
 from airflow_providers_leads.hooks.telemetry import count_request
 from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.auth import OriginAuth
@@ -58,6 +59,10 @@ class ConnectedHook(BaseHook, ABC):
     """What to do about an HTTP status in this CRM."""
     dialect: ClassVar[Dialect] = Dialect()
     """How its API says how long to wait, what quota there is and what is wrong, where it has ways of its own."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        give_values(cls)
 
     def __init__(self, conn_id: str) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_providers_leads.operators.signatures import CheckedArguments
+from airflow_providers_leads.tasks.arguments import rendered_value
 
 if TYPE_CHECKING:
     from airflow_providers_leads.tasks.lineage import Datasets, Lineage
@@ -49,6 +50,10 @@ class LeadsOperator(CheckedArguments, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.deferrable = deferrable
+
+    def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+        """Render a template at any depth of an argument; see :func:`~airflow_providers_leads.tasks.arguments.given`."""
+        return rendered_value(content, super().render_template(content, context, *args, **kwargs))
 
     def execute(self, context: Context) -> Any:
         """Run the operator; see :meth:`run`."""

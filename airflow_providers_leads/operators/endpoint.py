@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
+from airflow_providers_leads.leads.model.values import plain
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, Argument, Templated, argument, is_templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
@@ -151,11 +152,10 @@ class EndpointOperator(DeclaredOperator):
             if name == self.conn_parameter or name in self.hands_over:
                 continue
             value = getattr(self, self.attributes[name])
-            if parameter.annotation != "Any":
-                # Where any value is welcome an empty text is one: it clears a field.
-                value = given(value)
-                if value is None and parameter.default is parameter.empty:
-                    raise ValueError(f"{name} must not be empty")
+            # Where any value is welcome an empty text is one: it clears a field.
+            value = plain(value) if parameter.annotation == "Any" else given(value)
+            if value is None and parameter.default is parameter.empty:
+                raise ValueError(f"{name} must not be empty")
             if value is not None:
                 values[name] = _coerced(name, value, str(parameter.annotation))
         return values

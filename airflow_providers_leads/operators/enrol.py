@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
-from airflow_providers_leads.tasks.inputs import check_accounts
+from airflow_providers_leads.tasks.inputs import check_accounts, task_results
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures, tolerance
 
@@ -154,8 +154,7 @@ class LeadsEnrolOperator(LeadsOperator):
         return people
 
     def _result_uris(self) -> Iterator[str]:
-        handed = [self.leads] if isinstance(self.leads, (str, Mapping)) else list(self.leads or ())
-        for item in handed:
+        for item in task_results("leads", given(self.leads), self.log):
             if not isinstance(item, Mapping):
                 yield str(item)
                 continue

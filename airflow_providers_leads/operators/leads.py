@@ -33,7 +33,7 @@ from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_count
 from airflow_providers_leads.tasks.assets import EXTRACTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.extract import extract, frozen_round
-from airflow_providers_leads.tasks.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.tasks.inputs import get_hook, some_results, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.progress import phase
@@ -271,7 +271,7 @@ class LeadsDeduplicateOperator(LeadsOperator):
         self._requested.check(self)
         policy = read_policy(self.policy)
         lineage, parts = as_bool("lineage", self.lineage), as_count("partitions", self.partitions)
-        sources = [storage_path(uri_in(item, "uri")) for item in as_list(self.inputs)]
+        sources = [storage_path(uri_in(item, "uri")) for item in some_results("inputs", given(self.inputs), self.log)]
         folder = resolve_folder(self.output_uri, context)
         uris: dict[str, Any] = {name: f"{folder}/{name}.parquet" for name in OUTPUTS}
         if parts > 1:

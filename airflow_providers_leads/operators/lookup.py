@@ -9,9 +9,9 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
-from airflow_providers_leads.tasks.arguments import as_count
+from airflow_providers_leads.tasks.arguments import as_count, given
 from airflow_providers_leads.tasks.extract import extract
-from airflow_providers_leads.tasks.inputs import as_list, check_accounts, get_hook, uri_in
+from airflow_providers_leads.tasks.inputs import check_accounts, get_hook, some_results, uri_in
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 
 
@@ -68,7 +68,7 @@ class LeadsLookupOperator(LeadsOperator):
         most = max(hook.lookup_rows, 1_000) if self.max_people is None else as_count("max_people", self.max_people)
         folder = resolve_folder(self.output_uri, context)
         uri = folder if folder.endswith(".parquet") else f"{folder}/{file_name(self.conn_id, context)}.found.parquet"
-        inputs = as_list(self.inputs)
+        inputs = some_results("inputs", given(self.inputs), self.log)
         sources = [storage_path(uri_in(item, "uri")) for item in inputs]
         check_accounts(hook, sources)
         people, held = people_elsewhere(sources, hook.conn_type, hook.conn_id)

@@ -406,4 +406,8 @@ class PersistIQUpdateWebhookPluginOperator(PersistIQOperator):
 
     def call_arguments(self) -> dict[str, Any]:
         """Return the settings as the hook method's own arguments."""
-        return dict(super().call_arguments().get("settings") or {})
+        from airflow_providers_leads.hooks.arguments import mapping
+
+        return {
+            str(name): value for name, value in mapping("settings", super().call_arguments().get("settings")).items()
+        }

@@ -14,6 +14,7 @@ from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import ReportLink, report_url, reports_folder
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, as_count, given
+from airflow_providers_leads.tasks.inputs import as_list
 from airflow_providers_leads.tasks.paths import file_name, safe_name, storage_path
 
 if TYPE_CHECKING:
@@ -171,10 +172,8 @@ class LeadsMetricsReportOperator(_ReportOperator):
 
 
 def _as_results(value: Any) -> list[Any]:
-    """Return results of tasks as a list; those of a mapped task are a lazy sequence."""
-    if given(value) is None:
-        return []
-    return [value] if isinstance(value, (str, dict)) else list(value)
+    """Return results of tasks as a list, without those of tasks that were skipped."""
+    return [item for item in as_list(given(value)) if item is not None]
 
 
 def _reports(output: Any) -> str:

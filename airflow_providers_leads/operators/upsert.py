@@ -18,7 +18,7 @@ from airflow_providers_leads.tasks.apply import apply_plan
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, given, given_entries
 from airflow_providers_leads.tasks.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
-from airflow_providers_leads.tasks.inputs import as_list, get_hook, uri_in
+from airflow_providers_leads.tasks.inputs import as_list, get_hook, task_results, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
@@ -140,7 +140,7 @@ class LeadsPlanOperator(LeadsOperator):
                 stem=f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}",
                 golden=uri_in(self.golden, "golden"),
                 members=given(self.members) or merged.get("members"),
-                existing=as_list(given(self.existing)),
+                existing=task_results("existing", given(self.existing), self.log),
                 mode=self.mode,
                 options=self.options,
                 suppressions=as_list(given(self.suppressions)),

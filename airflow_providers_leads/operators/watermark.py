@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import Asset, Context
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
-from airflow_providers_leads.tasks.inputs import as_list
+from airflow_providers_leads.tasks.inputs import task_results
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
@@ -184,7 +184,7 @@ class LeadsMoveWatermarkOperator(LeadsOperator):
         if as_bool("dry_run", self.plan_only):
             self.log.info("A dry run: no watermark is moved")
             return {}
-        store, results = WatermarkStore(context), as_list(self.extracted)
+        store, results = WatermarkStore(context), task_results("extracted", given(self.extracted), self.log)
         if wrong := [item for item in results if not (isinstance(item, Mapping) and item.get("watermark_key"))]:
             raise ValueError(
                 f"extracted: {len(wrong)} of {len(results)} results have no watermark to move: give the extracts "

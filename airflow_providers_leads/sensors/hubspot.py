@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import Context, XComArg
 from airflow_providers_leads.operators.signatures import SensorArguments, Templated, WaitArguments
 from airflow_providers_leads.sensors.base import LeadsSensor, text
 from airflow_providers_leads.tasks.arguments import given
+from airflow_providers_leads.tasks.inputs import as_list
 
 
 class HubSpotNewContactSensor(LeadsSensor):
@@ -119,7 +120,7 @@ class HubSpotContactPropertySensor(LeadsSensor):
         several, single = given(self.values), given(self.value)
         if several is not None and single is not None:
             raise ValueError("value and values can't be given together")
-        listed = [several] if isinstance(several, str) else list(several or ())
+        listed = as_list(several)
         values = listed if single is None else [single]
         if several is not None and not values:
             raise ValueError("values must hold at least one value")

@@ -1,14 +1,23 @@
-"""What a template may have made of an operator's argument."""
+"""What a template may have made of an operator's argument.
+
+Here it is decided what says nothing; what a value means is decided in :mod:`airflow_providers_leads.hooks.arguments`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_providers_leads.leads.model.values import NOTHING_WORDS, plain
+
 
 def given(value: Any) -> Any:
-    """Return ``None`` for the ways in which a template says "nothing": ``None``, an empty text, the word None."""
-    return None if isinstance(value, str) and value.strip() in ("", "None", "null") else value
+    """Return an argument as the Python value it is, ``None`` for the ways in which a template says "nothing".
+
+    These are a missing value such as ``None`` or NaN, an empty text, and a text that is nothing but the word for one.
+    """
+    meant = plain(value)
+    return None if isinstance(meant, str) and meant.strip() in NOTHING_WORDS else meant
 
 
 class Requested:
@@ -41,7 +50,21 @@ class Requested:
 
 def given_entries(values: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the entries of a possibly templated mapping that say something; see :func:`given`."""
-    return {name: value for name, value in (values or {}).items() if given(value) is not None}
+    meant = given(values) or {}
+    return {name: value for name, value in meant.items() if given(value) is not None}
+
+
+def rendered_value(template: Any, rendered: Any) -> Any:
+    """Return what a template was rendered to: nothing, where it is the word that Jinja makes of a missing value.
+
+    Only a whole template counts: what a DAG's author has written as a word stays one, be it ``None``, and so does an
+    empty text, by which a field is cleared.
+
+    :param template: the text, at any depth of an argument
+    :param rendered: what Jinja made of it
+    """
+    missing = isinstance(template, str) and isinstance(rendered, str) and rendered != template
+    return None if missing and rendered.strip() in NOTHING_WORDS - {""} else rendered
 
 
 def as_bool(name: str, value: Any) -> bool:
@@ -49,12 +72,9 @@ def as_bool(name: str, value: Any) -> bool:
 
     :raises ValueError: naming the argument; guessing could turn a dry run into a real one
     """
-    words = {"true": True, "false": False, "1": True, "0": False}
-    if isinstance(value, bool):
-        return value
-    if (found := words.get(str(value).strip().lower())) is None:
-        raise ValueError(f"{name} must be true or false")
-    return found
+    from airflow_providers_leads.hooks.arguments import boolean
+
+    return boolean(name, value)
 
 
 def as_count(name: str, value: Any) -> int:
@@ -62,10 +82,6 @@ def as_count(name: str, value: Any) -> int:
 
     :raises ValueError: naming the argument
     """
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = 0
-    if number < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1")
-    return number
+    from airflow_providers_leads.hooks.arguments import whole
+
+    return whole(name, value, 1)

@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import pendulum
 
+from airflow_providers_leads.hooks.arguments import items
 from airflow_providers_leads.hooks.telemetry import count_rows
-from airflow_providers_leads.tasks.inputs import as_list
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 
@@ -85,7 +85,7 @@ def extract(
         "narrows_properties": "properties" in hook.scope_keys,
         # Further properties make a read richer, not smaller.
         "complete": reads.full and not set(scope) - {"properties"},
-        "properties": as_list(scope.get("properties") or None),
+        "properties": items("properties", scope["properties"], split=True) if scope.get("properties") else [],
         "rejects": work.rejects,
         "since": next((read.since for read in reads.reads if read.since), None),
         "parts": dict(work.by_part),

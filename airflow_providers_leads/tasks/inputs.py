@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_providers_leads.tasks.arguments import given
+
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
 
@@ -34,8 +36,42 @@ def check_accounts(hook: LeadsHook, files: Sequence[Any]) -> None:
             )
 
 
+def task_results(name: str, value: Any, log: Any) -> list[Any]:
+    """Return the results of tasks, and URIs, as a list; what a skipped task didn't give is passed over and logged.
+
+    :param name: of the argument
+    :param value: one of them or many; ``None`` is none
+    :param log: the task's logger
+    """
+    listed = as_list(value)
+    present = [item for item in listed if given(item) is not None]
+    if len(present) < len(listed):
+        log.warning(
+            "%s: %d of %d results are missing, as their tasks were skipped or gave none; the others are used",
+            name, len(listed) - len(present), len(listed),
+        )  # fmt: skip
+    return present
+
+
+def some_results(name: str, value: Any, log: Any) -> list[Any]:
+    """Return what :func:`task_results` does.
+
+    :raises ValueError: when there is none at all
+    """
+    if not (present := task_results(name, value, log)):
+        raise ValueError(f"{name} holds no result: every task that should have given one was skipped or gave none")
+    return present
+
+
 def as_list(value: Any) -> list[Any]:
-    """Return one value or many as a list; those of lists within it, as mapped tasks give them, stand in their place."""
+    """Return one value or many as a list; those of lists within it, as mapped tasks give them, stand in their place.
+
+    A text may show a list as JSON or Python writes it.
+    """
+    if isinstance(value, str) and value.strip()[:1] == "[":
+        from airflow_providers_leads.hooks.arguments import items as items_of
+
+        return items_of("results", value)
     if value is None:
         return []
     if isinstance(value, (str, Mapping)):

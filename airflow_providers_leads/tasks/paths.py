@@ -20,8 +20,8 @@ def resolve_folder(output: Any, context: Context) -> str:
     :param context: the task's context
     :raises ValueError: when there is neither
     """
-    if (uri := given(output)) is not None:
-        return str(uri).rstrip("/")
+    if (uri := uri_or_none("output", output)) is not None:
+        return uri.rstrip("/")
     staging = conf.get("leads", "staging", fallback=None)
     if not staging:
         raise ValueError(
@@ -31,6 +31,18 @@ def resolve_folder(output: Any, context: Context) -> str:
     ti: Any = context["ti"]
     parts = (ti.dag_id, ti.run_id, ti.task_id)
     return "/".join([staging.rstrip("/"), *(safe_name(str(part)) for part in parts)])
+
+
+def uri_or_none(name: str, value: Any) -> str | None:
+    """Return the URI that an argument is, a text or a path object, ``None`` when it says nothing.
+
+    :raises ValueError: naming the argument
+    """
+    if (uri := given(value)) is None:
+        return None
+    if isinstance(uri, str) or hasattr(uri, "open"):
+        return str(uri).strip()
+    raise ValueError(f"{name} must be a URI such as s3://conn_id@bucket/leads, not a {type(uri).__name__}")
 
 
 def safe_name(text: str) -> str:

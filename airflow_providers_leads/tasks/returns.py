@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded
 from airflow_providers_leads.tasks.arguments import given
-from airflow_providers_leads.tasks.paths import storage_path
+from airflow_providers_leads.tasks.paths import storage_path, uri_or_none
 
 XCOM_ROWS: Final = 1_000
 """Rows that a list may have without an ``output``."""
@@ -32,15 +32,17 @@ def tolerance(on_failure: str, max_failed: float | str) -> float | None:
     :param max_failed: a number, or a share below 1
     :raises ValueError: naming the argument
     """
-    if on_failure not in ("fail", "report"):
+    if (given(on_failure) or "fail") not in ("fail", "report"):
         raise ValueError("on_failure must be 'fail' or 'report'")
+    meant = given(max_failed)
     try:
-        number = float(max_failed)
-    except (TypeError, ValueError):
+        number = 0.0 if meant is None else float(meant)
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
-    if number < 0:
+    # Nothing is more than NaN, and everything would be tolerated.
+    if isinstance(meant, bool) or not number >= 0:
         raise ValueError("max_failed must be a number, or a share below 1")
-    return None if on_failure == "report" else number
+    return None if given(on_failure) == "report" else number
 
 
 def check_failures(failed: int, total: int, tolerated: float | None, message: str, log: Any) -> None:
@@ -95,7 +97,7 @@ def hand_over(
     :raises LeadsWriteError: when too many inputs of a batch failed
     :raises ValueError: when a list is too long for XCom, or ``output`` is of an unknown kind
     """
-    uri = given(output)
+    uri = uri_or_none("output", output)
     if isinstance(result, BatchResult):
         return _batch(result, label, uri, tolerance(on_failure, max_failed), log)
     if isinstance(result, Iterator) or (isinstance(result, list) and uri):

@@ -137,7 +137,7 @@ class HubSpotContacts(HubSpotAssociations):
         base = {"associations": joined(names("associations", associations)), "archived": archived_param(archived)}
         full = {**base, "properties": joined(asked), "propertiesWithHistory": joined(asked_history)}
         if len(urlencode({k: v for k, v in full.items() if v})) <= _MAX_QUERY:
-            return dict(full), lambda records: records
+            return dict(full), lambda records: self._with_names_told(records, asked, asked_history)
         return dict(base), lambda records: self._completed(records, asked, asked_history, archived=archived)
 
     def _completed(
@@ -156,6 +156,7 @@ class HubSpotContacts(HubSpotAssociations):
                 category=lost[0].category,
                 request_id=lost[0].request_id,
             )
+        self._with_names_told([done.record for done in result.succeeded], properties, history)
         found = {str(done.input): done.record or {} for done in result.succeeded}
         # A record that is gone since the list was read is left out, as the list would leave it out now.
         return [{**r, **_values_of(found[i])} for r in records if (i := str(r["id"])) in found]
@@ -215,8 +216,8 @@ class HubSpotContacts(HubSpotAssociations):
             self._search, groups=groups, sort=order, rest=rest, size=size, label=self.label, beyond=beyond
         )
         if wide and asked:
-            pages = (self._completed(page, asked, None, archived=False) for page in pages)
-        return pages
+            return (self._completed(page, asked, None, archived=False) for page in pages)
+        return (self._with_names_told(page, asked) for page in pages)
 
     def count_contacts(self, filters: Iterable[Mapping[str, Any]]) -> int:
         """Return how many contacts match all filters, by the search index.
@@ -255,7 +256,9 @@ class HubSpotContacts(HubSpotAssociations):
         items = [lookup(i, given, record_id(f"ids[{i}]", given, id_property)) for i, given in enumerate(ids)]
         asked, history = names("properties", properties), names("properties_with_history", properties_with_history)
         action = self._read_action(id_property, asked, history, archived=archived)
-        return unless_the_key_is_at_fault(*batch.run(items, action))
+        result = unless_the_key_is_at_fault(*batch.run(items, action))
+        self._with_names_told([done.record for done in result.succeeded], asked, history)
+        return result
 
     def _read_action(
         self,

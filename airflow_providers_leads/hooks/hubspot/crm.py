@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from airflow_providers_leads.hooks.arguments import one_of, whole
+from airflow_providers_leads.hooks.arguments import json_body, one_of, whole
 from airflow_providers_leads.hooks.base import LeadsHook, require
 from airflow_providers_leads.hooks.hubspot import wire
 from airflow_providers_leads.hooks.hubspot.connection import (
@@ -162,6 +162,32 @@ class HubSpotCrm(LeadsHook):
             known |= {str(one.get("name")): one for one in found}
         return known
 
+    def _with_names_told(self, records: list[Any], *names: Iterable[str] | None) -> list[Any]:
+        """Return records as they are, and warn of properties that were asked for and are not there.
+
+        HubSpot passes over names that it doesn't know; a property without a value is there as ``null``.
+
+        :param records: those that are dicts are looked at
+        :param names: what was asked for
+        """
+        asked = [name for some in names for name in some or ()]
+        first = next((record for record in records if asked and isinstance(record, dict)), None)
+        if first is not None:
+            there = {**(first.get("properties") or {}), **(first.get("propertiesWithHistory") or {})}
+            lacking = [name for name in asked if name not in there and name not in self._told_names]
+            self._told_names.update(lacking)
+            if lacking:
+                self.log.warning(
+                    "%s: HubSpot's answer has no contact property %s. Give internal names, as in Settings; "
+                    "HubSpot leaves out names that it doesn't know",
+                    self.label, ", ".join(map(repr, lacking)),
+                )  # fmt: skip
+        return records
+
+    @cached_property
+    def _told_names(self) -> set[str]:
+        return set()
+
     def get_property(self, name: str, *, archived: bool = False, data_sensitivity: str | None = None) -> Record:
         """Return the definition of one contact property.
 
@@ -230,12 +256,13 @@ class HubSpotCrm(LeadsHook):
             "type": one_of("type", type, _TYPES),
             "fieldType": one_of("field_type", field_type, _FIELD_TYPES),
             "groupName": group_name,
-            **more,
+            **{name: json_body(name, value) for name, value in more.items()},
         }
         if options is not None:
             # HubSpot's specification requires both of every option.
             sent["options"] = [
-                {"hidden": False, "displayOrder": place, **dict(option)} for place, option in enumerate(options)
+                {"hidden": False, "displayOrder": place, **dict(option)}
+                for place, option in enumerate(json_body("options", list(options)))
             ]
         self.__dict__.pop("definitions", None)
         return self.one("POST", self.path("properties", "/contacts"), json=sent, expect=_is_definition)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from airflow_providers_leads.hooks.arguments import boolean, instant, one_of, whole
+from airflow_providers_leads.hooks.arguments import (
+    boolean,
+    instant,
+    items,
+    mapping,
+    one_of,
+    plain_value,
+    text_value,
+    whole,
+)
 from airflow_providers_leads.hooks.base import require
 
 Names = str | Iterable[str] | None
 """Property or object type names: an iterable, or one comma-separated string."""
 
+_WHOLE: Final = re.compile(r"(?<=\d)\.0+$")
+_TYPE_ID: Final = re.compile(r"[0-9]{1,18}")
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _CATEGORIES: Final = frozenset({"HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED", "WORK"})
 # What each search operator needs besides the property.
@@ -31,7 +43,7 @@ def names(argument: str, value: Names) -> list[str] | None:
     """
     if value is None:
         return None
-    found = [n.strip() if isinstance(n, str) else n for n in (value.split(",") if isinstance(value, str) else value)]
+    found = [n.strip() if isinstance(n, str) else n for n in items(argument, value, split=True)]
     if not all(isinstance(n, str) and n for n in found):
         raise ValueError(f"{argument} must hold non-empty names")
     return list(dict.fromkeys(found)) or None
@@ -63,31 +75,33 @@ def record_id(argument: str, value: object, id_property: str | None = None) -> s
 
     :raises ValueError: when it is empty, or an address where a record id belongs
     """
-    require(argument, value)
-    found = str(value).strip()
-    if id_property is None and "@" in found:
-        raise ValueError(f"{argument} must be a record id; to address a contact by email pass id_property='email'")
+    found = text_value(argument, value, identifies=True).strip()
+    require(argument, found)
+    if id_property is None:
+        if "@" in found:
+            raise ValueError(f"{argument} must be a record id; to address a contact by email pass id_property='email'")
+        # Spreadsheets make texts of numbers in this way.
+        found = _WHOLE.sub("", found)
     return found.lower() if id_property == "email" else found
 
 
 def property_value(argument: str, value: object) -> str:
     """Return a property value in HubSpot's form: everything is text, ``""`` clears.
 
-    :raises ValueError: for a naive datetime or a value that no property can hold
+    :param value: a time without time zone is in UTC, as data frames have them
+    :raises ValueError: for a value that no property can hold
     """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float, Decimal)):
-        return str(value)
-    if isinstance(value, datetime):
-        return str(milliseconds(argument, value))
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, (list, tuple, set, frozenset)):
-        parts = [property_value(argument, part) for part in value]
-        return ";".join(sorted(parts) if isinstance(value, (set, frozenset)) else parts)
+    meant = plain_value(argument, value)
+    if isinstance(meant, bool):
+        return "true" if meant else "false"
+    if isinstance(meant, (str, int, float, Decimal)):
+        return text_value(argument, meant)
+    if isinstance(meant, datetime):
+        return str(milliseconds(argument, meant if meant.tzinfo else meant.replace(tzinfo=UTC)))
+    if isinstance(meant, date):
+        return meant.isoformat()
+    if isinstance(meant, list):
+        return ";".join(property_value(argument, part) for part in meant if part is not None)
     raise ValueError(f"{argument} must be text, a number, a boolean, a date or a list of these")
 
 
@@ -98,7 +112,15 @@ def property_values(argument: str, properties: Mapping[str, Any]) -> dict[str, s
     """
     if not isinstance(properties, Mapping):
         raise ValueError(f"{argument} must be a mapping of property names to values")
-    sent = {str(k): property_value(f"{argument}[{k!r}]", v) for k, v in properties.items() if v is not None}
+    present = mapping(argument, properties)
+    if not all(isinstance(name, str) and name.strip() for name in present):
+        raise ValueError(f"{argument} must have names of properties as its keys")
+    sent = {name: property_value(f"{argument}[{name!r}]", value) for name, value in present.items()}
+    if address := sent.get("email"):
+        # HubSpot refuses white space around an address; nothing but that is no address to clear one with.
+        sent["email"] = address.strip()
+        if not sent["email"]:
+            del sent["email"]
     require(argument, list(sent))
     return sent
 
@@ -121,11 +143,13 @@ def association_types(argument: str, types: Iterable[int | str | Mapping[str, An
     found = []
     for entry in types:
         given = entry if isinstance(entry, Mapping) else {"associationTypeId": entry}
-        category, type_id = given.get("associationCategory", "HUBSPOT_DEFINED"), given.get("associationTypeId")
-        if category not in _CATEGORIES or not str(type_id).isdigit():
+        category, number = given.get("associationCategory", "HUBSPOT_DEFINED"), given.get("associationTypeId")
+        known_category = isinstance(category, str) and category in _CATEGORIES
+        type_id = "" if number is None or isinstance(number, (bool, Mapping, list)) else text_value(argument, number)
+        if not known_category or not _TYPE_ID.fullmatch(type_id):
             known = ", ".join(sorted(_CATEGORIES))
             raise ValueError(f"{argument} needs a numeric associationTypeId, and as associationCategory one of {known}")
-        found.append({"associationCategory": category, "associationTypeId": int(str(type_id))})
+        found.append({"associationCategory": category, "associationTypeId": int(type_id)})
     require(argument, found)
     return found
 
@@ -147,13 +171,14 @@ def association_inputs(argument: str, given: Iterable[Mapping[str, Any] | tuple[
             target = types = None
         if target in (None, "") or not isinstance(types, Sequence) or isinstance(types, str):
             raise ValueError(f"{argument} must hold (to_id, type_id) pairs or mappings with 'to' and 'types'")
-        found.append({"to": {"id": str(target)}, "types": association_types(argument, types)})
+        linked = association_types(argument, types)
+        found.append({"to": {"id": record_id(f"{argument}['to']", target)}, "types": linked})
     return found
 
 
 def _filter(argument: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    operator = str(given.get("operator", "")).upper()
-    if operator not in _OPERATORS or not given.get("propertyName"):
+    operator = str(given.get("operator", "")).upper() if isinstance(given, Mapping) else ""
+    if operator not in _OPERATORS or not isinstance(given.get("propertyName"), str) or not given["propertyName"]:
         raise ValueError(f"{argument} needs propertyName and an operator out of {', '.join(sorted(_OPERATORS))}")
     if missing := [name for name in _OPERATORS[operator] if given.get(name) in (None, [], ())]:
         raise ValueError(f"{argument}: operator {operator} needs {missing[0]}")
@@ -188,7 +213,7 @@ def sort_input(sorts: Iterable[Mapping[str, Any] | str] | None) -> dict[str, str
     :param sorts: ``{"propertyName", "direction"}``, or a property name, descending with a leading ``-``
     :raises ValueError: for more than one, or an unknown direction
     """
-    given = [sorts] if isinstance(sorts, (str, Mapping)) else list(sorts or ())
+    given = [sorts] if isinstance(sorts, Mapping) else [] if sorts is None else items("sorts", sorts, split=True)
     if len(given) > 1:
         raise ValueError("sorts: HubSpot sorts a search by one property only")
     if not given:
@@ -197,6 +222,8 @@ def sort_input(sorts: Iterable[Mapping[str, Any] | str] | None) -> dict[str, str
     if isinstance(entry, str):
         direction = "DESCENDING" if entry.startswith("-") else "ASCENDING"
         entry = {"propertyName": entry.removeprefix("-"), "direction": direction}
+    if not isinstance(entry, Mapping):
+        raise ValueError("sorts must name a property, or be a mapping with propertyName and direction")
     name, direction = str(entry.get("propertyName") or ""), str(entry.get("direction") or "ASCENDING").upper()
     require("sorts: propertyName", name)
     return {"propertyName": name, "direction": one_of("sorts: direction", direction, ("ASCENDING", "DESCENDING"))}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from airflow_providers_leads.hooks.arguments import instant, maybe_instant, one_of, window, wire_time
+from airflow_providers_leads.hooks.arguments import instant, json_body, maybe_instant, one_of, window, wire_time
 from airflow_providers_leads.hooks.base import LeadsHook, require
 from airflow_providers_leads.hooks.persistiq import wire
 from airflow_providers_leads.hooks.persistiq.answers import Record, raise_refusal, records_in, refused
@@ -176,7 +176,7 @@ class PersistIQAccount(LeadsHook):
         # Addresses that aren't set are null when read, and to be texts when written.
         known = self.get_webhook_plugin()
         kept = {name: known[name] for name in WEBHOOK_SETTINGS if known.get(name) is not None}
-        changed = {name: "" if value is None else value for name, value in settings.items()}
+        changed = {name: "" if value is None else json_body(name, value) for name, value in settings.items()}
         return self._one("PUT", "/v1/webhook_plugin", "webhook_plugin", {}, {**kept, **changed}, sign="raw_events")
 
     def _list(self, key: str, path: str, *, bare_first: bool = False, **options: Any) -> Iterator[Record]:

@@ -88,12 +88,12 @@ def _clear(hook: PersistIQCampaigns, lead_id: str, left: set[str]) -> None:
     """Blank fields and leave in ``left`` those that have a value all the same."""
     for blank in _BLANKS:
         try:
-            hook.update_lead(lead_id, data=dict.fromkeys(left, blank))
+            hook.patch_lead(lead_id, {"data": dict.fromkeys(left, blank)})
         except (LeadsValidationError, LeadsConflictError):
             # One field that can't be blanked is no reason to keep the others.
             for field in left:
                 with suppress(LeadsValidationError, LeadsConflictError):
-                    hook.update_lead(lead_id, data={field: blank})
+                    hook.patch_lead(lead_id, {"data": {field: blank}})
         left.intersection_update(_with_values(hook.get_lead(lead_id)))
         if not left:
             return

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from airflow_providers_leads.get_provider_info import default_host
-from airflow_providers_leads.hooks.arguments import addresses, maybe_instant
+from airflow_providers_leads.hooks.arguments import addresses, json_body, maybe_instant
 from airflow_providers_leads.hooks.base import refuse_properties
 from airflow_providers_leads.hooks.batches import run_batch, run_chunks
 from airflow_providers_leads.hooks.campaigns import Campaigns
@@ -84,12 +84,12 @@ class PersistIQHook(PersistIQCampaigns):
 
         https://apidocs.persistiq.com/#leads
         """
-        if isinstance(leads, (str, bytes, Mapping)) or not all(isinstance(lead, Mapping) for lead in leads):
-            raise ValueError("leads must be a list of mappings")
         if any("data" in lead for lead in leads):
             raise ValueError("leads must be flat, as in {'email': …, 'first_name': …}; 'data' is the form of updates")
         creator = LeadCreator(self, dup, given("creator_id", creator_id))
-        return run_batch([dict(lead) for lead in leads], LEADS_PER_CALL, creator, self.client.pause)
+        return run_batch(
+            [_sent(index, lead) for index, lead in enumerate(leads)], LEADS_PER_CALL, creator, self.client.pause
+        )
 
     # What the pipeline uses -------------------------------------------------------------------------------------------
 
@@ -270,6 +270,13 @@ class PersistIQHook(PersistIQCampaigns):
         more = "more than " if answer.body.get("has_more") else ""
         rights = "Its keys are not restricted: it may read, write, and send mail."
         return True, f"PersistIQ accepts the key: {more}{count} users. {rights}"
+
+
+def _sent(index: int, lead: Mapping[str, Any]) -> dict[str, Any]:
+    sent: dict[str, Any] = json_body(f"leads[{index}]", lead)
+    if isinstance(address := sent.get("email"), str):
+        sent["email"] = address.strip()
+    return sent
 
 
 def _properties_of(row: PlanRow) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_providers_leads.hooks.arguments import boolean
+from airflow_providers_leads.hooks.arguments import boolean, json_body
 from airflow_providers_leads.hooks.base import require
 from airflow_providers_leads.hooks.persistiq.account import PersistIQAccount, given, maybe_wire
 from airflow_providers_leads.hooks.persistiq.answers import Record, person, person_of, records_in
@@ -96,19 +96,21 @@ class PersistIQLeads(PersistIQAccount):
         require("lead_id", lead_id)
         if status is not None and status_id is not None:
             raise ValueError("status and status_id can't be given together")
-        if data is not None and not isinstance(data, Mapping):
-            raise ValueError("data must be a mapping of field to value")
         changes = {
             "status": given("status", status),
             "status_id": given("status_id", status_id),
             "owner_id": given("owner_id", owner_id),
             "bounced": None if bounced is None else boolean("bounced", bounced),
             "optedout": None if optedout is None else boolean("optedout", optedout),
-            "data": dict(data) if data else None,
+            "data": json_body("data", data) if data else None,
         }
         body = {name: value for name, value in changes.items() if value is not None}
         if not body:
             raise ValueError("data, status, status_id, owner_id, bounced or optedout must be given")
+        return self.patch_lead(lead_id, body)
+
+    def patch_lead(self, lead_id: str, body: Any) -> Record:
+        """Send changes to a lead as they are, ``null`` too, and return it."""
         return self._one("PATCH", "/v1/leads/{lead_id}", "lead", {"lead_id": lead_id}, body)
 
     def _find(self, wanted: Mapping[str, str]) -> Iterator[Record]:

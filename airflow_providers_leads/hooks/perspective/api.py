@@ -144,7 +144,7 @@ class PerspectiveApi(LeadsHook):
             "birthday": birthday,
         }
         body: dict[str, Any] = {
-            name: wire_value(name, value) for name, value in given.items() if value not in (None, "")
+            name: wire_value(name, value).strip() for name, value in given.items() if value not in (None, "")
         }
         if address and (parts := wire_address(address)):
             body["address"] = parts

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 
+from airflow_providers_leads.hooks.arguments import plain_value, text_value
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import Lead, leftover, moment, text
 
@@ -87,12 +89,13 @@ def wire_value(name: str, value: object) -> str:
 
     :raises ValueError: when it is ``None``, a list or a mapping
     """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, (str, int, float)):
-        return str(value)
+    meant = plain_value(name, value)
+    if isinstance(meant, bool):
+        return "true" if meant else "false"
+    if isinstance(meant, date):
+        return meant.isoformat()
+    if isinstance(meant, (str, int, float, Decimal)):
+        return text_value(name, meant)
     raise ValueError(f"{name} must be text, a number, a boolean or a date; to clear a field write an empty text")
 
 

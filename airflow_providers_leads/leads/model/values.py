@@ -1,0 +1,171 @@
+"""Values as spreadsheets, data frames, databases and templates hand them over, as the Python values that they are.
+
+Neither NumPy nor pandas is imported: their objects are told by what they can do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+# Objects that stand for "no value" and are not told by being unequal to themselves: pandas.NA, NumPy's masked.
+_MISSING: Final = frozenset({"NAType", "NaTType", "MaskedConstant", "NullScalar"})
+_UNEQUAL_TO_THEMSELVES: Final = frozenset({"datetime64", "timedelta64", "longdouble"})
+# What software writes for "no value" where it has to make a text of one.
+NOTHING_WORDS: Final = frozenset({"", "None", "null", "nan", "NaN", "NaT", "<NA>"})
+EXACT: Final = 2**53
+"""Whole numbers from here on are not told apart by a float, nor by many a reader of JSON."""
+
+
+class Endless(ValueError):
+    """A value that contains itself, or is nested beyond all use."""
+
+
+def plain(value: Any, _depth: int = 0) -> Any:
+    """Return a value as the Python value that it is, to any depth; what stands for "no value" is ``None``.
+
+    NaN, NaT, ``pandas.NA`` and their like are ``None``; NumPy's and Arrow's scalars, ``np.str_``, pandas' times and
+    enum members are the value within; arrays, series, sets and tuples are lists; a UUID is its text; half a surrogate
+    pair is U+FFFD. Entries of mappings that are ``None`` are left out. What is none of these is returned as it is.
+
+    :raises Endless: for a value that contains itself
+    """
+    if _depth > 50:
+        raise Endless("is nested too deeply")
+    kind = type(value)
+    if kind in (bool, int) or value is None:
+        return value
+    if kind is str:
+        return whole_text(value)
+    if _is_missing(value):
+        return None
+    if isinstance(value, Enum):
+        return plain(value.value, _depth + 1)
+    if isinstance(value, str):
+        # The text alone: np.str_ and Markup say something else about themselves.
+        return whole_text(str.__str__(value))
+    if isinstance(value, Mapping):
+        entries = ((plain(name, _depth + 1), plain(inner, _depth + 1)) for name, inner in value.items())
+        return {name if _is_hashable(name) else str(name): inner for name, inner in entries if inner is not None}
+    if isinstance(value, (list, tuple, Iterator)) or kind.__name__ in ("dict_keys", "dict_values", "range"):
+        return [plain(inner, _depth + 1) for inner in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((plain(inner, _depth + 1) for inner in value), key=str)
+    return _scalar(value, _depth)
+
+
+def _scalar(value: Any, depth: int) -> Any:
+    if isinstance(value, datetime):
+        # Pandas' times are more exact than anybody's who takes them; others are good as they are.
+        exact = not hasattr(value, "to_pydatetime")
+        return value if exact else datetime.combine(value.date(), value.time(), value.tzinfo)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, (Decimal, date, bytes, bytearray)):
+        return value
+    if type(value).__name__ == "datetime64":
+        inner = value.item()
+        # Of nanoseconds that is a bare number.
+        return value.astype("datetime64[us]").item() if isinstance(inner, int) else inner
+    for method in ("as_py", "tolist", "to_list", "item"):
+        unwrap = getattr(value, method, None)
+        if callable(unwrap) and not isinstance(value, type):
+            try:
+                inner = unwrap()
+            except (TypeError, ValueError, AttributeError, OverflowError):
+                continue
+            if type(inner) is not type(value):
+                return plain(inner, depth + 1)
+    return value
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isnan(value)
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    if type(value).__name__ in _MISSING:
+        return True
+    if not (
+        isinstance(value, (datetime, complex)) or type(value).__name__ in ("datetime64", "timedelta64", "longdouble")
+    ):
+        return False
+    return bool(value != value)
+
+
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def whole_text(value: str) -> str:
+    """Return a text in which half a surrogate pair, which nobody can send, is U+FFFD, and a whole one its character."""
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
+def number_text(value: int | float | Decimal) -> str:
+    """Return a number as text: whole ones without ``.0``, none rounded, none with an exponent.
+
+    :raises ValueError: for infinity
+    """
+    if isinstance(value, int):
+        # Of more than 4,300 digits Python makes no text, nor has anybody a place for it.
+        return str(value)
+    if not math.isfinite(value):
+        raise ValueError("is no finite number")
+    words = f"{Decimal(repr(float(value))) if isinstance(value, float) else value:f}"
+    words = words.rstrip("0").rstrip(".") if "." in words else words
+    return "0" if words in ("-0", "") else words
+
+
+def json_value(value: Any) -> Any:
+    """Return a plain value as JSON can say it: times in ISO 8601, numbers that JSON would round as text.
+
+    :param value: from :func:`plain`
+    :raises ValueError: for what JSON can't say
+    """
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return {_key(name): json_value(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [json_value(inner) for inner in value]
+    if isinstance(value, (int, float, Decimal)):
+        words = number_text(value)
+        if isinstance(value, Decimal) and "." in words:
+            return words
+        return value if isinstance(value, float) and "." in words else _whole(words)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise ValueError(f"holds a {type(value).__name__}, which is no text, number, boolean, date, list or mapping")
+
+
+def _whole(words: str) -> int | str:
+    number = int(words)
+    return number if abs(number) < EXACT else words
+
+
+def _key(name: Any) -> str:
+    if isinstance(name, str):
+        return name
+    if isinstance(name, (int, float, Decimal)) and not isinstance(name, bool):
+        return number_text(name)
+    raise ValueError("holds a mapping with a key that is no text")
