@@ -271,7 +271,8 @@ class LeadsDeduplicateOperator(LeadsOperator):
         self._requested.check(self)
         policy = read_policy(self.policy)
         lineage, parts = as_bool("lineage", self.lineage), as_count("partitions", self.partitions)
-        sources = [storage_path(uri_in(item, "uri")) for item in some_results("inputs", given(self.inputs), self.log)]
+        inputs = some_results("inputs", given(self.inputs), self.log)
+        sources = [storage_path(uri_in(item, "uri")) for item in inputs]
         folder = resolve_folder(self.output_uri, context)
         uris: dict[str, Any] = {name: f"{folder}/{name}.parquet" for name in OUTPUTS}
         if parts > 1:
@@ -281,7 +282,7 @@ class LeadsDeduplicateOperator(LeadsOperator):
         remembered = open_memory(self.memory, context)
         recall = None
         if remembered is not None:
-            recall = recall_for(remembered, as_list(self.inputs), policy, folder, context, self.log)
+            recall = recall_for(remembered, inputs, policy, folder, context, self.log)
         with phase(self.log, f"Merge {len(sources)} files"):
             rows = merge_files(
                 sources, single, policy=policy, engine=self.engine, lineage=lineage, partitions=split, recall=recall

@@ -260,10 +260,8 @@ class HubSpotCrm(LeadsHook):
         }
         if options is not None:
             # HubSpot's specification requires both of every option.
-            sent["options"] = [
-                {"hidden": False, "displayOrder": place, **dict(option)}
-                for place, option in enumerate(json_body("options", list(options)))
-            ]
+            listed = json_body("options", list(options))
+            sent["options"] = [{"hidden": False, "displayOrder": n, **option} for n, option in enumerate(listed)]
         self.__dict__.pop("definitions", None)
         return self.one("POST", self.path("properties", "/contacts"), json=sent, expect=_is_definition)
 

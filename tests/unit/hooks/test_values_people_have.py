@@ -236,7 +236,7 @@ PLUMBING = {
     "path", "one", "delete", "build_client", "typed_pages", "contact_pages", "value_writer", "found_pages",
     "prepare_writes", "write_cost", "patch_lead", "test_connection", "probe", "check_properties", "is_account",
     "get_hook",
-    "settle", "scope_of",
+    "settle", "scope_of", "upsert", "found_secondary", "with_all_links",
 }  # fmt: skip
 PUBLIC = [
     pytest.param(hook, name, id=f"{hook.__name__}.{name}")
@@ -303,7 +303,7 @@ OF_METHOD: dict[tuple[Any, str], dict[str, Any]] = {
 # What a message may name instead: the field of which it is the value, or what it is together with.
 ALSO_NAMED = {
     "value": ("city",), "email": ("phone",), "contact_id": ("email",), "data": ("status",), "lead_ids": ("lead_id",),
-    "filters": ("filter_groups",), "emails": ("addresses",), "email_keys": ("address",), "name": ("a domain",),
+    "filters": ("filter_groups",), "emails": ("addresses",), "email_keys": ("address",), "name": ("a domain",), "id_property": ("owner_id",),
 }  # fmt: skip
 
 
