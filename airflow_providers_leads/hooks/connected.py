@@ -15,8 +15,8 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_providers_leads import __version__
 from airflow_providers_leads.hooks.account import Mark, fingerprint, known_id, read_mark, remember_id
+from airflow_providers_leads.hooks.arguments.signatures import give_values
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, Settings, label_for, read_settings
-from airflow_providers_leads.hooks.signatures import give_values
 from airflow_providers_leads.hooks.telemetry import count_request
 from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.auth import OriginAuth

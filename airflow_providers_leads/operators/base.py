@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_providers_leads.operators.signatures import CheckedArguments
-from airflow_providers_leads.tasks.arguments import rendered_value
+from airflow_providers_leads.tasks.arguments import RendersValues
 
 if TYPE_CHECKING:
     from airflow_providers_leads.tasks.lineage import Datasets, Lineage
@@ -29,7 +29,7 @@ _LONGEST_DEFERRAL: Final = 86_400.0
 _MOST_DEFERRALS: Final = 20
 
 
-class LeadsOperator(CheckedArguments, BaseOperator):
+class LeadsOperator(CheckedArguments, RendersValues, BaseOperator):
     """Base of the operators: runs :meth:`run` and turns what a user can mend into one line.
 
     Errors keep their class, so retry policies can match it. Those that no retry can mend (a wrong key, a missing
@@ -50,10 +50,6 @@ class LeadsOperator(CheckedArguments, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.deferrable = deferrable
-
-    def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
-        """Render a template at any depth of an argument; see :func:`~airflow_providers_leads.tasks.arguments.given`."""
-        return rendered_value(content, super().render_template(content, context, *args, **kwargs))
 
     def execute(self, context: Context) -> Any:
         """Run the operator; see :meth:`run`."""

@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 from airflow_providers_leads.leads.model.values import plain
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, Argument, Templated, argument, is_templated
-from airflow_providers_leads.tasks.arguments import as_bool, given
+from airflow_providers_leads.tasks.arguments import as_bool, as_entries, given
 from airflow_providers_leads.tasks.returns import check_output, hand_over
 
 if TYPE_CHECKING:
@@ -223,8 +223,6 @@ def _coerced(name: str, value: Any, annotation: str) -> Any:
         except ValueError:
             raise ValueError(f"{name} must be a whole number") from None
     if _LIST.search(annotation):
-        from airflow_providers_leads.hooks.arguments import listed
-
         # Taken as it is, a text would be a list of its letters: "9353" would be the contacts 9, 3 and 5.
-        return listed(name, value)
+        return as_entries(name, value)
     return value

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from airflow_providers_leads.operators.endpoint import BatchOperator, EmailOperator, EndpointOperator, RowsOperator
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.signatures import Templated
+from airflow_providers_leads.tasks.arguments import as_mapping
 
 
 class PersistIQOperator(EndpointOperator):
@@ -406,8 +407,4 @@ class PersistIQUpdateWebhookPluginOperator(PersistIQOperator):
 
     def call_arguments(self) -> dict[str, Any]:
         """Return the settings as the hook method's own arguments."""
-        from airflow_providers_leads.hooks.arguments import mapping
-
-        return {
-            str(name): value for name, value in mapping("settings", super().call_arguments().get("settings")).items()
-        }
+        return as_mapping("settings", super().call_arguments().get("settings"))

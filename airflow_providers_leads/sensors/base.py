@@ -18,13 +18,13 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_providers_leads.operators.base import in_one_line
 from airflow_providers_leads.operators.signatures import CheckedArguments
-from airflow_providers_leads.tasks.arguments import given, rendered_value
+from airflow_providers_leads.tasks.arguments import RendersValues, given
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
 
 
-class LeadsSensor(CheckedArguments, BaseSensorOperator):
+class LeadsSensor(CheckedArguments, RendersValues, BaseSensorOperator):
     """Base of the sensors.
 
     A wrong key, a missing permission and bad arguments end the wait at once and without retries. An unreachable host,
@@ -52,10 +52,6 @@ class LeadsSensor(CheckedArguments, BaseSensorOperator):
         self._state: dict[str, Any] | None = None
         self._misses = 0
         self._hook: LeadsHook | None = None
-
-    def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
-        """Render a template at any depth of an argument; a missing value is none, and no word."""
-        return rendered_value(content, super().render_template(content, context, *args, **kwargs))
 
     @abstractmethod
     def query(self, context: Context) -> dict[str, Any]:

@@ -5,10 +5,13 @@ Here it is decided what says nothing; what a value means is decided in :mod:`air
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow_providers_leads.leads.model.values import NOTHING_WORDS, plain
+from airflow_providers_leads.leads.model.values import NOTHING, is_missing, plain
+
+_UNQUOTED: Final = re.compile(rf"""(?<!["']){NOTHING}|{NOTHING}(?!["'])""")
 
 
 def given(value: Any) -> Any:
@@ -17,7 +20,7 @@ def given(value: Any) -> Any:
     These are a missing value such as ``None`` or NaN, an empty text, and a text that is nothing but the word for one.
     """
     meant = plain(value)
-    return None if isinstance(meant, str) and meant.strip() in NOTHING_WORDS else meant
+    return None if isinstance(meant, str) and meant.strip() in ("", "None", "null") else meant
 
 
 class Requested:
@@ -54,17 +57,62 @@ def given_entries(values: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in meant.items() if given(value) is not None}
 
 
-def rendered_value(template: Any, rendered: Any) -> Any:
-    """Return what a template was rendered to: nothing, where it is the word that Jinja makes of a missing value.
+class RendersValues:
+    """Mixin of operators and sensors: a template of a missing value is absent at every depth, and never its word.
 
-    Only a whole template counts: what a DAG's author has written as a word stays one, be it ``None``, and so does an
-    empty text, by which a field is cleared.
-
-    :param template: the text, at any depth of an argument
-    :param rendered: what Jinja made of it
+    What a DAG's author or a lead has written as a word stays one, be it ``None``; an empty text clears a field; a text
+    that looks like a number, such as that of a phone, stays a text when templates are rendered as native objects, too.
     """
-    missing = isinstance(template, str) and isinstance(rendered, str) and rendered != template
-    return None if missing and rendered.strip() in NOTHING_WORDS - {""} else rendered
+
+    if not TYPE_CHECKING:
+
+        def render_template(self, content: Any, context: Any, jinja_env: Any = None, seen_oids: Any = None) -> Any:
+            """Render a template, as Airflow does."""
+            if not isinstance(content, str):
+                return super().render_template(content, context, jinja_env, seen_oids)
+            if not any(mark in content for mark in ("{{", "{%", "{#")):
+                return content
+            marking = _marking(jinja_env or self.get_template_env())
+            return _rendered(super().render_template(content, context, marking, seen_oids))
+
+
+class _Text:
+    """A text that Jinja doesn't take for another object's."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _marking(environment: Any) -> Any:
+    """Return a Jinja environment in which an expression of a missing value renders to a mark."""
+    before = environment.finalize
+    if hasattr(before, "jinja_pass_arg"):
+        # One that takes Jinja's context can't be called from ours.
+        return environment
+
+    def finalize(value: Any) -> Any:
+        final = value if before is None else before(value)
+        if is_missing(final):
+            return NOTHING
+        return _Text(final) if isinstance(final, str) else final
+
+    return environment.overlay(finalize=finalize)
+
+
+def _rendered(value: Any) -> Any:
+    """Return what was rendered, without the marks of missing values."""
+    text = value.text if isinstance(value, _Text) else value
+    if not isinstance(text, str) or NOTHING not in text:
+        return text
+    if not text.replace(NOTHING, "").strip():
+        return None
+    if text.lstrip()[:1] in ("[", "{", "("):
+        # Of a list or mapping as text it is an entry: one in quotes is told when the text is read.
+        return _UNQUOTED.sub("None", text)
+    return text.replace(NOTHING, "")
 
 
 def as_bool(name: str, value: Any) -> bool:
@@ -72,9 +120,8 @@ def as_bool(name: str, value: Any) -> bool:
 
     :raises ValueError: naming the argument; guessing could turn a dry run into a real one
     """
-    from airflow_providers_leads.hooks.arguments import boolean
-
-    return boolean(name, value)
+    answer: bool = _checks().boolean(name, value)
+    return answer
 
 
 def as_count(name: str, value: Any) -> int:
@@ -82,6 +129,30 @@ def as_count(name: str, value: Any) -> int:
 
     :raises ValueError: naming the argument
     """
-    from airflow_providers_leads.hooks.arguments import whole
+    number: int = _checks().whole(name, value, 1)
+    return number
 
-    return whole(name, value, 1)
+
+def as_entries(name: str, value: Any) -> list[Any]:
+    """Return a possibly templated list, see :func:`~airflow_providers_leads.hooks.arguments.items`.
+
+    :raises ValueError: naming the argument
+    """
+    entries: list[Any] = _checks().items(name, value, split=True)
+    return entries
+
+
+def as_mapping(name: str, value: Any) -> dict[Any, Any]:
+    """Return a possibly templated mapping without its missing values.
+
+    :raises ValueError: naming the argument
+    """
+    entries: dict[Any, Any] = _checks().mapping(name, value)
+    return entries
+
+
+def _checks() -> Any:
+    # The hooks' room is too much for a DAG file that is only parsed.
+    from airflow_providers_leads.hooks import arguments
+
+    return arguments

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_providers_leads.tasks.arguments import given
+from airflow_providers_leads.tasks.arguments import as_entries, given
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
@@ -69,9 +69,7 @@ def as_list(value: Any) -> list[Any]:
     A text may show a list as JSON or Python writes it.
     """
     if isinstance(value, str) and value.strip()[:1] == "[":
-        from airflow_providers_leads.hooks.arguments import items as items_of
-
-        return items_of("results", value)
+        return as_entries("results", value)
     if value is None:
         return []
     if isinstance(value, (str, Mapping)):

@@ -256,7 +256,7 @@ class HubSpotCrm(LeadsHook):
             "type": one_of("type", type, _TYPES),
             "fieldType": one_of("field_type", field_type, _FIELD_TYPES),
             "groupName": group_name,
-            **{name: json_body(name, value) for name, value in more.items()},
+            **{name: json_body(name, value) for name, value in more.items() if value is not None},
         }
         if options is not None:
             # HubSpot's specification requires both of every option.

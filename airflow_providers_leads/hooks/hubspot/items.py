@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from airflow_providers_leads.hooks.arguments import items as as_items
+from airflow_providers_leads.hooks.arguments import items as entries
 from airflow_providers_leads.hooks.hubspot.batches import Item, Record
 from airflow_providers_leads.hooks.hubspot.leads import additional_emails
 from airflow_providers_leads.hooks.hubspot.values import association_inputs, property_values, record_id
@@ -30,7 +30,7 @@ def items_to_create(inputs: Inputs) -> list[Item]:
         wire: Record = {"properties": sent}
         if linked := given.get("associations"):
             where = f"{name}['associations']"
-            wire["associations"] = association_inputs(where, as_items(where, linked))
+            wire["associations"] = association_inputs(where, entries(where, linked))
         items.append(Item(index, given, sent.get("email", "").strip().lower() or None, wire))
     return items
 
@@ -59,7 +59,7 @@ def items_to_upsert(inputs: Inputs, id_property: str) -> list[Item]:
         properties = _properties(name, given)
         key = properties.get(id_property) if given.get("id") is None else given["id"]
         found = record_id(f"{name}[{id_property!r}]", key, id_property)
-        sent = property_values(name, {id_property: found, **properties})
+        sent = property_values(name, {id_property: found, **{k: v for k, v in properties.items() if v is not None}})
         if sent[id_property].strip().lower() == found.lower():
             sent[id_property] = found
         items.append(_keyed(index, given, found, id_property, sent))

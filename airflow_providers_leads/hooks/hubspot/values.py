@@ -88,8 +88,7 @@ def record_id(argument: str, value: object, id_property: str | None = None) -> s
 def property_value(argument: str, value: object) -> str:
     """Return a property value in HubSpot's form: everything is text, ``""`` clears.
 
-    :param value: a time without time zone is in UTC, as data frames have them
-    :raises ValueError: for a value that no property can hold
+    :raises ValueError: for a time without time zone, or a value that no property can hold
     """
     meant = plain_value(argument, value)
     if isinstance(meant, bool):
@@ -97,7 +96,7 @@ def property_value(argument: str, value: object) -> str:
     if isinstance(meant, (str, int, float, Decimal)):
         return text_value(argument, meant)
     if isinstance(meant, datetime):
-        return str(milliseconds(argument, meant if meant.tzinfo else meant.replace(tzinfo=UTC)))
+        return str(milliseconds(argument, meant))
     if isinstance(meant, date):
         return meant.isoformat()
     if isinstance(meant, list):

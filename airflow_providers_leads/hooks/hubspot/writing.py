@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_providers_leads.hooks.arguments import listed
 from airflow_providers_leads.hooks.base import require
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, failed_input, unless_the_key_is_at_fault
 from airflow_providers_leads.hooks.hubspot import batches as batch
@@ -296,7 +295,7 @@ class HubSpotWriting(HubSpotContacts):
         :return: every id once; HubSpot doesn't tell which of them were archived already
         :raises ValueError: for an empty id
         """
-        items = [lookup(i, given, record_id(f"ids[{i}]", given)) for i, given in enumerate(listed("ids", ids))]
+        items = [lookup(i, given, record_id(f"ids[{i}]", given)) for i, given in enumerate(ids)]
         path = self.path("objects", "/contacts/batch/archive")
 
         def send(chunk: list[Item]) -> Answer:

@@ -13,17 +13,18 @@ from uuid import UUID
 import msgspec
 import numpy as np
 import pandas as pd
+import pendulum
 import pyarrow as pa
 import pytest
 import requests_mock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_providers_leads.hooks.arguments.signatures import BY_ANNOTATION
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
 from airflow_providers_leads.hooks.persistiq import PersistIQHook
 from airflow_providers_leads.hooks.perspective import PerspectiveHook
-from airflow_providers_leads.hooks.signatures import BY_ANNOTATION
 from airflow_providers_leads.http.errors import LeadsApiError
 
 HOOKS = (HubSpotHook, PersistIQHook, PerspectiveHook)
@@ -81,9 +82,10 @@ FRAME = pd.DataFrame(
 )
 
 
-def test_a_data_frame_with_gaps_is_written_without_them(crm: Any) -> None:
+@pytest.mark.parametrize("records", [lambda frame: frame.to_dict("records"), lambda frame: frame, pa.Table.from_pandas])
+def test_a_data_frame_with_gaps_is_written_without_them(records: Any, crm: Any) -> None:
     """Rows 1 and 3."""
-    HubSpotHook().batch_upsert_contacts(FRAME.to_dict("records"))
+    HubSpotHook().batch_upsert_contacts(records(FRAME))
     ann, bob = [sent["properties"] for sent in body(crm)["inputs"]]
     assert ann == {"email": "ann@example.org", "visits": "3", "score": "1"}
     assert bob == {"email": "bob@example.org", "phone": "123", "seen": "1736928000000", "score": "2.5"}
@@ -154,9 +156,10 @@ def test_keys_are_whole_numbers_or_refused(crm: Any) -> None:
     ("value", "written"),
     [
         (np.int64(7), "7"), (np.float64(2.0), "2"), (np.str_("x"), "x"), (np.bool_(True), "true"),
-        (pd.Timestamp("2025-01-15T08:00:00Z"), "1736928000000"), (pd.Timestamp("2025-01-15T08:00:00"), "1736928000000"),
-        (np.datetime64("2025-01-15T08:00:00.000000000"), "1736928000000"), (np.datetime64("2025-01-15"), "2025-01-15"),
-        (datetime(2025, 1, 15, 8), "1736928000000"), (date(2025, 1, 15), "2025-01-15"), (Decimal("1.50"), "1.5"),
+        (pd.Timestamp("2025-01-15T08:00:00Z"), "1736928000000"), (pd.Timestamp("2025-01-15"), "2025-01-15"),
+        (np.datetime64("2025-01-15T00:00:00.000000000"), "2025-01-15"), (np.datetime64("2025-01-15"), "2025-01-15"),
+        (pendulum.datetime(2025, 1, 15, 9, tz="Europe/Berlin"), "1736928000000"), (np.float32(0.1), "0.1"),
+        (date(2025, 1, 15), "2025-01-15"), (Decimal("1.50"), "1.5"),
         (UUID(int=1), "00000000-0000-0000-0000-000000000001"), (Colour.RED, "red"), (np.array(["a", "b"]), "a;b"),
         ({"b", "a"}, "a;b"), (10**30, "1" + "0" * 30), (1e22, "1" + "0" * 22), (HALF, "Bo \ufffd"),
         (pa.scalar(5), "5"), (pd.Series(["a", None]), "a"), ("\ud83d\ude00", "😀"), ("", ""),
@@ -167,6 +170,28 @@ def test_values_are_what_they_are_in_python(value: Any, written: str, crm: Any) 
     """Rows 3, 12 and 13."""
     HubSpotHook().create_contact({"email": "a@b.de", "x": value})
     assert body(crm)["properties"]["x"] == written
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime(2025, 1, 15), datetime(2025, 1, 15, 8), pd.Timestamp("2025-01-15T08:00:00"), b"x", timedelta(1),
+        np.datetime64("2025-01-15T08:00:00.000000000"), np.timedelta64(5, "ns"), {"a": 1}, math.inf, 1j, object(),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_no_property_can_hold_is_refused_by_name(value: Any, crm: Any) -> None:
+    """Row 3."""
+    with pytest.raises(ValueError, match=r"properties\['x'\]"):
+        HubSpotHook().create_contact({"email": "a@b.de", "x": value})
+    assert crm.call_count == 0
+
+
+def test_results_show_the_inputs_that_were_given(crm: Any) -> None:
+    """Row 1: what is absent for the CRM is no reason to change what the caller sees again."""
+    inputs = [{"email": "a@b.de", "phone": None, "city": "Bonn"}]
+    result = HubSpotHook().batch_create_contacts(inputs)
+    assert [done.input for done in (*result.succeeded, *result.failed)] == inputs
 
 
 @pytest.mark.parametrize(
@@ -199,7 +224,6 @@ def test_other_lists_as_text_are_read_or_refused(crm: Any) -> None:
         lambda: list(HubSpotHook().find_leads("ann@example.org")),
         lambda: HubSpotHook().batch_create_contacts("email"),
         lambda: HubSpotHook().batch_create_contacts({"email": "a@b.de"}),
-        lambda: HubSpotHook().batch_create_contacts(FRAME),
         lambda: HubSpotHook().batch_archive_contacts("['9353', f()]"),
         lambda: HubSpotHook().create_property("x", label="X", type="string", field_type="text", options="ab"),
         lambda: HubSpotHook().search_contacts(filter_groups="ab"),
@@ -303,7 +327,8 @@ OF_METHOD: dict[tuple[Any, str], dict[str, Any]] = {
 # What a message may name instead: the field of which it is the value, or what it is together with.
 ALSO_NAMED = {
     "value": ("city",), "email": ("phone",), "contact_id": ("email",), "data": ("status",), "lead_ids": ("lead_id",),
-    "filters": ("filter_groups",), "emails": ("addresses",), "email_keys": ("address",), "name": ("a domain",), "id_property": ("owner_id",),
+    "filters": ("filter_groups",), "emails": ("addresses",), "email_keys": ("address",),
+    "name": ("a domain",), "id_property": ("owner_id",),
 }  # fmt: skip
 
 

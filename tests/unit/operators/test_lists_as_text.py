@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_providers_leads.hooks.arguments import listed
+from airflow_providers_leads.hooks.arguments import items
 from airflow_providers_leads.operators.hubspot import HubSpotArchiveContactsOperator
 
 MEANT = [
@@ -26,10 +26,10 @@ def test_row_4_an_operator_hands_the_ids_meant_to_the_hook(given: Any, meant: li
 
 @pytest.mark.parametrize(("given", "meant"), MEANT)
 def test_row_4_a_text_is_one_entry_or_a_list_as_text(given: Any, meant: list[Any]) -> None:
-    assert listed("ids", given) == meant
+    assert items("ids", given, split=True) == meant
 
 
-@pytest.mark.parametrize("given", [{"9353": 1}, b"9353", 9353, None])
+@pytest.mark.parametrize("given", [{"9353": 1}, b"9353", True, None])
 def test_row_4_what_is_no_list_is_refused_by_name(given: Any) -> None:
     with pytest.raises(ValueError, match="ids must be a list"):
-        listed("ids", given)
+        items("ids", given, split=True)

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-import jinja2
 import numpy as np
 import pandas as pd
 import pytest
-from airflow.sdk import DAG
+import requests_mock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jinja2.nativetypes import NativeEnvironment
+from jinja2.sandbox import SandboxedEnvironment
 
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.files.staging import write_rows
@@ -32,54 +33,102 @@ from airflow_providers_leads.sensors.hubspot import HubSpotNewContactSensor
 from airflow_providers_leads.tasks.returns import LeadsWriteError, tolerance
 
 
-def rendered(operator: Any, **context: Any) -> Any:
-    with DAG("d"):
-        operator.render_template_fields({**context}, jinja2.Environment())
+def rendered(operator: Any, native: bool = False, **context: Any) -> Any:
+    environment = NativeEnvironment() if native else SandboxedEnvironment()
+    operator.render_template_fields({**context}, environment)
     return operator
 
 
+@pytest.fixture
+def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[requests_mock.Mocker]:
+    monkeypatch.setenv("AIRFLOW_CONN_HUBSPOT_DEFAULT", '{"conn_type": "hubspot", "password": "secret-key-0123"}')
+    with requests_mock.Mocker() as mock:
+        mock.register_uri(requests_mock.ANY, requests_mock.ANY, json={"id": "5", "properties": {}})
+        yield mock
+
+
 NOTHING = [None, float("nan"), pd.NA, pd.NaT, np.nan]
+PHONE = "{{ x }}"
 
 
+@pytest.mark.parametrize("native", [False, True])
 @pytest.mark.parametrize("x", NOTHING, ids=repr)
-def test_a_template_of_nothing_is_absent_at_every_depth(x: Any) -> None:
+def test_a_template_of_nothing_is_absent_at_every_depth(x: Any, native: bool) -> None:
     """Row 6."""
-    operator = hubspot.HubSpotUpsertContactsOperator(
-        task_id="t",
-        inputs=[
-            {"email": "a@b.de", "properties": {"phone": "{{ x }}", "deep": ["{{ x }}", "y"], "said": "is {{ x }}"}}
-        ],
-    )
-    (sent,) = rendered(operator, x=x).call_arguments()["inputs"]
-    assert sent == {"email": "a@b.de", "properties": {"deep": [None, "y"], "said": f"is {x}"}}
+    common = {"task_id": "t", "render_template_as_native_obj": native}
+    inputs = [{"email": "a@b.de", "properties": {"phone": PHONE, "deep": [PHONE, "y"], "said": "is {{ x }}{{ x }}."}}]
+    operator = hubspot.HubSpotUpsertContactsOperator(inputs=inputs, **common)
+    assert rendered(operator, native, x=x).call_arguments()["inputs"] == [
+        {"email": "a@b.de", "properties": {"phone": None, "deep": [None, "y"], "said": "is ."}}
+    ]
     single = perspective.PerspectiveUpdateContactValueOperator(
-        task_id="u", funnel_id="f", contact_id="c", field="city", value="{{ x }}"
+        funnel_id="f", contact_id="c", field="city", value=PHONE, **common
     )
     with pytest.raises(ValueError, match="value must not be empty"):
-        rendered(single, x=x).call_arguments()
-    sensor = HubSpotNewContactSensor(task_id="s", filters="{{ x }}", since="2025-01-01T00:00:00Z")
-    assert rendered(sensor, x=x).query({})["filters"] == []
+        rendered(single, native, x=x).call_arguments()
+    sensor = HubSpotNewContactSensor(filters=PHONE, since="2025-01-01T00:00:00Z", **common)
+    assert rendered(sensor, native, x=x).query({})["filters"] == []
 
 
-def test_a_word_of_the_author_stays_one_and_an_empty_text_clears() -> None:
-    """Row 6."""
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize(
+    ("template", "meant"),
+    [
+        ('{"phone": "{{ x }}", "city": "Bonn"}', {"city": "Bonn"}),
+        ("{'phone': '{{ x }}', 'city': '{{ city }}'}", {"city": "Bonn"}),
+        ("{'phone': {{ x }}, 'city': 'Bonn'}", {"city": "Bonn"}),
+        ('{"city": ["{{ x }}", "{{ city }}"]}', {"city": "Bonn"}),
+    ],
+)
+def test_a_template_of_nothing_is_absent_in_a_mapping_as_text(
+    template: str, meant: Any, native: bool, crm: Any
+) -> None:
+    """Rows 4 and 6."""
     operator = hubspot.HubSpotUpdateContactOperator(
-        task_id="t", contact_id="5", properties={"city": "None", "note": "", "phone": "{{ x }}", "zip": "{{ y }}"}
+        task_id="t", contact_id="5", properties=template, render_template_as_native_obj=native
     )
-    assert rendered(operator, x="", y="None").call_arguments()["properties"] == {
-        "city": "None",
+    run(rendered(operator, native, x=None, city="Bonn"))
+    assert crm.request_history[-1].json() == {"properties": meant}
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("word", ["None", "null", "nan", "NaN", "Nan", "NaT", "<NA>"])
+def test_an_honest_word_is_one_and_an_empty_text_clears(word: str, native: bool, crm: Any) -> None:
+    """Row 6."""
+    properties = {"lastname": word, "note": "", "city": "{{ x }}", "state": "a {{ y }}"}
+    operator = hubspot.HubSpotUpdateContactOperator(
+        task_id="t", contact_id="5", properties=properties, render_template_as_native_obj=native
+    )
+    run(rendered(operator, native, x="", y=word))
+    assert crm.request_history[-1].json()["properties"] == {
+        "lastname": word,
         "note": "",
-        "phone": "",
+        "city": "",
+        "state": f"a {word}",
     }
 
 
-@pytest.mark.parametrize("value", ["x", -1, "-0.1", True, [], {}, 10**400, b"x"])
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("word", ["None", "null", "nan", "NaT", "+4930901820", "0049", "1e5", "True", "['a']"])
+def test_a_name_that_is_a_word_for_nothing_stays_a_name(word: str, native: bool, crm: Any) -> None:
+    """Row 6: the value of an expression counts, not how it looks as text."""
+    operator = hubspot.HubSpotUpdateContactOperator(
+        task_id="t",
+        contact_id="5",
+        properties={"lastname": "{{ x }}", "city": "Bonn"},
+        render_template_as_native_obj=native,
+    )
+    run(rendered(operator, native, x=word))
+    assert crm.request_history[-1].json()["properties"] == {"lastname": word, "city": "Bonn"}
+
+
+@pytest.mark.parametrize("value", ["x", -1, "-0.1", "nan", True, [], {}, 10**400, b"x"])
 def test_what_is_no_number_tolerates_nothing(value: Any) -> None:
     with pytest.raises(ValueError, match="max_failed"):
         tolerance("fail", value)
 
 
-@pytest.mark.parametrize("value", [*NOTHING, "", "nan", 0, np.int64(0)], ids=repr)
+@pytest.mark.parametrize("value", [*NOTHING, "", 0, np.int64(0)], ids=repr)
 def test_a_missing_number_tolerates_nothing_either(value: Any) -> None:
     assert tolerance("fail", value) == 0
 

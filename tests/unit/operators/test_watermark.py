@@ -266,7 +266,7 @@ def test_seconds(value: Any, expected: float) -> None:
     assert seconds("overlap", timedelta(minutes=1), 7.0) == timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("value", ["x", -1, "-inf", "inf", [], timedelta(seconds=-1)])
+@pytest.mark.parametrize("value", ["x", -1, "nan", "inf", [], timedelta(seconds=-1)])
 def test_what_are_no_seconds(value: Any) -> None:
     with pytest.raises(ValueError, match="overlap"):
         seconds("overlap", value, 7.0)

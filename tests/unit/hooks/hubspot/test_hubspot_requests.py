@@ -263,7 +263,7 @@ BAD: dict[str, tuple[Callable[[HubSpotHook], Any], str]] = {
     "address as id": (lambda h: h.get_contact("a@b.de"), "id_property='email'"),
     "no properties": (lambda h: h.create_contact({"email": None}), "properties"),
     "not a mapping": (lambda h: h.create_contact(["email"]), "properties"),  # type: ignore[arg-type]
-    "bytes": (lambda h: h.create_contact({"t": b"x"}), "properties\\['t'\\]"),
+    "naive time": (lambda h: h.create_contact({"t": datetime(2026, 1, 1)}), "properties\\['t'\\]"),
     "nested value": (lambda h: h.create_contact({"t": {"a": 1}}), "properties\\['t'\\]"),
     "association": (lambda h: h.create_contact({"email": "a"}, [5]), "associations"),  # type: ignore[list-item]
     "association type": (lambda h: h.create_contact({"email": "a"}, [(5, "company")]), "associations"),

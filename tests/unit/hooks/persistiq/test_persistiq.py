@@ -187,7 +187,7 @@ def test_pages_are_counted_and_next_page_is_never_followed(hook: Any, api: Any) 
         ("create_campaign", ("", "u"), {}, "name"),
         ("duplicate_campaign", ("c", None), {}, "owner_id"),
         ("add_leads_to_campaign", ("", ["l"]), {}, "campaign_id"),
-        ("add_leads_to_campaign", ("c", {"l_1": 1}), {}, "lead_ids"),
+        ("add_leads_to_campaign", ("c", "l_1"), {}, "lead_ids"),
         ("add_leads_to_campaign", ("c",), {}, "either lead_ids or lead_id"),
         ("add_leads_to_campaign", ("c", ["l_1"]), {"lead_id": "l_1"}, "either lead_ids or lead_id"),
         ("add_leads_to_campaign", ("c",), {"lead_id": " "}, "lead_ids"),

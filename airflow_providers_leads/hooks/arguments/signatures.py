@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from typing import Any, Final, TypeVar
 
-from airflow_providers_leads.hooks.arguments import (
-    boolean,
+from airflow_providers_leads.hooks.arguments.checks import boolean
+from airflow_providers_leads.hooks.arguments.values import (
     id_texts,
     items,
     mapping,
