@@ -142,12 +142,12 @@ def as_entries(name: str, value: Any) -> list[Any]:
     return entries
 
 
-def as_mapping(name: str, value: Any) -> dict[Any, Any]:
+def as_mapping(name: str, value: Any) -> dict[str, Any]:
     """Return a possibly templated mapping without its missing values.
 
     :raises ValueError: naming the argument
     """
-    entries: dict[Any, Any] = _checks().mapping(name, value)
+    entries: dict[str, Any] = _checks().mapping(name, value)
     return entries
 
 

@@ -17,6 +17,8 @@ from airflow_providers_leads.leads.model.values import plain
 T = TypeVar("T")
 
 _INTEGER = re.compile(r"[+-]?\d+")
+# Those next to Python's first and last leave no room for another time zone, nor for a margin.
+_YEARS: Final = (2, 9998)
 _MINUTES_PER_DAY: Final = 24 * 60
 
 
@@ -37,10 +39,9 @@ def instant(name: str, value: datetime | str) -> datetime:
         raise ValueError(f"{name} must be a datetime or ISO 8601 text such as 2025-01-01T00:00:00Z")
     if parsed.utcoffset() is None:
         raise ValueError(f"{name} has no time zone: add an offset or Z, as in 2025-01-01T00:00:00Z")
-    try:
-        parsed = parsed.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"{name} lies outside of the years 1 to 9999") from None
+    if not _YEARS[0] <= parsed.year <= _YEARS[1]:
+        raise ValueError(f"{name} lies outside of the years {_YEARS[0]} to {_YEARS[1]}")
+    parsed = parsed.astimezone(UTC)
     # Airflow's templates give pendulum's times, whose differences can't be divided by plain ones.
     return datetime.combine(parsed.date(), parsed.time(), UTC)
 

@@ -144,7 +144,7 @@ def _texts(name: str, many: Iterable[Any]) -> Iterator[str]:
         yield meant
 
 
-def mapping(name: str, value: Any) -> dict[Any, Any]:
+def mapping(name: str, value: Any) -> dict[str, Any]:
     """Return a mapping without its missing values; a text may show one as JSON or Python writes it.
 
     :raises ValueError: for anything else
@@ -154,18 +154,26 @@ def mapping(name: str, value: Any) -> dict[Any, Any]:
         meant = _shown(name, meant.strip())
     if not isinstance(meant, dict):
         raise ValueError(f"{name} must be a mapping{'' if meant is None else f', not a {type(meant).__name__}'}")
-    return {key: inner for key, inner in meant.items() if inner is not None}
+    return {key: inner for key, inner in _named(name, meant).items() if inner is not None}
 
 
-def mappings(name: str, value: Any) -> list[dict[Any, Any]]:
+def _named(name: str, entries: dict[Any, Any]) -> dict[str, Any]:
+    if all(isinstance(key, str) for key in entries):
+        return entries
+    if not all(isinstance(key, str) or _is_number(key) for key in entries):
+        raise ValueError(f"{name} must have texts as its keys")
+    return {text_value(name, key): inner for key, inner in entries.items()}
+
+
+def mappings(name: str, value: Any) -> list[dict[str, Any]]:
     """Return a list of mappings, whose missing values are ``None``; parameters as for :func:`items`.
 
     :raises ValueError: naming the entry that is none
     """
     entries = items(name, value)
     for index, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            entries[index] = mapping(f"{name}[{index}]", entry)
+        where = f"{name}[{index}]"
+        entries[index] = _named(where, entry) if isinstance(entry, dict) else mapping(where, entry)
     return entries
 
 

@@ -112,7 +112,7 @@ def property_values(argument: str, properties: Mapping[str, Any]) -> dict[str, s
     if not isinstance(properties, Mapping):
         raise ValueError(f"{argument} must be a mapping of property names to values")
     present = mapping(argument, properties)
-    if not all(isinstance(name, str) and name.strip() for name in present):
+    if not all(name.strip() for name in present):
         raise ValueError(f"{argument} must have names of properties as its keys")
     sent = {name: property_value(f"{argument}[{name!r}]", value) for name, value in present.items()}
     if address := sent.get("email"):

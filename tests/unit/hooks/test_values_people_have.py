@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import inspect
 import math
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -284,7 +284,8 @@ SCALARS: st.SearchStrategy[Any] = st.one_of(
             pd.NA, pd.NaT, np.nan, np.int64(5), np.float32(2.0), np.str_("x"), np.bool_(True), np.ma.masked, HALF,
             np.datetime64("NaT"), np.datetime64("2025-01-15T08:00:00"), np.timedelta64(5, "s"),
             pd.Timestamp("2025-01-15"),
-            pd.Timestamp("2025-01-15T08:00Z"), timedelta(1), datetime.min, datetime.max, date(2025, 1, 15), Colour.RED,
+            pd.Timestamp("2025-01-15T08:00Z"), timedelta(1), datetime.min, datetime.max,
+            datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), date(2025, 1, 15), Colour.RED,
             "", " ", "nan", "None", "['a', 'b']", "[]", "[1,", "{}", "{'a': None}", "a,b", "a\u202ab@example.org",
             "a@b.de", b"bytes", 1j, UUID(int=5), object(), "2025-01-15T08:00:00Z", "0001-01-01T00:00:00+14:00",
             "²", "１", "\x00", "../..", "1e5", "Europe/Berlin", "9" * 500, pa.scalar(None), np.array(5),
@@ -315,6 +316,7 @@ RIGHT = {
     "leads": [{"email": "a@b.de"}], "lead_ids": ["l"], "field": "city", "value": "Bonn", "body": "<p>",
     "inbox_message_id": "m", "primary_id": "1", "merged_id": "2", "activity_id": "3", "emails": ["a@b.de"],
     "email_keys": ["a@b.de"], "filters": [], "values": {"city": "Bonn"}, "insight_id": "i",
+    "contact_ids": ["1"],
 }  # fmt: skip
 
 

@@ -209,7 +209,8 @@ def nobody() -> Iterator[None]:
     """Connections to a host that nobody listens at: what is sent fails as a matter of the network."""
     with pytest.MonkeyPatch.context() as patch:
         for crm in ("hubspot", "persistiq", "perspective"):
-            value = {"conn_type": crm, "password": "k" * 20, "host": "http://127.0.0.1:9", "extra": {"max_retries": 0}}
+            extra = {"max_retries": 0, "rate_limit": 100_000, "rate_limit_period": 1}
+            value = {"conn_type": crm, "password": "k" * 20, "host": "http://127.0.0.1:9", "extra": extra}
             patch.setenv(f"AIRFLOW_CONN_{crm.upper()}_DEFAULT", json.dumps(value))
         yield
 
