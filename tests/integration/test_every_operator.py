@@ -41,7 +41,7 @@ HOOKS = {crm: resolve_name(next(o.hook for o in OPERATORS.values() if f".{crm}."
 # Public because the hooks' parts share them, and no endpoint of their own.
 HELPERS = {
     "account_details", "path", "one", "delete", "contact_pages", "count_contacts", "found_pages", "found_secondary",
-    "known_properties", "typed_pages", "upsert", "value_writer", "with_all_links",
+    "known_properties", "patch_lead", "typed_pages", "upsert", "value_writer", "with_all_links",
 }  # fmt: skip
 ROWS = list(rows())
 
