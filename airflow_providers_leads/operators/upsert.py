@@ -129,8 +129,13 @@ class LeadsPlanOperator(LeadsOperator):
         # While it waits to be reviewed and applied, the key may be rotated.
         return self.make_plan(context, self.hook.account)
 
-    def make_plan(self, context: Context, account: str | None = None) -> dict[str, Any]:
-        """Write the plan and return its URI and counts."""
+    def make_plan(self, context: Context, account: str | None = None, *, wrote: bool = False) -> dict[str, Any]:
+        """Write the plan and return its URI and counts.
+
+        :param context: the task's context
+        :param account: mark of the destination's account, where it must be known
+        :param wrote: an earlier try has begun to write: what was extracted before knows nothing of that
+        """
         from airflow_providers_leads.tasks.memory import memory_of, share
 
         merged = self.golden if isinstance(self.golden, Mapping) else {}
@@ -140,7 +145,7 @@ class LeadsPlanOperator(LeadsOperator):
                 stem=f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}",
                 golden=uri_in(self.golden, "golden"),
                 members=given(self.members) or merged.get("members"),
-                existing=task_results("existing", given(self.existing), self.log),
+                existing=[] if wrote else task_results("existing", given(self.existing), self.log),
                 mode=self.mode,
                 options=self.options,
                 suppressions=as_list(given(self.suppressions)),
@@ -266,7 +271,7 @@ class LeadsApplyOperator(_Applying):
         plan, options = uri_in(self.plan, "plan"), given_entries(self.write_options)
         checkpoint = _checkpoint(context, stem, hook)
         of = _fingerprint(plan, self.conn_id, options, self.if_stale)
-        checked = _begun(checkpoint, of, lambda: recheck(hook, plan, stem, options, self.if_stale, log=self.log))
+        checked = _begun(checkpoint, of, lambda _: recheck(hook, plan, stem, options, self.if_stale, log=self.log))
         memory = self.plan.get("memory") if isinstance(self.plan, Mapping) else None
         applied = self.apply(context, hook, checked["plan"], stem, checked["options"], checkpoint, memory)
         return {"stale": checked["stale"], **applied}
@@ -350,7 +355,7 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
             checkpoint = _checkpoint(context, stem, self.hook)
             arguments = {name: getattr(self, name) for name in LeadsPlanOperator.template_fields}
             of = _fingerprint(uri_in(self.golden, "golden"), arguments | {"existing": as_list(given(self.existing))})
-            planned = _begun(checkpoint, of, lambda: self.make_plan(context))
+            planned = _begun(checkpoint, of, lambda wrote: self.make_plan(context, wrote=wrote))
             memory = planned.get("memory")
             result = self.apply(context, self.hook, planned["plan"], stem, self.options, checkpoint, memory)
         return {**planned, **result, "dry_run": dry_run}
@@ -375,12 +380,12 @@ def _fingerprint(uri: str, *arguments: Any) -> str:
     return hashlib.sha256(told).hexdigest()
 
 
-def _begun(checkpoint: Checkpoint, of: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _begun(checkpoint: Checkpoint, of: str, make: Callable[[bool], dict[str, Any]]) -> dict[str, Any]:
     """Return the plan that an interrupted try was applying, unless much may have changed since; else a new one.
 
     :param checkpoint: of the task
     :param of: fingerprint of what the plan is made of: a task that was cleared may be given something else
-    :param make: makes a new one
+    :param make: makes a new one; it is told whether an earlier try has begun to write
     """
     begun, at = checkpoint.state.get("planned"), checkpoint.state.get("planned_at")
     now = pendulum.now("UTC")
@@ -388,8 +393,9 @@ def _begun(checkpoint: Checkpoint, of: str, make: Callable[[], dict[str, Any]]) 
         begun = None
     if begun and at and now - pendulum.parse(at) <= _PLAN_STAYS_FRESH and storage_path(begun["plan"]).exists():  # type: ignore[operator]
         return dict(begun)
+    wrote = "digest" in checkpoint.state
     checkpoint.clear()
-    planned = make()
+    planned = make(wrote)
     checkpoint.note(planned=planned, planned_at=now.isoformat(), planned_of=of)
     return planned
 

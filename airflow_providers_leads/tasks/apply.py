@@ -15,7 +15,7 @@ import msgspec
 from airflow_providers_leads.hooks.telemetry import count_rows
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
-from airflow_providers_leads.tasks.returns import check_failures
+from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # What is settled is made durable this often: so much can be in doubt after a kill.
 _DURABLE_SECONDS: Final = 5.0
 _DURABLE_ROWS: Final = 10_000
+_UNWRITTEN: Final = ("failed", "ambiguous")
 FOUND_AGAIN: Final = "found after an interrupted try"
 
 
@@ -91,8 +92,6 @@ def apply_plan(
     count_rows(hook.conn_type, outcomes)
     if ledger is not None:
         _keep_ledger(ledger, plan, work.parts)
-    checkpoint.clear()
-    work.parts.discard()
     log.info("%s: %s", hook.conn_id, ", ".join(f"{outcome} {number}" for outcome, number in outcomes.items()))
     quarantined = sum(number for reason, number in reasons.items() if _is_quarantine(reason))
     if quarantined:
@@ -105,7 +104,12 @@ def apply_plan(
         told = Counter({reason: number for reason, number in reasons.items() if not _is_quarantine(reason)})
         worst = "; ".join(f"{reason} ({number})" for reason, number in told.most_common(5))
         message = f"{hook.label}: {failed} of {work.total} leads were not written: {worst}. Each stands in {results}."
-        check_failures(failed, work.total, tolerated, message, log)
+        try:
+            check_failures(failed, work.total, tolerated, message, log)
+        except LeadsWriteError:
+            work.leave_for_retry()
+            raise
+    work.forget()
     return {"results": results, "conn_id": hook.conn_id, **outcomes, "quarantined": quarantined}
 
 
@@ -126,7 +130,8 @@ class _Work:
         metadata = accounts_metadata({hook.conn_id: [hook.known_account]})
         self.parts: Parts[WriteResult] = Parts(storage_path(results), WriteResult, checkpoint.owner, metadata=metadata)
         self._hook, self._checkpoint, self._log = hook, checkpoint, log
-        self._plan = digest(storage_path(plan))
+        self._plan, self._results = digest(storage_path(plan)), results
+        self._earlier = f"{results}.{checkpoint.owner}.earlier.parquet"
         self._ahead = _batches_in(hook, _DURABLE_SECONDS)
         self._waiting: list[WriteResult] = []
         self._waiting_batches = 0
@@ -140,6 +145,8 @@ class _Work:
         state = self._checkpoint.state
         if state.get("digest") != self._plan:
             return batches
+        if state.get("failed"):
+            batches = self._failed(batches, options)
         self.parts.count = int(state["parts"])
         if not self.parts.complete():
             self._log.warning("%s: parts of the results are gone, applying from the start", self._hook.conn_id)
@@ -150,12 +157,56 @@ class _Work:
         self._progress = self._progress_from(self.done)
         for _ in islice(batches, self.settled):
             pass
-        self._log.info(
-            "%s: going on after %d of %d leads; the interrupted try may have written some of the next %d batches",
-            self._hook.conn_id, self.done, self.total, self.started - self.settled,
-        )  # fmt: skip
+        if self.started:
+            self._log.info(
+                "%s: going on after %d of %d leads; the interrupted try may have written some of the next %d batches",
+                self._hook.conn_id, self.done, self.total, self.started - self.settled,
+            )  # fmt: skip
+        if not self.started:
+            return batches
         doubtful = islice(batches, self.started - self.settled)
         return chain(_looked_up(self._hook, doubtful, options), batches)
+
+    def _failed(self, batches: Iterator[Batch], options: Mapping[str, Any]) -> Iterator[Batch]:
+        """Yield batches of which only those rows are to be sent that failed in an earlier try, all else as it ended."""
+        from airflow_providers_leads.hooks.writing import Batch
+        from airflow_providers_leads.leads.files.staging import StagingError, open_parquet, read_rows
+        from airflow_providers_leads.leads.model.outcomes import WriteResult
+
+        earlier = storage_path(self._earlier)
+        try:
+            open_parquet(earlier, WriteResult.__struct_fields__).close(force=True)
+        except StagingError:
+            self._log.warning("%s: the results of an earlier try are gone: looking up all of it", self._hook.conn_id)
+            yield from _looked_up(self._hook, batches, options)
+            return
+        ended = iter(read_rows(earlier, WriteResult))
+        for batch in batches:
+            # Results stand in the order of the batches; within one of them in any.
+            results = {result.email_key: result for result in islice(ended, len(batch.rows) + len(batch.known))}
+            again = {key for key, result in results.items() if result.outcome in _UNWRITTEN}
+            known = [result for key, result in results.items() if key not in again]
+            left = Batch(batch.action, [row for row in batch.rows if row.email_key in again], known)
+            if any(results[row.email_key].outcome == "ambiguous" for row in left.rows):
+                (left,) = _looked_up(self._hook, iter([left]), options)
+            yield left
+
+    def leave_for_retry(self) -> None:
+        """Let a retry send what failed, and nothing else, however often it is tried."""
+        from airflow_providers_leads.leads.files.staging import write_rows
+        from airflow_providers_leads.leads.model.outcomes import WriteResult
+
+        write_rows(storage_path(self._earlier), WriteResult, self.parts)
+        self.parts.discard()
+        self.settled = self.started = self.done = 0
+        self._checkpoint.note(failed=True)
+        self._save()
+
+    def forget(self) -> None:
+        """Remove what only a retry needs."""
+        self._checkpoint.clear()
+        self.parts.discard()
+        storage_path(self._earlier).unlink(missing_ok=True)
 
     def claimed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield batches, each noted as begun before it can be."""
@@ -355,6 +406,6 @@ def _tally(results: Iterable[WriteResult]) -> tuple[dict[str, int], Counter[str]
     reasons: Counter[str] = Counter()
     for result in results:
         outcomes[result.outcome] += 1
-        if result.outcome in ("failed", "ambiguous"):
+        if result.outcome in _UNWRITTEN:
             reasons[result.reason or "no reason given"] += 1
     return {outcome: outcomes[outcome] for outcome in OUTCOMES}, reasons

@@ -229,6 +229,7 @@ def plan_memory(known: Mapping[str, Any], hook: LeadsHook, scope: str | None, pr
         key=folder.key,
         fields=[name for name in known["fields"] if name not in extra],
         baseline=[storage_path(uri) for uri in known["baseline"]],
+        delta=storage_path(known["delta"]),
         people=storage_path(known["people"]),
         merged=merged,
         priority=policy["priority"],

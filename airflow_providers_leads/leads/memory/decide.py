@@ -105,14 +105,24 @@ def _same(one: Look, other: Look) -> bool:
     return folded(one.value or "") == folded(other.value or "")
 
 
-def stays_empty(cleared_until: datetime, *, fresh_value: bool, value_after: datetime | None, cleared_now: bool) -> bool:
+def stays_empty(
+    cleared_until: datetime,
+    *,
+    cleared_after: datetime | None = None,
+    cleared_now: bool,
+    fresh_value: bool,
+    value_after: datetime | None,
+    value_until: datetime | None = None,
+) -> bool:
     """Tell whether a field that was cleared in a CRM is not to be filled there again.
 
     :param cleared_until: when it was cleared, at the latest
+    :param cleared_after: it still had a value then, ``None``: not known
+    :param cleared_now: the clearing was noticed in this run
     :param fresh_value: somebody has given the field a value elsewhere, noticed in this run
     :param value_after: before this time the value elsewhere was not there; ``None``: it is as old as the record
-    :param cleared_now: the clearing, too, was noticed in this run
+    :param value_until: it was there by then, ``None``: not known
     """
     if fresh_value:
-        return False
+        return cleared_now and None not in (cleared_after, value_until) and cleared_after >= value_until  # type: ignore[operator]
     return cleared_now or value_after is None or value_after < cleared_until

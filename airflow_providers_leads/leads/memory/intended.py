@@ -177,7 +177,9 @@ def written_sql(stored: str, writes: str, fields: Sequence[str], *, times: bool 
         created[field] = f"CASE WHEN {is_set} THEN {value} END"
         for end in ("after", "until"):
             name = f"{field}_{end}"
-            since = f"w.{table.named(name)}" if times else "NULL::TIMESTAMPTZ"
+            # Of what a run wrote that nobody remembered it is known when: what differs from it was done later.
+            written_at = "w.at" if end == "after" else "NULL::TIMESTAMPTZ"
+            since = f"w.{table.named(name)}" if times else written_at
             updated[name] = f"CASE WHEN {is_set} THEN {since} ELSE s.{table.named(name)} END"
             created[name] = f"CASE WHEN {is_set} THEN {since} END"
         noted.append(f"({updated[f'{field}_until']}) IS NOT NULL")

@@ -92,7 +92,7 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]]) -> None:
 
 def _known_sql(recall: Any, field: str) -> str:
     """Return the SQL of whether a field was read, in which case its absence says that it is empty."""
-    sources = sorted({read.source for read in recall.reads if not recall._was_read(read.source, field)})
+    sources = sorted({read.source for read in recall.reads if not recall.judge.was_read(read.source, field)})
     return f"d.source NOT IN ({', '.join(map(quoted, sources))})" if sources else "true"
 
 
@@ -103,12 +103,12 @@ def _facts(recall: Any) -> None:
     now = quoted(recall.now.isoformat())
     columns = ", ".join(f'"{name}" {kind}' for name, kind in _FACT_COLUMNS.items())
     run(f"CREATE TEMP TABLE memory_facts({columns})")
-    if recall._facts:
+    if recall.judge.facts:
         names = ("source", "source_scope", "source_id", "kind", "field", "after", "until", "fresh")
         times = {"after", "until"}
         arrays = {
             name: pa.array(
-                [fact[name] for fact in recall._facts], pa.timestamp("us", tz="UTC") if name in times else None
+                [fact[name] for fact in recall.judge.facts], pa.timestamp("us", tz="UTC") if name in times else None
             )
             for name in names
         }

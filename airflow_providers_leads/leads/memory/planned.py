@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.decide import stays_empty
@@ -31,16 +31,31 @@ ERASED: Final = "erased"
 _FACT: Final = ("kind", "source", "source_scope", "source_id", "field", "after", "until", "hash", "fresh")
 
 
+class Cleared(NamedTuple):
+    """When somebody emptied a field.
+
+    :param until: at the latest
+    :param now: it was only noticed now
+    :param after: at the earliest, where that is known better than by the last look
+    """
+
+    until: datetime
+    now: bool
+    after: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What somebody has done to a record of the destination since the sync last saw or wrote it.
 
-    :param edited: fields that were changed
-    :param cleared: fields that were emptied → when, at the latest, and whether it was only noticed now
+    :param edited: fields that were changed → when, at the earliest, where that is known better than by the last look
+    :param cleared: fields that were emptied
+    :param noted: fields that hold what somebody changed here or elsewhere before the last run → when, at the latest
     """
 
-    edited: Collection[str] = ()
-    cleared: Mapping[str, tuple[datetime, bool]] = field(default_factory=dict)
+    edited: Mapping[str, datetime | None] = field(default_factory=dict)
+    cleared: Mapping[str, Cleared] = field(default_factory=dict)
+    noted: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +64,12 @@ class Past:
 
     :param facts: see :mod:`~…memory.outcome`
     :param state: of the record that would be written to
+    :param weighed: the merge has read that record, and so has weighed what it held against what others hold
     """
 
     facts: Sequence[Mapping[str, Any]] = ()
     state: State = field(default_factory=State)
+    weighed: bool = True
 
     def of(self, kind: str, name: str | None = None) -> list[Mapping[str, Any]]:
         """Return the facts of a kind, about a field where one is named."""
@@ -71,8 +88,9 @@ class PlanMemory:
     :param key: of the hashes
     :param fields: all that is remembered
     :param baseline: URIs of what was remembered before the run
+    :param delta: URI of what of it the merge has read otherwise
     :param people: URI of what the merge knows of people
-    :param merged: the merge has read this destination, and so has weighed what was changed there
+    :param merged: the merge has read all of this destination, and so knows who is gone or has another address there
     :param priority: sources of the policy, best first
     :param cleared: see :class:`~airflow_providers_leads.leads.merge.policy.MergePolicy`
     :param deleted: likewise
@@ -85,6 +103,7 @@ class PlanMemory:
     key: str
     fields: Sequence[str]
     baseline: Sequence[str]
+    delta: str
     people: str
     merged: bool
     priority: Sequence[str] = ()
@@ -119,11 +138,19 @@ class PlanMemory:
             f"LEFT JOIN (SELECT source, source_scope, source_id, {hashed} AS now FROM plan_existing) e "
             "USING (source, source_scope, source_id) WHERE e.source_id IS NULL OR e.now IS DISTINCT FROM h.email_hash"
         )
+        if not con.sql("SELECT count(*) FROM plan_astray").fetchall()[0][0]:
+            return
+        # By any address that the person has or had, also in another CRM.
         con.execute(
-            "INSERT INTO plan_people SELECT g.email_key, CASE WHEN a.missing THEN 'gone' ELSE 'link' END, a.source, "
-            "a.source_scope, a.source_id, NULL, NULL, now(), NULL, a.missing AND g.email_key IN "
-            "(SELECT email_key FROM plan_people WHERE kind = 'came') "
-            f"FROM plan_astray a JOIN (SELECT email_key, {hashed} AS hash FROM plan_golden) g ON g.hash = a.email_hash"
+            f"CREATE OR REPLACE TEMP TABLE plan_who AS WITH m AS ({self._stored(connection)}), k AS ("
+            f"SELECT email_key, {hashed} AS hash FROM plan_golden UNION SELECT email_key, hash FROM plan_people "
+            "WHERE kind = 'former') SELECT k.email_key, m.person FROM k JOIN m ON m.email_hash = k.hash UNION "
+            "SELECT k.email_key, f.person FROM k JOIN (SELECT person, unnest(former) AS hash FROM m) f USING (hash)"
+        )
+        con.execute(
+            "INSERT INTO plan_people SELECT w.email_key, CASE WHEN a.missing THEN 'gone' ELSE 'link' END, a.source, "
+            "a.source_scope, a.source_id, NULL, NULL, now(), NULL, a.missing AND w.email_key IN "
+            "(SELECT email_key FROM plan_people WHERE kind = 'came') FROM plan_astray a JOIN plan_who w USING (person)"
         )
 
     def facts(self, connection: Any) -> ibis.Table:
@@ -142,34 +169,48 @@ class PlanMemory:
         linked: ibis.Table = mine.select("source", "source_scope", "source_id", golden_key=mine.email_key)
         return linked.distinct()
 
-    def _stored(self, connection: Any) -> str:
-        files = [_local(connection, uri) for uri in self.baseline]
+    def _stored(self, connection: Any, uris: Sequence[str] | None = None) -> str:
+        files = [_local(connection, uri) for uri in (self.baseline if uris is None else uris)]
         listed = ", ".join(map(quoted, files))
         present = [row[0] for row in connection.con.sql(f"DESCRIBE SELECT * FROM read_parquet([{listed}])").fetchall()]
         return table.stored_sql(files, self.fields, present)
 
     def states(self, connection: Any) -> ibis.Table | None:
-        """Return what was done to records, of those to which something was: the record, ``edited``, ``clears``."""
+        """Return what was done to records, of those to which something was: the record, ``edited``,
+        ``clears`` and ``noted``."""
         if not self.baseline:
             return None
-        edited, clears = [], []
+        edited, clears, noted = [], [], []
         for name in self.fields:
-            now, before = table.hash_sql(self.key, name, "e."), f"b.{table.named(name)}"
+            now, before, read = table.hash_sql(self.key, name, "e."), f"b.{table.named(name)}", f"m.{table.named(name)}"
             until = f"b.{table.named(name + '_until')}"
-            changed = f"{now} IS NOT NULL AND {now} IS DISTINCT FROM {before}"
-            edited.append(f"CASE WHEN {changed} THEN {quoted(name)} END")
+            # With no end, it is when a run wrote it that died before it remembered.
+            after = f"CASE WHEN {until} IS NULL THEN b.{table.named(name + '_after')} END"
+            # What the merge has read it has weighed.
+            changed = f"{now} IS NOT NULL AND {now} IS DISTINCT FROM {read}"
+            edited.append(f"CASE WHEN {changed} THEN struct_pack(field := {quoted(name)}, after := {after}) END")
             emptied = f"{now} IS NULL AND ({before} IS NOT NULL OR {until} IS NOT NULL)"
             when = f"CASE WHEN {before} IS NOT NULL THEN now() ELSE {until} END"
             clears.append(
                 f"CASE WHEN {emptied} THEN struct_pack(field := {quoted(name)}, until := {when}, "
-                f"now := {before} IS NOT NULL) END"
+                f"now := {before} IS NOT NULL, after := {after}) END"
             )
+            noted.append(
+                f"CASE WHEN {now} IS NOT NULL AND {until} IS NOT NULL THEN struct_pack(field := {quoted(name)}, "
+                f"until := {until}) END"
+            )
+        here = f"source = {quoted(self.source)} AND gone IS NULL"
+        read = f"SELECT * FROM ({self._stored(connection, [self.delta])}) WHERE {here}"
         connection.con.execute(
+            f"CREATE OR REPLACE TEMP VIEW plan_before AS SELECT * FROM ({self._stored(connection)}) WHERE {here}; "
+            f"CREATE OR REPLACE TEMP VIEW plan_read AS {read} UNION ALL "
+            f"SELECT b.* FROM plan_before b ANTI JOIN ({read}) d {table.SAME_RECORD}; "
             "CREATE OR REPLACE TEMP TABLE plan_states AS SELECT * FROM (SELECT e.source, e.source_scope, e.source_id, "
             f"list_filter([{', '.join(edited)}], x -> x IS NOT NULL) AS edited, "
-            f"list_filter([{', '.join(clears)}], x -> x IS NOT NULL) AS clears FROM plan_existing e "
-            f"JOIN ({self._stored(connection)}) b "
-            "USING (source, source_scope, source_id) WHERE b.gone IS NULL) WHERE len(edited) > 0 OR len(clears) > 0"
+            f"list_filter([{', '.join(clears)}], x -> x IS NOT NULL) AS clears, "
+            f"list_filter([{', '.join(noted)}], x -> x IS NOT NULL) AS noted FROM plan_existing e "
+            f"JOIN plan_read m {table.SAME_RECORD} LEFT JOIN plan_before b {table.SAME_RECORD}) "
+            "WHERE len(edited) > 0 OR len(clears) > 0 OR len(noted) > 0"
         )
         states: ibis.Table = connection.table("plan_states")
         return states
@@ -192,14 +233,24 @@ class PlanMemory:
         """Return why a field of an existing record is left as it is, ``None`` when it may be written."""
         edits = [*past.of("edit", name), *past.of("both_changed", name)]
         fresh = any(fact["fresh"] for fact in edits)
+        ends = [fact["until"] for fact in edits if fact["fresh"] and fact["until"]]
+        value_until = max(ends, default=None)
         if (emptied := past.state.cleared.get(name)) is not None and self.cleared == "keep":
-            until, just_now = emptied
             after = max((fact["after"] for fact in edits if fact["after"]), default=None)
-            if stays_empty(until, fresh_value=fresh, value_after=after, cleared_now=just_now):
+            if stays_empty(
+                emptied.until, cleared_after=emptied.after, cleared_now=emptied.now,
+                fresh_value=fresh, value_after=after, value_until=value_until,
+            ):  # fmt: skip
                 return CLEARED_HERE
-        if self.merged or name not in past.state.edited:
+        if not past.weighed and not fresh and (noted := past.state.noted.get(name)) is not None:
+            # What the merge has read of others may be what lost against this in an earlier run.
+            begun = max((fact["after"] for fact in edits if fact["after"]), default=None)
+            if begun is None or begun < noted:
+                return EDITED_HERE
+        if name not in past.state.edited:
             return None
-        if not fresh:
+        edited_after = past.state.edited[name]
+        if not fresh or (edited_after is not None and value_until is not None and edited_after >= value_until):
             return EDITED_HERE
         # Changed here and elsewhere: the policy's order decides between the two.
         elsewhere = {str(fact["source"]) for fact in edits if fact["fresh"]}
@@ -209,11 +260,15 @@ class PlanMemory:
         return self.priority.index(source) if source in self.priority else len(self.priority)
 
 
-def state_of(edited: Any, clears: Any) -> State:
+def state_of(edited: Any, clears: Any, noted: Any) -> State:
     """Return a state as :meth:`PlanMemory.states` gives it."""
-    if not edited and not clears:
+    if not (edited or clears or noted):
         return NO_PAST.state
-    return State(frozenset(edited or ()), {clear["field"]: (clear["until"], clear["now"]) for clear in clears or ()})
+    return State(
+        {edit["field"]: edit["after"] for edit in edited or ()},
+        {clear["field"]: Cleared(clear["until"], clear["now"], clear["after"]) for clear in clears or ()},
+        {note["field"]: note["until"] for note in noted or ()},
+    )
 
 
 def _local(connection: Any, uri: Any) -> str:

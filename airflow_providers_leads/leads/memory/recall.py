@@ -11,13 +11,11 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from airflow_providers_leads.leads.memory import table
-from airflow_providers_leads.leads.memory.decide import BOTH_CHANGED, CLEARED, Look, Verdict, decide
 from airflow_providers_leads.leads.memory.generation import Folder, Generation
-from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed_sql, quoted
 from airflow_providers_leads.leads.memory.intended import fold_writings
+from airflow_providers_leads.leads.memory.judge import Judge
 from airflow_providers_leads.leads.memory.local import local_copy
 from airflow_providers_leads.leads.memory.outcome import export, write_outcome
 from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding
@@ -69,8 +67,9 @@ class Recall:
         self.properties = sorted({*properties, *(generation.properties if generation else ())})
         self.fields = table.fields_of(self.properties)
         self.key = folder.key
-        self._conflicts: list[dict[str, Any]] = []
-        self._facts: list[dict[str, Any]] = []
+        self.judge = Judge(
+            self.key, self.fields, reads, policy, self.result, self.now, generation.at if generation else None
+        )
 
     # Before records are sorted by person ------------------------------------------------------------------------------
 
@@ -231,8 +230,8 @@ class Recall:
 
         :param known: numbered leads with ``person``
         """
-        self._conflicts.clear()
-        self._facts.clear()
+        self.judge.conflicts.clear()
+        self.judge.facts.clear()
         if self.generation is None:
             return None
         import pyarrow as pa
@@ -246,7 +245,7 @@ class Recall:
         silences: list[tuple[int, int, str | None]] = []
         if self._one("SELECT count(*) FROM memory_touched"):
             for person in self._touched():
-                silences += self._judge(person)
+                silences += self.judge.person(person)
         silenced = pa.table(
             {
                 "row": pa.array([row for row, _, _ in silences], pa.int64()),
@@ -299,102 +298,12 @@ class Recall:
         for _, records in groupby(flat, key=lambda row: row["person"]):
             yield list(records)
 
-    def _judge(self, records: list[dict[str, Any]]) -> list[tuple[int, int, str | None]]:
-        """Decide the fields of one person, and return which values of which leads don't compete."""
-        masks = dict.fromkeys((record["row"] for record in records), 0)
-        properties: dict[int, dict[str, Any]] = {}
-        for bit, name in enumerate(self.fields):
-            looks = [self._look(record, name) for record in records]
-            for record, look in zip(records, looks, strict=True):
-                if look.fresh:
-                    self._count(record["source"], name, look)
-            competing = [n for n, record in enumerate(records) if name not in self._barred(record["source"])]
-            verdict = decide([looks[n] for n in competing], self.policy.cleared)
-            if verdict.winner is None:
-                continue
-            winner = competing[verdict.winner]
-            self._note(records, looks, name, winner, verdict)
-            for n, record in enumerate(records):
-                if n == winner or looks[n].value is None:
-                    continue
-                if name.startswith(table.PROPERTY):
-                    own = properties.setdefault(record["row"], msgspec.json.decode(record["properties"] or "{}"))
-                    own.pop(name.removeprefix(table.PROPERTY), None)
-                else:
-                    masks[record["row"]] |= 1 << bit
-        texts = {row: msgspec.json.encode(own, order="sorted").decode() for row, own in properties.items()}
-        return [(row, mask, texts.get(row)) for row, mask in masks.items() if mask or row in texts]
-
-    def _barred(self, source: str) -> frozenset[str]:
-        allowed = self.policy.allow.get(source)
-        return frozenset() if allowed is None else frozenset(name for name in table.FIELDS if name not in allowed)
-
-    def _look(self, record: Mapping[str, Any], name: str) -> Look:
-        value, before = record[f"v:{name}"], record[f"h:{name}"]
-        order = self.policy.priority
-        source = str(record["source"])
-        place = (
-            order.index(source) if source in order else len(order),
-            source, str(record["source_scope"]), str(record["source_id"]),
-        )  # fmt: skip
-        if record["new"]:
-            made = record["updated_at"] or record["created_at"] or self.now
-            since = self.generation.at if self.generation else None
-            made_since = since is None or made > since or record["created_at"] is None
-            return Look(value, after=since if made_since else None, until=made, new=True, place=place)
-        now = keyed(self.key, name, value)
-        until = record[f"u:{name}"]
-        if now == before or not self._was_read(source, name):
-            return Look(value, record[f"a:{name}"], until or record["at"], edited=until is not None, place=place)
-        changed = self._changed_until(record)
-        return Look(value, record["seen"], changed, edited=True, fresh=True, place=place)
-
-    def _was_read(self, source: str, name: str) -> bool:
-        if not name.startswith(table.PROPERTY):
-            return True
-        known = [read.properties for read in self.reads if read.source == source]
-        return any(each is None or name.removeprefix(table.PROPERTY) in each for each in known)
-
-    def _changed_until(self, record: Mapping[str, Any]) -> datetime:
-        at, seen = record["updated_at"], record["seen"]
-        return at if at is not None and seen is not None and seen < at < self.now else self.now
-
-    def _count(self, source: str, name: str, look: Look) -> None:
-        self.result.counts["cleared" if look.value is None else "edits"] += 1
-        fields = self.result.edits.setdefault(source, {})
-        fields[name] = fields.get(name, 0) + 1
-
-    def _note(self, records: list[dict[str, Any]], looks: list[Look], name: str, winner: int, verdict: Verdict) -> None:
-        look, record = looks[winner], records[winner]
-        identity = {part: record[part] for part in ("source", "source_scope", "source_id")}
-        kind = {BOTH_CHANGED: "both_changed", CLEARED: "spread"}.get(verdict.rule or "", "edit")
-        if look.value is None:
-            kind = "spread"
-        fact = {**identity, "kind": kind, "field": name, "after": look.after, "until": look.until, "fresh": look.fresh}
-        self._facts.append(fact)
-        if verdict.rule is None:
-            return
-        candidates = [
-            {
-                "place": 0 if n == winner else 1, "source": other["source"], "source_scope": other["source_scope"],
-                "source_id": other["source_id"], "updated_at": looks[n].until, "value": looks[n].value,
-            }
-            for n, other in enumerate(records)
-            if n == winner or looks[n].value is not None or looks[n].fresh
-        ]  # fmt: skip
-        candidates.sort(key=lambda c: (c["place"], c["source"], c["source_scope"], c["source_id"]))
-        self._conflicts.append(
-            {
-                **identity, "field": name, "winner": look.value, "rule": verdict.rule, "candidates": candidates,
-            }
-        )  # fmt: skip
-
     # Once the merge is written ----------------------------------------------------------------------------------------
 
     @property
     def conflicts(self) -> list[dict[str, Any]]:
         """What memory decided between differing values: by winning record, to be joined to its person."""
-        return self._conflicts
+        return self.judge.conflicts
 
     def add_conflicts(self, uri: Any, members: Sequence[Any]) -> int:
         """Add what memory decided to a merge's conflicts, and return how many there are.
@@ -411,7 +320,7 @@ class Recall:
         )
         named = [pa.field(name, pa.string()) for name in ("field", "winner", "rule")]
         schema = pa.schema([*texts, *named, pa.field("candidates", pa.list_(candidate))])
-        self._con.register("memory_conflicts", pa.Table.from_pylist(self._conflicts, schema=schema))
+        self._con.register("memory_conflicts", pa.Table.from_pylist(self.judge.conflicts, schema=schema))
         listed = ", ".join(quoted(self._local(path)) for path in members)
         own = (
             "SELECT m.email_key, n.field, n.winner, n.source AS winner_source, n.source_scope AS winner_scope, "

@@ -2,8 +2,9 @@
 
 One row per record: ``person`` links the records of one person; per field a hash of the value that was last seen or
 written, and, once somebody has changed it, between which two looks that was (``…_after``, ``…_until``). A cleared field
-has no hash and such times; a field that never held anything has neither. ``gone`` is when a record was noticed to have
-disappeared. There are no values and no addresses.
+has no hash and such times; a field that never held anything has neither. ``…_after`` alone is when a run wrote the
+value that died before it remembered. ``gone`` is when a record was noticed to have disappeared. There are no values and
+no addresses.
 """
 
 from __future__ import annotations
@@ -145,7 +146,9 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
         after, until = f"{before}.{named(field + '_after')}", f"{before}.{named(field + '_until')}"
         differs = f"({before}.source IS NOT NULL AND {now} IS DISTINCT FROM {old} AND {read}.{named(field + '_known')})"
         made[field] = f"CASE WHEN {read}.{named(field + '_known')} THEN {now} ELSE {old} END"
-        made[f"{field}_after"] = f"CASE WHEN {differs} THEN {known_after} ELSE {after} END"
+        # With no end, it is when a run wrote it that died before it remembered.
+        known = f"greatest({known_after}, CASE WHEN {until} IS NULL THEN {after} END)"
+        made[f"{field}_after"] = f"CASE WHEN {differs} THEN {known} ELSE {after} END"
         made[f"{field}_until"] = f"CASE WHEN {differs} THEN {read}.changed_until ELSE {until} END"
         changed_fields.append(f"({made[f'{field}_until']}) IS NOT NULL")
         mine.append(f"(CASE WHEN {differs} OR {new} THEN 0 ELSE (coalesce({before}.by_sync, 0) & {1 << bit}) END)")

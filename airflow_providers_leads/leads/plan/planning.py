@@ -41,9 +41,9 @@ _MOST_SLICES: Final = 32
 # What doesn't fit goes to disk; two threads, because each needs a share of it for itself.
 _ENGINE: Final = "duckdb://?memory_limit=256MB&threads=2"
 _MEMBER_COLUMNS: Final = (*RECORD, "email_key", "address")
-_FACTS: Final = ("records", *(f"any_{name}" for name in STICKY_FIELDS), "addresses")
+_FACTS: Final = ("records", *(f"any_{name}" for name in STICKY_FIELDS), "weighed", "addresses")
 """Columns beside the golden record's and the existing one's."""
-_PAST: Final = ("facts", "edited", "clears")
+_PAST: Final = ("facts", "edited", "clears", "noted")
 """Columns of what is remembered."""
 _DECIDING: Final = frozenset({*RECORD, *STICKY_FIELDS, "email_key", "updated_at", "properties"})
 """Columns that are read whatever can be written."""
@@ -266,12 +266,12 @@ def iter_plan(
             records = structs(batch, Lead, rename=lambda name: f"{_EXISTING}{name}")
             facts = [batch.column(name).to_pylist() for name in (*_FACTS, *_PAST)]
             for person, record, *known in zip(structs(batch, Lead), records, *facts, strict=True):
-                count, opted_out, bounced, addresses, remembered_facts, edited, clears = known
+                count, opted_out, bounced, weighed, addresses, remembered_facts, *states = known
                 held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
                 alias_of = aliases.get(person.email_key or "")
                 row = plan_row(person, held, rules, alias_of=alias_of, addresses=addresses or ())
                 if memory is not None:
-                    past = Past(remembered_facts or (), state_of(edited, clears))
+                    past = Past(remembered_facts or (), state_of(*states), bool(weighed))
                     row = remembered(row, held.record, memory, past, rules)
                 yield row
 
@@ -345,13 +345,15 @@ def _joined(
     if members is not None:
         # A record may be read twice, and a person then has it twice; its golden row is the same.
         belongs = members.group_by(list(RECORD)).aggregate(golden_key=members.email_key.min())
+        belongs = belongs.mutate(weighed=ibis.literal(True))
         if pasts is not None:
             # Also of records that the merge did not read, under an address that the person had.
-            belongs = ibis.union(belongs, pasts.links.anti_join(belongs, list(RECORD)))
+            links = pasts.links.mutate(weighed=ibis.literal(False))
+            belongs = ibis.union(belongs, links.anti_join(belongs, list(RECORD)))
         existing = existing.left_join(belongs, list(RECORD))
         existing = existing.mutate(person=ibis.coalesce(existing.golden_key, existing.email_key))
     else:
-        existing = existing.mutate(person=existing.email_key)
+        existing = existing.mutate(person=existing.email_key, weighed=ibis.literal(True))
     usable = _within(existing.filter(existing.person.notnull()), "person", bounds)
     by_key = ibis.window(
         group_by=usable.person,
@@ -385,7 +387,7 @@ def _with_pasts(joined: ibis.Table, pasts: _Pasts | None) -> ibis.Table:
     facts = pasts.facts.select("facts", past_key="email_key")
     joined = joined.left_join(facts, joined.email_key == facts.past_key)
     if pasts.states is None:
-        return joined.mutate(edited=ibis.null("string"), clears=ibis.null("string"))
+        return joined.mutate(**{name: ibis.null("string") for name in _PAST[1:]})
     states = pasts.states.rename(state_source="source", state_scope="source_scope", state_id="source_id")
     return joined.left_join(
         states,

@@ -1,0 +1,154 @@
+"""What people did to one person's records, field by field, and which values don't compete for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from airflow_providers_leads.leads.memory import table
+from airflow_providers_leads.leads.memory.decide import BOTH_CHANGED, CLEARED, Look, Verdict, decide
+from airflow_providers_leads.leads.memory.hashing import keyed
+from airflow_providers_leads.leads.memory.reads import ReadFacts
+from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
+
+
+class Judge:
+    """Decides the fields of people of whom something has changed, one person after the other.
+
+    :param key: of the hashes
+    :param fields: all that is remembered
+    :param reads: what the run has read
+    :param policy: of the merge
+    :param result: counts what was noticed
+    :param now: the present time
+    :param since: when the last run remembered, ``None``: there was none
+    """
+
+    def __init__(
+        self,
+        key: str,
+        fields: Sequence[str],
+        reads: Sequence[ReadFacts],
+        policy: Policy,
+        result: Recalled,
+        now: datetime,
+        since: datetime | None,
+    ) -> None:
+        self._key, self._fields, self._reads = key, fields, reads
+        self._policy, self._result, self._now, self._since = policy, result, now, since
+        self.conflicts: list[dict[str, Any]] = []
+        """What was decided between differing values: by winning record, to be joined to its person."""
+        self.facts: list[dict[str, Any]] = []
+        """What a plan must know, likewise."""
+
+    def person(self, records: list[dict[str, Any]]) -> list[tuple[int, int, str | None]]:
+        """Decide the fields of one person, and return which values of which leads don't compete."""
+        masks = dict.fromkeys((record["row"] for record in records), 0)
+        properties: dict[int, dict[str, Any]] = {}
+        for bit, name in enumerate(self._fields):
+            looks = self._dated([self._look(record, name) for record in records], records, name)
+            for record, look in zip(records, looks, strict=True):
+                if look.fresh:
+                    self._count(record["source"], name, look)
+            competing = [n for n, record in enumerate(records) if name not in self._barred(record["source"])]
+            verdict = decide([looks[n] for n in competing], self._policy.cleared)
+            if verdict.winner is None:
+                continue
+            winner = competing[verdict.winner]
+            self._note(records, looks, name, winner, verdict)
+            for n, record in enumerate(records):
+                if n == winner or looks[n].value is None:
+                    continue
+                if name.startswith(table.PROPERTY):
+                    own = properties.setdefault(record["row"], msgspec.json.decode(record["properties"] or "{}"))
+                    own.pop(name.removeprefix(table.PROPERTY), None)
+                else:
+                    masks[record["row"]] |= 1 << bit
+        texts = {row: msgspec.json.encode(own, order="sorted").decode() for row, own in properties.items()}
+        return [(row, mask, texts.get(row)) for row, mask in masks.items() if mask or row in texts]
+
+    def _barred(self, source: str) -> frozenset[str]:
+        allowed = self._policy.allow.get(source)
+        return frozenset() if allowed is None else frozenset(name for name in table.FIELDS if name not in allowed)
+
+    def _look(self, record: Mapping[str, Any], name: str) -> Look:
+        value, before = record[f"v:{name}"], record[f"h:{name}"]
+        order = self._policy.priority
+        source = str(record["source"])
+        place = (
+            order.index(source) if source in order else len(order),
+            source, str(record["source_scope"]), str(record["source_id"]),
+        )  # fmt: skip
+        if record["new"]:
+            made = record["updated_at"] or record["created_at"] or self._now
+            since = self._since
+            made_since = since is None or made > since or record["created_at"] is None
+            return Look(value, after=since if made_since else None, until=made, new=True, place=place)
+        now = keyed(self._key, name, value)
+        until = record[f"u:{name}"]
+        if now == before or not self.was_read(source, name):
+            return Look(value, record[f"a:{name}"], until or record["at"], edited=until is not None, place=place)
+        known = [moment for moment in (record["seen"], record[f"a:{name}"]) if moment is not None]
+        after, changed = max(known, default=None), self._changed_until(record)
+        return Look(value, after, changed, edited=True, fresh=True, place=place)
+
+    def _dated(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str) -> list[Look]:
+        """Date what a run that died had seen: it copied the value before anything that was done there since."""
+        copies = {
+            record[f"h:{name}"]: record[f"a:{name}"]
+            for record in records
+            if record[f"a:{name}"] is not None and record[f"u:{name}"] is None
+        }
+        if not copies:
+            return looks
+        copied = [
+            copies.get(keyed(self._key, name, look.value)) if look.fresh and look.value else None for look in looks
+        ]
+        return [
+            look if at is None or look.until is None else replace(look, until=min(look.until, at))
+            for look, at in zip(looks, copied, strict=True)
+        ]
+
+    def was_read(self, source: str, name: str) -> bool:
+        if not name.startswith(table.PROPERTY):
+            return True
+        known = [read.properties for read in self._reads if read.source == source]
+        return any(each is None or name.removeprefix(table.PROPERTY) in each for each in known)
+
+    def _changed_until(self, record: Mapping[str, Any]) -> datetime:
+        at, seen = record["updated_at"], record["seen"]
+        return at if at is not None and seen is not None and seen < at < self._now else self._now
+
+    def _count(self, source: str, name: str, look: Look) -> None:
+        self._result.counts["cleared" if look.value is None else "edits"] += 1
+        fields = self._result.edits.setdefault(source, {})
+        fields[name] = fields.get(name, 0) + 1
+
+    def _note(self, records: list[dict[str, Any]], looks: list[Look], name: str, winner: int, verdict: Verdict) -> None:
+        look, record = looks[winner], records[winner]
+        identity = {part: record[part] for part in ("source", "source_scope", "source_id")}
+        kind = {BOTH_CHANGED: "both_changed", CLEARED: "spread"}.get(verdict.rule or "", "edit")
+        if look.value is None:
+            kind = "spread"
+        fact = {**identity, "kind": kind, "field": name, "after": look.after, "until": look.until, "fresh": look.fresh}
+        self.facts.append(fact)
+        if verdict.rule is None:
+            return
+        candidates = [
+            {
+                "place": 0 if n == winner else 1, "source": other["source"], "source_scope": other["source_scope"],
+                "source_id": other["source_id"], "updated_at": looks[n].until, "value": looks[n].value,
+            }
+            for n, other in enumerate(records)
+            if n == winner or looks[n].value is not None or looks[n].fresh
+        ]  # fmt: skip
+        candidates.sort(key=lambda c: (c["place"], c["source"], c["source_scope"], c["source_id"]))
+        self.conflicts.append(
+            {
+                **identity, "field": name, "winner": look.value, "rule": verdict.rule, "candidates": candidates,
+            }
+        )  # fmt: skip
