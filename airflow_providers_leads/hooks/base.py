@@ -117,10 +117,12 @@ class LeadsHook(ConnectedHook):
     """Creates per request."""
     update_batch: ClassVar[int] = 1
     """Updates per request."""
-    lookup_rows: ClassVar[int] = 0
+    lookup_rows: int = 0
     """Up to how many addresses asking for them one by one is less work than reading everything; 0: never."""
     settle_seconds: ClassVar[float] = 0.0
     """How long a change may take to be found by time; 0: :meth:`iter_leads` finds it at once."""
+    explicit_fields: ClassVar[frozenset[str]] = frozenset()
+    """Lead fields that are written only where a table of fields names them."""
     writable_flags: ClassVar[frozenset[str]] = frozenset()
     """Which of ``opted_out`` and ``bounced`` this CRM can be told."""
     parts: ClassVar[Parts] = Parts()
@@ -213,6 +215,14 @@ class LeadsHook(ConnectedHook):
                 f"{self.label}: properties: there is no place for {min(names)!r}; a plan writes {self.hook_name}'s "
                 "standard fields only"
             )
+
+    def lead_field_of(self, name: str) -> str | None:
+        """Return the lead field that a field of the CRM holds, ``None`` where it is one of the CRM's own."""
+        return None
+
+    def owners(self) -> Mapping[str, str]:
+        """Return address of a user who can own records → id, by which records name their owner; may ask the API."""
+        return {}
 
     def property_types(self) -> PropertyTypes:
         """Return what the CRM's values mean, by which a plan converts and compares them; may ask the API."""

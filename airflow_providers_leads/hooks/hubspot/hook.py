@@ -24,11 +24,11 @@ from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
 from airflow_providers_leads.hooks.hubspot.crm import is_list
 from airflow_providers_leads.hooks.hubspot.erasing import erase
 from airflow_providers_leads.hooks.hubspot.items import lookup
-from airflow_providers_leads.hooks.hubspot.leads import CHANGED, CREATED, PROPERTY_OF, WRITABLE, properties_for, wanted
+from airflow_providers_leads.hooks.hubspot.leads import CREATED, PROPERTY_OF, WRITABLE, properties_for, wanted
 from airflow_providers_leads.hooks.hubspot.properties import is_read_only, property_types
 from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 from airflow_providers_leads.hooks.hubspot.streams import STREAMS
-from airflow_providers_leads.hooks.hubspot.values import Names, milliseconds, names, record_id
+from airflow_providers_leads.hooks.hubspot.values import Filters, Names, names, record_id
 from airflow_providers_leads.hooks.hubspot.writing import UNKNOWN, HubSpotWriting
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.hooks.rights import Right, told_rights
@@ -82,7 +82,8 @@ class HubSpotHook(HubSpotWriting):
         423: "Another process is writing these records in bulk: run later.",
         477: "HubSpot is moving the account to another data centre, which takes up to 24 hours: run later.",
     }
-    scope_keys = frozenset({"properties", "archived"})
+    scope_keys = frozenset({"properties", "archived", "filters", "lists"})
+    explicit_fields = frozenset({"status"})
     create_batch = batch.SIZE
     update_batch = batch.SIZE
     lookup_rows = 10_000
@@ -98,6 +99,8 @@ class HubSpotHook(HubSpotWriting):
         updated_after: datetime | str | None = None,
         properties: Names = None,
         archived: bool = False,
+        filters: Filters = None,
+        lists: Iterable[object] | str | None = None,
         **scope: Any,
     ) -> Iterator[Lead]:
         """Yield contacts as leads, a page in memory at a time.
@@ -106,8 +109,12 @@ class HubSpotHook(HubSpotWriting):
             behind writes by seconds: let successive windows overlap by some minutes
         :param properties: contact properties to read besides those of a lead, kept in the lead's ``properties``
         :param archived: yield archived contacts instead
-        :raises ValueError: for an unknown scope or a time without time zone
+        :param filters: only contacts that match, by the search index: HubSpot's filter groups, or a short form such as
+            ``{"hs_lead_status": "NEW", "createdate": {"after": "2026-01-01T00:00:00Z"}}``
+        :param lists: only members of these lists, by id or name; of any of them
+        :raises ValueError: for an unknown scope, property, option or list, or a time without time zone
         """
+        scope |= {"filters": filters, "lists": lists}
         pages = self.lead_pages(updated_after=updated_after, properties=properties, archived=archived, **scope)
         return leads_of(pages)
 
@@ -119,6 +126,8 @@ class HubSpotHook(HubSpotWriting):
         position: Position | None = None,
         properties: Names = None,
         archived: bool = False,
+        filters: Filters = None,
+        lists: Iterable[object] | str | None = None,
         **scope: Any,
     ) -> Iterator[LeadPage]:
         """Yield what :meth:`iter_leads` does, page by page and with the position of each.
@@ -131,50 +140,21 @@ class HubSpotHook(HubSpotWriting):
         :param position: of the page to start with
         :param properties: see :meth:`iter_leads`
         :param archived: see :meth:`iter_leads`
+        :param filters: see :meth:`iter_leads`
+        :param lists: see :meth:`iter_leads`
         :raises LeadsServerError: when a list or search ends before its last row
         """
         self.check_scope(**scope)
         since, until = maybe_instant("updated_after", updated_after), maybe_instant("updated_before", updated_before)
         asked = wanted(names("properties", properties))
         reader = LeadReader(asked, self.conn_id, self.label)
+        if filters or lists:
+            if boolean("archived", archived):
+                raise ValueError("filters and lists find no archived contacts: leave archived out")
+            return self.narrowed_pages(reader, asked, (since, until), position, filters=filters, lists=lists)
         if since is not None and not boolean("archived", archived):
-            return self._changed_pages(reader, asked, since, until, position)
+            return self.changed_pages(reader, asked, since, until, position)
         return self._listed_pages(reader, asked, since, position, archived=boolean("archived", archived))
-
-    def _changed_pages(
-        self, reader: LeadReader, asked: list[str], since: datetime, until: datetime | None, position: Position | None
-    ) -> Iterator[LeadPage]:
-        window = [{"propertyName": CHANGED, "operator": "GTE", "value": milliseconds("updated_after", since)}]
-        if until is not None:
-            window.append({"propertyName": CHANGED, "operator": "LT", "value": milliseconds("updated_before", until)})
-        beyond = (position or {}).get("beyond")
-        # The index finds records by time, but what it tells of them may be older than what changed since: merged with
-        # other sources, it would win over its own successor.
-        for page in self.found_pages([{"filters": window}], properties=[CHANGED], beyond=beyond):
-            found = [str(row["id"]) for row in page]
-            yield LeadPage(reader.leads(self._current(found, asked)), {"beyond": beyond})
-            beyond = max(map(int, found))
-
-    def _current(self, ids: list[str], asked: list[str]) -> Iterable[Record]:
-        """Return contacts as they are now, without those that are gone since."""
-        items = [lookup(i, each, each) for i, each in enumerate(ids)]
-        result, stopped = batch.run(items, self._read_action(None, asked, None))
-        if stopped:
-            raise stopped
-        records = {str(done.id): done.record or {} for done in result.succeeded}
-        for failure in result.failed:
-            if failure.category == UNACCOUNTED:
-                # A batch leaves merged-away ids out; a single read gives the surviving record.
-                with suppress(LeadsNotFoundError):
-                    survivor = self.get_contact(failure.input, properties=asked)
-                    records[str(survivor["id"])] = survivor
-            elif failure.category != batch.NOT_FOUND:
-                raise LeadsServerError(
-                    f"{self.label}: a contact that changed could not be read ({failure.category})",
-                    category=failure.category,
-                    request_id=failure.request_id,
-                )
-        return records.values()
 
     def _listed_pages(
         self, reader: LeadReader, asked: list[str], since: datetime | None, position: Position | None, *, archived: bool
@@ -213,13 +193,24 @@ class HubSpotHook(HubSpotWriting):
                 category="ENDED_EARLY",
             )
 
-    def check_read(self, *, properties: Names = None, **scope: Any) -> None:
-        """Refuse contact properties that don't exist: HubSpot passes over them in silence.
+    def check_read(
+        self,
+        *,
+        properties: Names = None,
+        filters: Filters = None,
+        lists: Iterable[object] | str | None = None,
+        **scope: Any,
+    ) -> None:
+        """Refuse contact properties that don't exist, which HubSpot passes over in silence, and such options and lists.
 
         :param properties: as for :meth:`iter_leads`
-        :raises ValueError: naming the property
+        :param filters: as for :meth:`iter_leads`
+        :param lists: as for :meth:`iter_leads`
+        :raises ValueError: naming the property, the option or the list
         """
         self.check_scope(**scope)
+        self.filter_groups(filters)
+        self.list_ids(lists)
         asked = names("properties", properties)
         if not asked:
             return
@@ -294,6 +285,14 @@ class HubSpotHook(HubSpotWriting):
             "name."
         )
         refuse_properties(self.label, names, known, {"email", *PROPERTY_OF.values()}, how)
+
+    def lead_field_of(self, name: str) -> str | None:
+        """Return the lead field that a contact property holds."""
+        return next((field for field, held in PROPERTY_OF.items() if held == name), None)
+
+    def owners(self) -> dict[str, str]:
+        """Return address → id of the users who can own contacts."""
+        return {str(one["email"]).strip().lower(): str(one["id"]) for one in self.list_owners() if one.get("email")}
 
     def property_types(self) -> PropertyTypes:
         """Return what the values of contacts mean; text where the key may not read the definitions."""

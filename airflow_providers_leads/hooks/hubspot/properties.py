@@ -10,6 +10,7 @@ from airflow_providers_leads.leads.plan.property_types import PROPERTY, Kind, Pr
 
 Definition = Mapping[str, Any]
 
+_STAGE: Final = "lifecyclestage"
 _MOST_CHARACTERS: Final = 65_536
 _KINDS: Final[Mapping[str, Kind]] = {
     "number": "number",
@@ -43,7 +44,9 @@ def property_type(definition: Definition) -> PropertyType:
         for option in listed
         if isinstance(option, Mapping) and option.get("value") is not None
     }
-    return PropertyType(kind, options, _MOST_CHARACTERS if kind == "text" else None)
+    # HubSpot passes over a step back in silence, and its answer looks like success.
+    forward = tuple(options) if definition.get("name") == _STAGE else ()
+    return PropertyType(kind, options, _MOST_CHARACTERS if kind == "text" else None, forward)
 
 
 def property_types(definitions: Iterable[Definition]) -> PropertyTypes:

@@ -191,6 +191,16 @@ def _filter(argument: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return sent
 
 
+_WORDS: Final[Mapping[str, str]] = {
+    "is": "EQ", "not": "NEQ", "after": "GTE", "before": "LT", "above": "GT", "below": "LT", "least": "GTE",
+    "most": "LTE", "contains": "CONTAINS_TOKEN", "known": "HAS_PROPERTY",
+}  # fmt: skip
+_OF_SEVERAL: Final[Mapping[str, str]] = {"is": "IN", "not": "NOT_IN"}
+
+Filters = Iterable[Mapping[str, Any]] | Mapping[str, Any] | None
+"""Filter groups as HubSpot has them, or their short form."""
+
+
 def filter_inputs(groups: Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
     """Return search filters in HubSpot's form; datetimes become epoch milliseconds.
 
@@ -204,6 +214,51 @@ def filter_inputs(groups: Iterable[Mapping[str, Any]] | None) -> list[dict[str, 
             raise ValueError(f"filter_groups[{index}] must be a mapping with a non-empty list 'filters'")
         found.append({"filters": [_filter(f"filter_groups[{index}]", f) for f in filters]})
     return found
+
+
+def short_filters(filters: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return filters, all of which must match, of their short form.
+
+    :param filters: property → value, list of values, ``None`` (it has none), or mapping of :data:`_WORDS` → value
+    :param known: property → its definition
+    :raises ValueError: for an unknown word, or a value that is none of the property's options
+    """
+    found: list[dict[str, Any]] = []
+    for name, wanted in filters.items():
+        for word, value in wanted.items() if isinstance(wanted, Mapping) else (("is", wanted),):
+            if word not in _WORDS:
+                raise ValueError(f"filters[{name!r}]: {word!r} is none of {', '.join(_WORDS)}")
+            if value is None or word == "known":
+                there = value is not None and boolean("known", value)
+                found.append({"propertyName": name, "operator": "HAS_PROPERTY" if there else "NOT_HAS_PROPERTY"})
+                continue
+            several = not isinstance(value, (str, bytes, Mapping)) and isinstance(value, Iterable)
+            values = [_filter_value(name, one, known[name]) for one in (value if several else [value])]
+            if not several:
+                found.append({"propertyName": name, "operator": _WORDS[word], "value": values[0]})
+                continue
+            if word not in _OF_SEVERAL:
+                raise ValueError(f"filters[{name!r}]: {word!r} takes one value")
+            # HubSpot compares texts in lower case here, and options as they are.
+            if known[name].get("type") == "string":
+                values = [str(one).lower() for one in values]
+            found.append({"propertyName": name, "operator": _OF_SEVERAL[word], "values": values})
+    return found
+
+
+def _filter_value(name: str, value: Any, definition: Mapping[str, Any]) -> Any:
+    kind = definition.get("type")
+    if kind in ("date", "datetime"):
+        return milliseconds(f"filters[{name!r}]", value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    options = {str(one.get("value")): str(one.get("label")) for one in definition.get("options") or ()}
+    if kind == "enumeration" and options and str(value) not in options:
+        by_label = [one for one, label in options.items() if label.casefold() == str(value).casefold()]
+        if len(by_label) != 1:
+            raise ValueError(f"filters[{name!r}]: {value!r} is none of its options {', '.join(sorted(options))}")
+        return by_label[0]
+    return value
 
 
 def sort_input(sorts: Iterable[Mapping[str, Any] | str] | None) -> dict[str, str] | None:

@@ -12,7 +12,7 @@ from airflow_providers_leads.hooks.base import require
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, failed_input, unless_the_key_is_at_fault
 from airflow_providers_leads.hooks.hubspot import batches as batch
 from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
-from airflow_providers_leads.hooks.hubspot.contacts import HubSpotContacts, is_batch
+from airflow_providers_leads.hooks.hubspot.contacts import is_batch
 from airflow_providers_leads.hooks.hubspot.items import (
     at_primary,
     items_to_create,
@@ -22,6 +22,7 @@ from airflow_providers_leads.hooks.hubspot.items import (
     lookup,
     primary_of,
 )
+from airflow_providers_leads.hooks.hubspot.narrowing import HubSpotNarrowing
 from airflow_providers_leads.hooks.hubspot.values import association_inputs, property_values, record_id
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsApiError
@@ -35,7 +36,7 @@ UNKNOWN: Final = frozenset({batch.NOT_FOUND, UNACCOUNTED, "VALIDATION_ERROR"})
 NO_ADDRESS: Final = "it has no email to look it up by: before it is created again, look for it in HubSpot"
 
 
-class HubSpotWriting(HubSpotContacts):
+class HubSpotWriting(HubSpotNarrowing):
     """The calls of :class:`~airflow_providers_leads.hooks.hubspot.HubSpotHook` that write contact records."""
 
     def create_contact(

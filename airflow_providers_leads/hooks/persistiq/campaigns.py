@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from airflow_providers_leads.hooks.batches import Chunk, run_batch
 from airflow_providers_leads.hooks.persistiq.account import given, is_object, maybe_wire
 from airflow_providers_leads.hooks.persistiq.answers import Matching, Record, records_in, settle_chunk, unaccounted
 from airflow_providers_leads.hooks.persistiq.leads import PersistIQLeads
-from airflow_providers_leads.http.errors import LeadsApiError
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded
 
 LEADS_PER_CALL: Final = 100
@@ -44,6 +45,33 @@ class PersistIQCampaigns(PersistIQLeads):
             "name": given("name", name),
         }
         return self._list("campaigns", "/v1/campaigns", params=query)
+
+    def campaign_id(self, campaign: str) -> str:
+        """Return the id of a campaign.
+
+        :param campaign: its id or exact name
+        :raises ValueError: when there is none, or several have the name
+        """
+        known = list(self.list_campaigns())
+        found = [str(one["id"]) for one in known if campaign == str(one.get("id"))]
+        found = found or [str(one["id"]) for one in known if campaign == one.get("name")]
+        if len(found) != 1:
+            what = "several campaigns are named" if found else "PersistIQ has no campaign"
+            raise ValueError(f"{self.label}: campaign: {what} {campaign!r}. Give its id.")
+        return found[0]
+
+    def lead_of_place(self, place: Mapping[str, Any]) -> Record | None:
+        """Return the lead that is in a campaign, ``None`` when it is gone since.
+
+        :param place: of :meth:`list_campaign_leads`. Whether it holds the whole lead is not documented
+        """
+        lead = place.get("lead")
+        if isinstance(lead, dict) and isinstance(lead.get("data"), dict):
+            return lead
+        found = _lead_of_place(place)
+        with suppress(LeadsNotFoundError):
+            return self.get_lead(found) if found else None
+        return None
 
     def create_campaign(self, name: str, owner_id: str) -> Record:
         """Create a campaign and return it. Not repeated after an unclear failure. OpenAPI only.

@@ -55,7 +55,7 @@ class PersistIQHook(PersistIQCampaigns):
     advice: ClassVar[Mapping[int | None, str]] = {
         401: "Put the company's API key into the connection's password; it is under Settings > Integrations > API Key.",
     }
-    scope_keys = frozenset({"status"})
+    scope_keys = frozenset({"status", "campaign"})
     create_batch = LEADS_PER_CALL
     # One request each, where a page of the list holds as many.
     lookup_rows = 100
@@ -94,14 +94,21 @@ class PersistIQHook(PersistIQCampaigns):
     # What the pipeline uses -------------------------------------------------------------------------------------------
 
     def iter_leads(
-        self, *, updated_after: datetime | str | None = None, status: str | None = None, **scope: Any
+        self,
+        *,
+        updated_after: datetime | str | None = None,
+        status: str | None = None,
+        campaign: str | None = None,
+        **scope: Any,
     ) -> Iterator[Lead]:
         """Yield leads; PersistIQ tells no time of change, so keep the time at which the read began as the next bound.
 
         :param updated_after: only leads changed at or after this time
         :param status: only leads with this status, by name
+        :param campaign: only leads in this campaign, by id or name. Who is in one is told without times, so all of them
+            are yielded whatever ``updated_after`` says
         """
-        return leads_of(self.lead_pages(updated_after=updated_after, status=status, **scope))
+        return leads_of(self.lead_pages(updated_after=updated_after, status=status, campaign=campaign, **scope))
 
     def lead_pages(
         self,
@@ -110,6 +117,7 @@ class PersistIQHook(PersistIQCampaigns):
         updated_before: datetime | str | None = None,
         position: Position | None = None,
         status: str | None = None,
+        campaign: str | None = None,
         **scope: Any,
     ) -> Iterator[LeadPage]:
         """Yield what :meth:`iter_leads` does, page by page and with the position of each.
@@ -118,8 +126,11 @@ class PersistIQHook(PersistIQCampaigns):
         :param updated_before: the API has no upper bound, so newer ones are yielded whatever this says
         :param position: of the page to start with
         :param status: see :meth:`iter_leads`
+        :param campaign: see :meth:`iter_leads`
         """
         self.check_scope(**scope)
+        if given("campaign", campaign) is not None:
+            return self._campaign_pages(str(campaign), given("status", status), position)
         bound = maybe_instant("updated_after", updated_after)
         query = {
             "updated_after": maybe_wire("updated_after", bound - _MARGIN if bound else None),
@@ -129,13 +140,25 @@ class PersistIQHook(PersistIQCampaigns):
         found = with_positions(self.pages(place, "/v1/leads", params=query), place)
         return (LeadPage([to_lead(row, self.conn_id) for row in page], at) for page, at in found)
 
-    def check_read(self, *, status: str | None = None, **scope: Any) -> None:
-        """Refuse a lead status that the account doesn't have: no lead would be found.
+    def _campaign_pages(self, campaign: str, status: str | None, position: Position | None) -> Iterator[LeadPage]:
+        place = wire.list_pages("campaign_leads").resume(position)
+        values = {"campaign_id": self.campaign_id(campaign)}
+        pages = self.pages(place, "/v1/campaigns/{campaign_id}/leads", path_params=values)
+        for page, at in with_positions(pages, place):
+            leads = [to_lead(row, self.conn_id) for row in map(self.lead_of_place, page) if row is not None]
+            kept = [lead for lead in leads if status is None or (lead.status or "").casefold() == status.casefold()]
+            yield LeadPage(kept, at)
+
+    def check_read(self, *, status: str | None = None, campaign: str | None = None, **scope: Any) -> None:
+        """Refuse a lead status or campaign that the account doesn't have: no lead would be found.
 
         :param status: as for :meth:`iter_leads`
+        :param campaign: as for :meth:`iter_leads`
         :raises ValueError: naming it
         """
         self.check_scope(**scope)
+        if given("campaign", campaign) is not None:
+            self.campaign_id(str(campaign))
         if given("status", status) is None:
             return
         known = [str(one.get("name")) for one in self.list_lead_statuses()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -79,7 +79,7 @@ class PerspectiveHook(PerspectiveApi):
         "Account Settings > API Key. Without the right to list workspaces, name the funnels in the connection's extra "
         "'funnel_ids'.",
     }
-    scope_keys = frozenset({"funnel_ids"})
+    scope_keys = frozenset({"funnel_ids", "contact_status"})
     write_options = frozenset({"funnel_id", "skip_automation_trigger"})
     streams = STREAMS
 
@@ -93,6 +93,7 @@ class PerspectiveHook(PerspectiveApi):
         *,
         updated_after: datetime | str | None = None,
         funnel_ids: Iterable[object] | str | None = None,
+        contact_status: Iterable[object] | str | None = None,
         **scope: Any,
     ) -> Iterator[Lead]:
         """Yield the contacts of funnels as leads, the newest conversions first.
@@ -104,9 +105,11 @@ class PerspectiveHook(PerspectiveApi):
         :param updated_after: only contacts converted at or after this time, and those without a conversion time that
             are met on the way
         :param funnel_ids: funnels to read; default the connection's ``funnel_ids``, else all that the key may see
+        :param contact_status: yield only contacts with one of these statuses; the API has no such filter: all are read
         :raises LeadsNotFoundError: when a funnel doesn't exist
         """
-        return leads_of(self.lead_pages(updated_after=updated_after, funnel_ids=funnel_ids, **scope))
+        scope |= {"funnel_ids": funnel_ids, "contact_status": contact_status}
+        return leads_of(self.lead_pages(updated_after=updated_after, **scope))
 
     def lead_pages(
         self,
@@ -115,6 +118,7 @@ class PerspectiveHook(PerspectiveApi):
         updated_before: datetime | str | None = None,
         position: Position | None = None,
         funnel_ids: Iterable[object] | str | None = None,
+        contact_status: Iterable[object] | str | None = None,
         **scope: Any,
     ) -> Iterator[LeadPage]:
         """Yield what :meth:`iter_leads` does, page by page and with the position of each.
@@ -123,12 +127,15 @@ class PerspectiveHook(PerspectiveApi):
         :param updated_before: the newest come first, so they are yielded whatever this says
         :param position: of the page to start with; funnels that are gone since are passed over
         :param funnel_ids: see :meth:`iter_leads`
+        :param contact_status: see :meth:`iter_leads`
         :raises LeadsNotFoundError: when a funnel doesn't exist
         :raises LeadsServerError: when a list ends before the number of contacts that it says it has
         """
         self.check_scope(**scope)
         bound = maybe_instant("updated_after", updated_after)
-        return self._pages_of(id_list("funnel_ids", funnel_ids), bound, position)
+        pages = self._pages_of(id_list("funnel_ids", funnel_ids), bound, position)
+        statuses = {str(one).casefold() for one in id_list("contact_status", contact_status) or ()}
+        return pages if not statuses else (_with_status(page, statuses) for page in pages)
 
     def scopes_to_read(self, *, funnel_ids: Iterable[object] | str | None = None, **scope: Any) -> list[str] | None:
         """Return the funnels that a read covers.
@@ -373,3 +380,8 @@ def _funnels_of(workspaces: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         funnel for workspace in workspaces for funnel in workspace.get("campaigns") or workspace.get("funnels") or ()
     )
     yield from dict.fromkeys(str(funnel["id"]) for funnel in found if funnel.get("id"))
+
+
+def _with_status(page: LeadPage, statuses: Container[str]) -> LeadPage:
+    kept = [lead for lead in page.leads if lead.status and lead.status.casefold() in statuses]
+    return LeadPage(kept, page.position)

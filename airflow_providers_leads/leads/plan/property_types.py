@@ -37,11 +37,13 @@ class PropertyType:
     :param kind: ``choice`` is one of the options, ``choices`` any number of them, separated by semicolons
     :param options: value of each option → its label; empty where the options are not known
     :param most: characters that a value may have, ``None``: any number
+    :param forward: values that only ever go on to a later one of these; empty: they change as they like
     """
 
     kind: Kind = "text"
     options: Mapping[str, str] = field(default_factory=dict)
     most: int | None = None
+    forward: tuple[str, ...] = ()
 
     def convert(self, value: Any) -> str | None:
         """Return a value in the form in which it is written, ``None`` when there is nothing in it.
@@ -88,6 +90,11 @@ class PropertyTypes:
     def same(self, name: str, left: str | None, right: str | None) -> bool:
         """Tell whether two values of a property are one to the destination; see :meth:`PropertyType.same`."""
         return self.known.get(name, TEXT).same(left, right)
+
+    def goes_back(self, name: str, value: str, now: str | None) -> bool:
+        """Tell whether a value comes before the one that stands there, where values only go on."""
+        order = self.known.get(name, TEXT).forward
+        return value in order and now in order and order.index(value) < order.index(now)
 
     def convert(self, name: str, value: Any) -> str | None:
         """Return a value in the form in which a property takes it; see :meth:`PropertyType.convert`.

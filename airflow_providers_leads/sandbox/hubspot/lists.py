@@ -1,13 +1,15 @@
-"""HubSpot's lists, as far as a contact shows which of them it is in.
+"""HubSpot's lists of contacts: which there are, who is in one, and which a contact is in.
 
 https://developers.hubspot.com/docs/api-reference/latest/crm/lists/memberships/get-lists-per-record
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow_providers_leads.sandbox.core.clock import iso_utc
 from airflow_providers_leads.sandbox.core.shell import Call, Reply
-from airflow_providers_leads.sandbox.hubspot.errors import bad_request
+from airflow_providers_leads.sandbox.hubspot.errors import bad_request, failure
 from airflow_providers_leads.sandbox.hubspot.store import HubSpotStore, require
 from airflow_providers_leads.sandbox.hubspot.types import ALIASES
 
@@ -27,3 +29,52 @@ def list_memberships(store: HubSpotStore, call: Call) -> Reply:
         for list_id, added in sorted(store.memberships.get(contact.id, {}).items())
     ]
     return Reply({"results": rows, "total": len(rows)})
+
+
+def get_list(store: HubSpotStore, call: Call) -> Reply:
+    """Return one list by its id."""
+    list_id = call.params["listId"]
+    if list_id not in store.lists:
+        raise failure(404, f"List does not exist with ID {list_id}.")
+    return _told(store, list_id)
+
+
+def get_list_by_name(store: HubSpotStore, call: Call) -> Reply:
+    """Return one list by its exact name."""
+    name = call.params["listName"]
+    list_id = next((one for one, known in store.lists.items() if known == name), None)
+    if list_id is None or ALIASES.get(call.params["objectTypeId"]) != "contacts":
+        raise failure(404, "List does not exist with the given name.")
+    return _told(store, list_id)
+
+
+def _told(store: HubSpotStore, list_id: str) -> Reply:
+    size = sum(list_id in memberships for memberships in store.memberships.values())
+    described = {
+        "listId": list_id,
+        "name": store.lists[list_id],
+        "objectTypeId": "0-1",
+        "processingType": "MANUAL",
+        "processingStatus": "COMPLETE",
+        "size": size,
+    }
+    return Reply({"list": described})
+
+
+def list_members(store: HubSpotStore, call: Call) -> Reply:
+    """List who is in a list, by record id."""
+    list_id = call.params["listId"]
+    if list_id not in store.lists:
+        raise failure(404, f"List does not exist with ID {list_id}.")
+    limit, after = int(call.query.get("limit", "100")), int(call.query.get("after", "0"))
+    everyone = sorted(contact for contact, memberships in store.memberships.items() if list_id in memberships)
+    rest = [contact for contact in everyone if contact > after]
+    page = rest[:limit]
+    rows = [
+        {"recordId": str(contact), "membershipTimestamp": iso_utc(store.memberships[contact][list_id])}
+        for contact in page
+    ]
+    body: dict[str, Any] = {"results": rows, "total": len(everyone)}
+    if len(rest) > limit:
+        body["paging"] = {"next": {"after": str(page[-1])}}
+    return Reply(body)

@@ -78,6 +78,8 @@ class HubSpotStore:
         self.links: dict[tuple[str, int], dict[tuple[str, int], set[Link]]] = {}
         self._next_id = 101_000_001
         self.memberships: dict[int, dict[str, int]] = {}
+        self.lists: dict[str, str] = {}
+        """Id → name of lists of contacts that people fill by hand."""
         """Contact id → list id → when the contact was added."""
         self._lag = int(config.search_lag_seconds * 1000)
         self._indexed: dict[int, Contact] = {}

@@ -1,0 +1,138 @@
+"""Extracts of some of a CRM's people, against the sandbox: by filters, lists, campaign, status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_providers_leads.hooks.hubspot import HubSpotHook
+from airflow_providers_leads.leads.files.staging import read_rows
+from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.operators.leads import LeadsDeduplicateOperator, LeadsExtractOperator, LeadsPlanOperator
+from airflow_providers_leads.sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(people=400, seed=7, limits=False) as running:
+        store = running.hubspot.store
+        store.lists |= {"7": "Trade fair 2026", "8": "Nobody"}
+        for number, contact in enumerate(store.contacts):
+            if number % 5 == 0:
+                continue
+            store.memberships.setdefault(contact, {})["7"] = store.clock.now()
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def connections(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in sandbox.connection_env().items():
+        extra = {"rate_limit": 100_000, "rate_limit_period": 1, "max_retries": 1}
+        monkeypatch.setenv(name, json.dumps({**json.loads(value), "extra": extra}))
+
+
+def extract(tmp_path: Path, crm: str, **scope: Any) -> tuple[dict[str, Any], list[Lead]]:
+    operator = LeadsExtractOperator(task_id="e", conn_id=f"{crm}_default", output=str(tmp_path), scope=scope)
+    result = operator.execute({})
+    return result, list(read_rows(result["uri"], Lead))
+
+
+def status_of(sandbox: Sandbox) -> tuple[str, set[str]]:
+    """Return a lead status that some contacts have, and who they are."""
+    by_status: dict[str, set[str]] = {}
+    for contact in sandbox.hubspot.store.contacts.values():
+        if contact.archived is None and (status := contact.properties.get("hs_lead_status")):
+            by_status.setdefault(status, set()).add(str(contact.id))
+    return max(by_status.items(), key=lambda item: len(item[1]))
+
+
+def test_by_filters_in_both_forms(sandbox: Sandbox, tmp_path: Path) -> None:
+    status, expected = status_of(sandbox)
+    short, leads = extract(tmp_path, "hubspot", filters={"hs_lead_status": status})
+    assert {lead.source_id for lead in leads} == expected
+    assert not short["complete"]
+    groups = [{"filters": [{"propertyName": "hs_lead_status", "operator": "EQ", "value": status}]}]
+    _, leads = extract(tmp_path, "hubspot", filters=groups)
+    assert {lead.source_id for lead in leads} == expected
+    times = sorted(lead.created_at for lead in leads if lead.created_at)
+    middle = times[len(times) // 2]
+    _, later = extract(
+        tmp_path, "hubspot", filters={"hs_lead_status": [status], "createdate": {"after": middle.isoformat()}}
+    )
+    assert {lead.source_id for lead in later} == {
+        lead.source_id for lead in leads if lead.created_at and lead.created_at >= middle
+    }
+
+
+@pytest.mark.parametrize("named", ["7", "Trade fair 2026"])
+def test_members_of_a_list(sandbox: Sandbox, tmp_path: Path, named: str) -> None:
+    contacts = sandbox.hubspot.store.contacts
+    expected = {
+        str(contact)
+        for contact, lists in sandbox.hubspot.store.memberships.items()
+        if "7" in lists and contacts[contact].archived is None
+    }
+    assert len(expected) > 100, "more than a page"
+    hook = HubSpotHook()
+    assert hook.list_ids([named]) == ["7"]
+    assert expected <= set(hook.list_members("7"))
+    result, leads = extract(tmp_path, "hubspot", lists=[named])
+    assert {lead.source_id for lead in leads} == expected
+    assert not result["complete"]
+    status, with_status = status_of(sandbox)
+    _, both = extract(tmp_path, "hubspot", lists=[named, "8"], filters={"hs_lead_status": status})
+    assert {lead.source_id for lead in both} == expected & with_status
+
+
+@pytest.mark.parametrize(
+    ("scope", "message"),
+    [
+        ({"filters": {"hs_led_status": "NEW"}}, "no contact property 'hs_led_status'"),
+        ({"filters": {"hs_lead_status": "NEWISH"}}, "none of its options .*NEW"),
+        ({"filters": {"createdate": {"since": "2026-01-01T00:00:00Z"}}}, "'since' is none of"),
+        ({"filters": {"createdate": {"after": "2026-01-01"}}}, "createdate"),
+        ({"lists": ["Trade fare"]}, "no list 'Trade fare'"),
+        ({"lists": ["7"], "archived": True}, "leave archived out"),
+    ],
+)
+def test_what_does_not_exist_is_told_before_anything_is_read(
+    tmp_path: Path, scope: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        extract(tmp_path, "hubspot", **scope)
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_campaign_by_id_and_name(sandbox: Sandbox, tmp_path: Path) -> None:
+    store = sandbox.persistiq.store
+    campaign = max(store.campaigns.values(), key=lambda one: len(one.members))
+    assert campaign.members
+    for named in (campaign.id, campaign.name):
+        result, leads = extract(tmp_path, "persistiq", campaign=named)
+        assert {lead.source_id for lead in leads} == set(campaign.members)
+        assert not result["complete"]
+    with pytest.raises(ValueError, match="no campaign 'gone'"):
+        extract(tmp_path, "persistiq", campaign="gone")
+
+
+def test_a_status_of_contacts(tmp_path: Path) -> None:
+    whole, everyone = extract(tmp_path, "perspective")
+    statuses = {lead.status for lead in everyone if lead.status}
+    wanted = sorted(statuses)[0]
+    result, leads = extract(tmp_path, "perspective", contact_status=wanted.upper())
+    assert {lead.source_id for lead in leads} == {lead.source_id for lead in everyone if lead.status == wanted}
+    assert whole["complete"] and not result["complete"]
+
+
+def test_a_narrowed_extract_is_never_what_a_destination_holds(tmp_path: Path) -> None:
+    result, _ = extract(tmp_path / "some", "hubspot", lists=["7"])
+    whole, _ = extract(tmp_path / "all", "hubspot")
+    golden = LeadsDeduplicateOperator(task_id="m", inputs=[whole], output=str(tmp_path / "m")).execute({})
+    plan = LeadsPlanOperator(
+        task_id="p", conn_id="hubspot_default", golden=golden, existing=[result], output=str(tmp_path / "p")
+    ).execute({})
+    assert plan["create"] == 0
