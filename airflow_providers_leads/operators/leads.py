@@ -17,6 +17,8 @@ from airflow_providers_leads.operators.erase import LeadsEraseOperator
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.lookup import LeadsLookupOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated, is_templated
+from airflow_providers_leads.operators.sources.files import LeadsFromFileOperator
+from airflow_providers_leads.operators.sources.sql import LeadsFromSqlOperator, LeadsToSqlOperator
 from airflow_providers_leads.operators.upsert import LeadsApplyOperator, LeadsPlanOperator, LeadsUpsertOperator
 from airflow_providers_leads.operators.watermark import (
     MODES,
@@ -49,10 +51,13 @@ __all__ = [
     "LeadsEnrolOperator",
     "LeadsEraseOperator",
     "LeadsExtractOperator",
+    "LeadsFromFileOperator",
+    "LeadsFromSqlOperator",
     "LeadsLookupOperator",
     "LeadsMoveWatermarkOperator",
     "LeadsPlanOperator",
     "LeadsRememberOperator",
+    "LeadsToSqlOperator",
     "LeadsUpsertOperator",
     "LeadsWriteError",
 ]
@@ -85,9 +90,11 @@ class LeadsExtractOperator(LeadsOperator):
         own, or true for one named after the DAG below ``[leads] staging``; default none
     :param min_share_of_last: with a memory, the share of the records of the last complete read that a complete read
         must give, or the task fails: a CRM that suddenly shows a tenth is more likely broken than emptied; default any
-    :param scope: narrows the read. Perspective: ``funnel_ids`` (list; default every funnel); HubSpot: ``properties``,
-        ``archived``; PersistIQ: ``status``. A key of another CRM is passed over, so that one scope can serve a task
-        mapped over several connections; an unknown key is an error
+    :param scope: narrows the read, which then is no complete one. Perspective: ``funnel_ids`` (list; default every
+        funnel), ``contact_status``; HubSpot: ``properties``, ``archived``, ``filters`` (its filter groups, or a short
+        form such as ``{"hs_lead_status": "NEW", "createdate": {"after": "2026-01-01T00:00:00Z"}}``), ``lists`` (ids or
+        names); PersistIQ: ``status``, ``campaign`` (id or name). A key of another CRM is passed over, so that one scope
+        can serve a task mapped over several connections; an unknown key is an error
     :return: ``uri``, ``rows``, ``watermark`` (ISO time, frozen before the first request: the next run's
         ``updated_after``), ``since`` (from when it was read), ``conn_id``, ``source``, ``complete`` (false for a
         partial read), ``rejects`` (rows without a usable address), ``parts`` (rows per funnel or connection)

@@ -10,7 +10,13 @@ from urllib.parse import urlsplit
 
 from airflow_providers_leads.tasks.inputs import as_list
 
-_KEYS: Final[Mapping[str, str]] = {"inputs": "uri", "existing": "uri", "golden": "golden", "plan": "plan"}
+_KEYS: Final[Mapping[str, str]] = {
+    "input": "uri",
+    "inputs": "uri",
+    "existing": "uri",
+    "golden": "golden",
+    "plan": "plan",
+}
 """Operator attribute → key of the URI where the attribute holds another task's result."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -29,24 +29,32 @@ _ANSI_QUOTES: Final = '"{}"'
 _IDENTITY: Final = ("source", "{scope}", "metric", "key", "start", "end", "offset")
 
 
-class _Flavour(NamedTuple):
+class Flavour(NamedTuple):
     """What one kind of database wants different.
 
     :param time: type of the columns of time; as text they sort and compare right, and every database has text
     :param unique: whether a primary key can span the long texts; it stops two runs from filling the same window at once
     :param quotes: around names
+    :param text: type of the columns of text of any length
+    :param truth: type of the columns of true and false
     """
 
     time: str = "VARCHAR(32)"
     unique: bool = False
     quotes: str = _ANSI_QUOTES
+    text: str = "TEXT"
+    truth: str = "BOOLEAN"
 
 
-_FLAVOURS: Final[Mapping[str, _Flavour]] = {
-    "sqlite": _Flavour(unique=True),
-    "postgresql": _Flavour(time="TIMESTAMP WITH TIME ZONE", unique=True),
-    "mysql": _Flavour(quotes="`{}`"),
-    "mariadb": _Flavour(quotes="`{}`"),
+_FLAVOURS: Final[Mapping[str, Flavour]] = {
+    "sqlite": Flavour(unique=True),
+    "postgresql": Flavour(time="TIMESTAMP WITH TIME ZONE", unique=True),
+    "mysql": Flavour(quotes="`{}`", text="LONGTEXT"),
+    "mariadb": Flavour(quotes="`{}`", text="LONGTEXT"),
+    "mssql": Flavour(text="NVARCHAR(MAX)", truth="BIT"),
+    "oracle": Flavour(text="CLOB", truth="NUMBER(1)"),
+    "snowflake": Flavour(text="VARCHAR"),
+    "redshift": Flavour(text="VARCHAR(65535)"),
 }
 _TYPES: Final = {
     "source": "VARCHAR(32)",
@@ -102,10 +110,7 @@ def check_table(table: str) -> str:
 def replace_rows(
     hook: DbApiHook, name: str, table: MetricTable, replaced: Sequence[Mapping[str, Any]], rows: Sequence[MetricRow]
 ) -> int:
-    """Replace rows of a table in one transaction, and return how many were inserted; the table is made when missing.
-
-    Names are quoted, so they are taken as they are written, case included. Times are sent as ISO 8601 text in UTC,
-    which a table of your own may also hold in columns of a time type.
+    """Replace rows of a table of metrics in one transaction, and return how many were inserted.
 
     :param hook: of the database
     :param name: of the table, from :func:`check_table`
@@ -113,31 +118,59 @@ def replace_rows(
     :param replaced: what to delete first: column → value, all of them with the same columns
     :param rows: what to insert
     """
-    flavour = _FLAVOURS.get(hook.dialect_name, _Flavour())
+    tuples = (
+        [msgspec.structs.astuple(row) for row in rows[first:][:_BATCH_ROWS]]
+        for first in range(0, len(rows), _BATCH_ROWS)
+    )
+    return replace_in(hook, name, table.columns, lambda *how: _create(how[0], table, *how[1:]), replaced, tuples)
+
+
+def replace_in(
+    hook: DbApiHook,
+    name: str,
+    columns: Sequence[str],
+    create: Callable[[str, Flavour, str], str],
+    replaced: Sequence[Mapping[str, Any]],
+    batches: Iterable[Sequence[Sequence[Any]]],
+) -> int:
+    """Replace rows of a table in one transaction, and return how many were inserted; the table is made when missing.
+
+    Names are quoted, so they are taken as they are written, case included. Times are sent as ISO 8601 text in UTC,
+    which a table of your own may also hold in columns of a time type.
+
+    :param hook: of the database
+    :param name: of the table, from :func:`check_table`
+    :param columns: of the rows
+    :param create: makes the statement that creates the table, of its quoted name, the kind of database and its quotes
+    :param replaced: what to delete first: column → value, all of them with the same columns; one without columns
+        deletes everything
+    :param batches: rows to insert
+    """
+    flavour = _FLAVOURS.get(hook.dialect_name, Flavour())
     # A connection that names its own quotes knows better.
     quotes = hook.escape_word_format if hook.escape_word_format != _ANSI_QUOTES else flavour.quotes
     target = ".".join(quotes.format(part) for part in name.split("."))
-    columns = [quotes.format(column) for column in table.columns]
-    insert = f"INSERT INTO {target} ({', '.join(columns)}) VALUES ({', '.join([hook.placeholder] * len(columns))})"
+    named = ", ".join(quotes.format(column) for column in columns)
+    insert = f"INSERT INTO {target} ({named}) VALUES ({', '.join([hook.placeholder] * len(columns))})"
+    count = 0
     with closing(hook.get_conn()) as conn:
         if hook.supports_autocommit:
             hook.set_autocommit(conn, False)
-        _make_sure_of(conn, target, _create(target, table, flavour, quotes))
+        _make_sure_of(conn, target, create(target, flavour, quotes))
         try:
             with closing(conn.cursor()) as cursor:
-                if replaced:
-                    matches = [f"{quotes.format(column)} = {hook.placeholder}" for column in replaced[0]]
-                    delete = f"DELETE FROM {target} WHERE {' AND '.join(matches)}"
-                    for window in replaced:
-                        cursor.execute(delete, tuple(map(_cell, window.values())))
-                for first in range(0, len(rows), _BATCH_ROWS):
-                    batch = [tuple(map(_cell, msgspec.structs.astuple(row))) for row in rows[first:][:_BATCH_ROWS]]
-                    cursor.executemany(insert, batch)
+                for window in replaced:
+                    matches = " AND ".join(f"{quotes.format(column)} = {hook.placeholder}" for column in window)
+                    delete = f"DELETE FROM {target}" + (f" WHERE {matches}" if matches else "")
+                    cursor.execute(delete, tuple(map(_cell, window.values())))
+                for batch in batches:
+                    cursor.executemany(insert, [tuple(map(_cell, row)) for row in batch])
+                    count += len(batch)
             conn.commit()
         except BaseException:
             conn.rollback()
             raise
-    return len(rows)
+    return count
 
 
 def _make_sure_of(conn: Any, target: str, create: str) -> None:
@@ -165,7 +198,7 @@ def _tried(conn: Any, sql: str) -> Exception | None:
     return None
 
 
-def _create(target: str, table: MetricTable, flavour: _Flavour, quotes: str) -> str:
+def _create(target: str, table: MetricTable, flavour: Flavour, quotes: str) -> str:
     lines = [
         f"{quotes.format(column)} {flavour.time if column in _TIMES else _TYPES.get(column, 'VARCHAR(255)')}"
         # Some databases take an empty key for null.

@@ -13,6 +13,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsApplyOperator,
     LeadsDeduplicateOperator,
     LeadsExtractOperator,
+    LeadsFromFileOperator,
     LeadsLookupOperator,
     LeadsMoveWatermarkOperator,
     LeadsPlanOperator,
@@ -45,6 +46,8 @@ PerspectiveGetKpiOperator(task_id="t", funnel_id="f", subtype="kpi_new_contacts"
 LeadsExtractOperator(task_id="t")  # wrong
 LeadsExtractOperator(task_id="t", conn_id="h", scop={})  # wrong
 LeadsExtractOperator(task_id="t", conn_id=["h"])  # wrong
+LeadsFromFileOperator(task_id="t")  # wrong
+LeadsFromFileOperator(task_id="t", input="s3://b/f.csv", column={})  # wrong
 LeadsLookupOperator(task_id="t", conn_id="h")  # wrong
 LeadsDeduplicateOperator(task_id="t", inputs=3)  # wrong
 LeadsDeduplicateOperator(task_id="t", inputs=[], polici={})  # wrong

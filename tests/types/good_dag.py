@@ -20,6 +20,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsApplyOperator,
     LeadsDeduplicateOperator,
     LeadsExtractOperator,
+    LeadsFromFileOperator,
     LeadsLookupOperator,
     LeadsMoveWatermarkOperator,
     LeadsPlanOperator,
@@ -74,8 +75,13 @@ def typed() -> None:
 
     extract = LeadsExtractOperator(task_id="extract", conn_id="hubspot_default", scope={"archived": False}, overlap=60)
     found = LeadsLookupOperator.partial(task_id="found", inputs=extract.output).expand(conn_id=connections())
+    fair = LeadsFromFileOperator(
+        task_id="fair", input="s3://b/fair.csv", columns={"email": "Mail", "phone": ["a", "b"]}
+    )
     golden = LeadsDeduplicateOperator(
-        task_id="merge", inputs=[extract.output, found.output, "s3://b/f.parquet"], policy={"priority": ["hubspot"]}
+        task_id="merge",
+        inputs=[extract.output, found.output, fair.output, "s3://b/f.parquet"],
+        policy={"priority": ["hubspot"]},
     )
     plan = LeadsPlanOperator(task_id="plan", conn_id="hubspot_default", golden=golden.output, existing=extract.output)
     apply = LeadsApplyOperator(task_id="apply", conn_id="hubspot_default", plan=plan.output, max_failed="{{ 1 }}")

@@ -1,0 +1,1 @@
+"""Operators that read leads from where no CRM is."""

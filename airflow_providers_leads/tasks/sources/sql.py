@@ -1,0 +1,208 @@
+"""Leads out of a SQL database, and rows of any of the pipeline's files into one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pyarrow as pa
+
+from airflow_providers_leads.leads.files.columns import strings
+from airflow_providers_leads.leads.files.staging import StagingError, open_parquet
+from airflow_providers_leads.leads.sources.names import unique_names
+from airflow_providers_leads.leads.sources.reading import FileOptions, table_leads
+from airflow_providers_leads.leads.sources.rows import Rows, Table
+from airflow_providers_leads.leads.sources.typed import cell_text, flat
+from airflow_providers_leads.tasks.inputs import as_list, uri_in
+from airflow_providers_leads.tasks.metrics_sql import Flavour, check_table, replace_in, sql_hook
+from airflow_providers_leads.tasks.paths import storage_path
+from airflow_providers_leads.tasks.progress import phase
+from airflow_providers_leads.tasks.sources.files import Writing, check_source, write_leads
+
+if TYPE_CHECKING:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+__all__ = ["check_source", "file_to_sql", "leads_from_sql"]
+
+_FETCHED: Final = 10_000
+_INSERTED: Final = 1_000
+RUN, FILE, ROW = "run_id", "file", "row_number"
+"""Columns that a table has beside those of the file: they say which rows a run replaces."""
+
+
+def leads_from_sql(
+    conn_id: str, sql: str, parameters: Any, uri: str, source: str, *, log: Any, **options: Any
+) -> dict[str, Any]:
+    """Read the rows that a query gives into a file of leads, and return what is worth knowing of it.
+
+    :param conn_id: connection of the database
+    :param sql: the query
+    :param parameters: for its placeholders
+    :param uri: the file of leads; rejects are written beside it
+    :param source: the user's word for where they come from
+    :param log: the task's logger
+    :param options: how columns are mapped, see :class:`~airflow_providers_leads.leads.sources.reading.FileOptions`
+    :raises StagingError: when the query gives no column of addresses
+    """
+    how, hook = FileOptions(**options), sql_hook(conn_id)
+    name = f"sql:{conn_id}"
+
+    def made(work: Writing) -> Iterator[Any]:
+        with closing(hook.get_conn()) as conn, closing(_cursor(hook, conn)) as cursor:
+            cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
+            if cursor.description is None and (first := cursor.fetchmany(_FETCHED)) is not None:
+                # A cursor on the server knows its columns once it has fetched.
+                rows = _rows(cursor, first)
+            else:
+                rows = _rows(cursor, ())
+            read = table_leads(rows, how, name, source, source)
+            yield from read.made
+            work.add_columns(read)
+
+    with phase(log, f"Read the leads of {conn_id}"):
+        return write_leads(uri, made, source, log)
+
+
+def _cursor(hook: DbApiHook, conn: Any) -> Any:
+    """Return a cursor that streams: some drivers would fetch everything when the query is run."""
+    if hook.dialect_name == "postgresql":
+        cursor = conn.cursor("leads")
+        cursor.itersize = _FETCHED
+        return cursor
+    return conn.cursor()
+
+
+def _rows(cursor: Any, first: Sequence[Sequence[Any]]) -> Table:
+    """Return what a query gives as a table."""
+    if cursor.description is None:
+        raise StagingError("sql gives no rows: it must be a query, such as SELECT email FROM people")
+    names = unique_names(str(column[0]) for column in cursor.description)
+
+    def batches() -> Iterator[Rows]:
+        at = 1
+        rows = first or cursor.fetchmany(_FETCHED)
+        while rows:
+            yield _typed_rows(rows, names, at)
+            at += len(rows)
+            rows = cursor.fetchmany(_FETCHED)
+
+    return Table(names, batches())
+
+
+def _typed_rows(rows: Sequence[Sequence[Any]], names: list[str], at: int) -> Rows:
+    cells = list(zip(*rows, strict=True))
+    lines = range(at, at + len(rows))
+    if any(isinstance(next((one for one in values if one is not None), None), dict) for values in cells):
+        # Keys of inner objects are columns of their own.
+        objects = [flat(dict(zip(names, row, strict=True))) for row in rows]
+        names += [name for name in dict.fromkeys(key for row in objects for key in row) if name not in names]
+        cells = [tuple(row.get(name) for row in objects) for name in names]
+    columns = {name: strings([cell_text(value) for value in values]) for name, values in zip(names, cells, strict=True)}
+    return Rows(columns, lines)
+
+
+# Into a table ---------------------------------------------------------------------------------------------------------
+
+
+def file_to_sql(
+    inputs: Any, conn_id: str, table: str, *, key: str, run_id: str, replace: str, log: Any
+) -> dict[str, Any]:
+    """Write the rows of files into a table, in place of those that the same run wrote before, and return their number.
+
+    :param inputs: URIs of Parquet files, or results of tasks
+    :param conn_id: connection of the database
+    :param table: its table, made when missing
+    :param key: under which a result of a task names its file
+    :param run_id: of the run
+    :param replace: ``run``: what this run has written of these files before; ``all``: everything in the table
+    :param log: the task's logger
+    """
+    name, hook = check_table(table), sql_hook(conn_id)
+    uris = [uri for item in as_list(inputs) for uri in _uris(item, key)]
+    if not uris:
+        raise ValueError("input is empty: give the URI of a file, or the result of a task")
+    files = {uri: open_parquet(storage_path(uri)) for uri in uris}
+    try:
+        schema = _one_schema(files)
+        names = _names(uris)
+        replaced = [{}] if replace == "all" else [{RUN: run_id, FILE: names[uri]} for uri in uris]
+        columns = [RUN, FILE, ROW, *schema.names]
+        with phase(log, f"Write {len(uris)} file{'s' if len(uris) > 1 else ''} into {name}"):
+            rows = replace_in(
+                hook,
+                name,
+                columns,
+                lambda target, flavour, quotes: _create(target, flavour, quotes, schema),
+                replaced,
+                _batches({names[uri]: file for uri, file in files.items()}, schema, run_id),
+            )
+    finally:
+        for file in files.values():
+            file.close(force=True)
+    log.info("%s: %d rows into %s", conn_id, rows, name)
+    return {"table": name, "rows": rows, "run_id": run_id}
+
+
+def _uris(item: Any, key: str) -> list[str]:
+    # Of several partitions all are meant.
+    value = item.get(key) if isinstance(item, Mapping) else item
+    return [uri_in(one, key) for one in as_list(value)] if value else [uri_in(item, key)]
+
+
+def _names(uris: Sequence[str]) -> dict[str, str]:
+    """Return what tells files apart in the table: their names, with their folders where two are named alike."""
+    for parts in (1, 2, 3):
+        names = {uri: "/".join(uri.split("/")[-parts:]) for uri in uris}
+        if len(set(names.values())) == len(names):
+            return names
+    raise ValueError("input: two files have the same name and folder: write them by two tasks")
+
+
+def _one_schema(files: Mapping[str, Any]) -> pa.Schema:
+    schemas = {uri: file.schema_arrow for uri, file in files.items()}
+    first = next(iter(schemas.values()))
+    for uri, schema in schemas.items():
+        if schema.names != first.names:
+            raise StagingError(f"{uri} has other columns than the file before it: write each kind into its own table.")
+    return first
+
+
+def _create(target: str, flavour: Flavour, quotes: str, schema: pa.Schema) -> str:
+    own = {RUN: "VARCHAR(255)", FILE: "VARCHAR(255)", ROW: "BIGINT"}
+    lines = [f"{quotes.format(column)} {kind} NOT NULL" for column, kind in own.items()]
+    lines += [f"{quotes.format(field.name)} {_kind(field.type, flavour)}" for field in schema]
+    if flavour.unique:
+        lines.append(f"PRIMARY KEY ({', '.join(map(quotes.format, own))})")
+    return f"CREATE TABLE IF NOT EXISTS {target} ({', '.join(lines)})"
+
+
+def _kind(kind: pa.DataType, flavour: Flavour) -> str:
+    if pa.types.is_boolean(kind):
+        return flavour.truth
+    if pa.types.is_timestamp(kind):
+        return flavour.time
+    if pa.types.is_integer(kind):
+        return "BIGINT"
+    return "DOUBLE PRECISION" if pa.types.is_floating(kind) else flavour.text
+
+
+def _batches(files: Mapping[str, Any], schema: pa.Schema, run_id: str) -> Iterator[list[tuple[Any, ...]]]:
+    nested = [pa.types.is_nested(field.type) for field in schema]
+    for name, file in files.items():
+        number = 0
+        for batch in file.iter_batches(batch_size=_INSERTED):
+            columns = [
+                [None if value is None else _json(value) for value in column.to_pylist()]
+                if inner
+                else column.to_pylist()
+                for column, inner in zip(batch.columns, nested, strict=True)
+            ]
+            rows = list(zip(*columns, strict=True))
+            yield [(run_id, name, number + place, *row) for place, row in enumerate(rows)]
+            number += len(rows)
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value, enc_hook=str).decode()

@@ -1,0 +1,148 @@
+"""Leads out of a SQL database and into one, with SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_providers_leads.leads.files.staging import StagingError, read_rows, write_rows
+from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.operators.leads import (
+    LeadsDeduplicateOperator,
+    LeadsFromSqlOperator,
+    LeadsToSqlOperator,
+)
+from airflow_providers_leads.tasks import metrics_sql
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+    file = tmp_path / "warehouse.db"
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", f'{{"conn_type": "sqlite", "host": "{file}"}}')
+    with closing(sqlite3.connect(file)) as connection:
+        yield connection
+
+
+def read(tmp_path: Path, sql: str, **arguments: Any) -> dict[str, Any]:
+    operator = LeadsFromSqlOperator(
+        task_id="sql", sql_conn_id="warehouse", sql=sql, output=str(tmp_path / "out"), source="shop", **arguments
+    )
+    return operator.execute({})
+
+
+def write(run_id: str, **arguments: Any) -> dict[str, Any]:
+    return LeadsToSqlOperator(task_id="to", sql_conn_id="warehouse", **arguments).execute({"run_id": run_id})
+
+
+def test_a_query_gives_leads(database: sqlite3.Connection, tmp_path: Path) -> None:
+    database.executescript(
+        "CREATE TABLE customers (id INTEGER, EMAIL TEXT, vorname TEXT, unsubscribed BOOLEAN, plan TEXT, spent REAL);"
+        "INSERT INTO customers VALUES (7, 'ann@example.com', 'Ann', 0, 'pro', 12.5), (8, 'bob@example.com', NULL, 1, "
+        "NULL, 3), (9, NULL, 'X', 0, 'free', NULL);"
+    )
+    result = read(
+        tmp_path, "SELECT * FROM customers WHERE id > :least ORDER BY id", parameters={"least": 1},
+        columns={"source_id": "id"},
+    )  # fmt: skip
+    leads = list(read_rows(result["uri"], Lead))
+    assert [(one.source_id, one.email_key, one.first_name, one.opted_out, one.properties) for one in leads] == [
+        ("7", "ann@example.com", "Ann", False, '{"plan":"pro","spent":"12.5"}'),
+        ("8", "bob@example.com", None, True, '{"spent":"3"}'),
+    ]
+    assert (result["rows"], result["rejects"], result["complete"]) == (2, 1, False)
+    assert result["columns"]["opted_out"] == ["unsubscribed"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT 1 AS vorname, 2 AS e_mal", "sql:warehouse has no column that is named for an address.*'e_mal'"),
+        ("CREATE TABLE t (x INTEGER)", "sql gives no rows"),
+    ],
+)
+def test_queries_that_give_no_leads(database: sqlite3.Connection, tmp_path: Path, sql: str, message: str) -> None:
+    with pytest.raises(StagingError, match=message):
+        read(tmp_path, sql)
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_more_rows_than_are_fetched_at_once(database: sqlite3.Connection, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE people (mail TEXT)")
+    database.executemany("INSERT INTO people VALUES (?)", ((f"p{n}@example.com",) for n in range(25_000)))
+    database.commit()
+    result = read(tmp_path, "SELECT mail FROM people")
+    assert result["rows"] == len({lead.email_key for lead in read_rows(result["uri"], Lead)}) == 25_000
+
+
+def test_a_run_replaces_its_own_rows_and_keeps_others(database: sqlite3.Connection, tmp_path: Path) -> None:
+    def leads(name: str, *emails: str) -> str:
+        uri = str(tmp_path / f"{name}.parquet")
+        rows = (Lead("shop", "shop", email, email, email, opted_out=True, properties='{"a":1}') for email in emails)
+        write_rows(uri, Lead, rows)
+        return uri
+
+    one, other = leads("one", "ann@example.com", "bob@example.com"), leads("other", "cid@example.com")
+    assert write("r1", input=[one, other], table="leads")["rows"] == 3
+    assert write("r2", input={"uri": one}, table="leads")["rows"] == 2
+    leads("one", "dan@example.com")
+    assert write("r1", input=one, table="leads") == {"table": "leads", "rows": 1, "run_id": "r1"}
+    rows = database.execute(
+        "SELECT run_id, file, row_number, email, opted_out, properties FROM leads ORDER BY 1, 2, 3"
+    ).fetchall()
+    assert rows == [
+        ("r1", "one.parquet", 0, "dan@example.com", 1, '{"a":1}'),
+        ("r1", "other.parquet", 0, "cid@example.com", 1, '{"a":1}'),
+        ("r2", "one.parquet", 0, "ann@example.com", 1, '{"a":1}'),
+        ("r2", "one.parquet", 1, "bob@example.com", 1, '{"a":1}'),
+    ]
+    write("r3", input=other, table="leads", replace="all")
+    assert database.execute("SELECT run_id, email FROM leads").fetchall() == [("r3", "cid@example.com")]
+
+
+def test_a_merge_goes_into_tables_with_its_types(database: sqlite3.Connection, tmp_path: Path) -> None:
+    database.executescript(
+        "CREATE TABLE p (mail TEXT, updated_at TEXT); INSERT INTO p VALUES ('a@example.com', '2026-01-02T03:04:05Z')"
+    )
+    golden = LeadsDeduplicateOperator(
+        task_id="merge", inputs=[read(tmp_path, "SELECT * FROM p")], output=str(tmp_path / "m")
+    ).execute({})
+    for key in ("golden", "members", "conflicts", "rejects"):
+        write("r", input=golden, key=key, table=key)
+    (row,) = database.execute("SELECT email, updated_at, member_count FROM golden").fetchall()
+    assert row == ("a@example.com", "2026-01-02T03:04:05.000Z", 1)
+    assert database.execute("SELECT count(*) FROM members").fetchone() == (1,)
+
+
+def test_a_failure_leaves_what_was_there(
+    database: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = str(tmp_path / "one.parquet")
+    write_rows(uri, Lead, [Lead("s", "s", "1", "ann@example.com", "ann@example.com")])
+    write("r1", input=uri, table="leads")
+
+    def failing(value: object) -> object:
+        raise OSError("gone")
+
+    monkeypatch.setattr(metrics_sql, "_cell", failing)
+    with pytest.raises(OSError, match="gone"):
+        write("r1", input=uri, table="leads")
+    assert database.execute("SELECT count(*) FROM leads").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"input": [], "table": "t"}, "input is empty"),
+        ({"input": "gone.parquet", "table": "t"}, "does not exist"),
+        ({"input": "x.parquet", "table": "a b"}, "table must be a name"),
+        ({"input": {"golden": None}, "key": "golden", "table": "t"}, "with the key 'golden'"),
+    ],
+)
+def test_bad_arguments(database: sqlite3.Connection, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        write("r", **arguments)
