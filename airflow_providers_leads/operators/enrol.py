@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, Templated
-from airflow_providers_leads.tasks.arguments import as_bool, given
+from airflow_providers_leads.tasks.arguments import as_bool, as_count, given
 from airflow_providers_leads.tasks.inputs import check_accounts, task_results
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures, tolerance
@@ -62,8 +62,11 @@ class LeadsEnrolOperator(LeadsOperator):
         :class:`~airflow_providers_leads.operators.leads.LeadsApplyOperator` on the same connection, or the URIs of
         their results files; one or a list. Those of a dry run hold nobody
     :param output: URI prefix (a folder); default below ``[leads] staging``
-    :param outcomes: the outcomes of which leads are taken, a list or one; default ``created``: new leads only
+    :param outcomes: the outcomes of which leads are taken, a list or one; default ``created``: new leads only. With
+        ``updated`` and ``unchanged`` the people who were there before are taken, too
     :param mailbox_id: mailbox to send from; default that of the campaign's owner
+    :param max_leads: most leads that this run adds; the others stand in the results as ``suppressed`` by ``max_leads``,
+        and a later run adds them; default any number
     :param dry_run: true adds nobody, and counts as ``enrolled`` who would be
     :param on_failure: ``fail`` ends the task as failed, after everything is written down, when more than
         ``max_failed`` leads failed; ``report`` never does
@@ -77,8 +80,8 @@ class LeadsEnrolOperator(LeadsOperator):
     """
 
     template_fields: Sequence[str] = (
-        "conn_id", "campaign_id", "leads", "output_uri", "outcomes", "mailbox_id", "plan_only", "on_failure",
-        "max_failed",
+        "conn_id", "campaign_id", "leads", "output_uri", "outcomes", "mailbox_id", "max_leads", "plan_only",
+        "on_failure", "max_failed",
     )  # fmt: skip
     ui_color = "#ffe9e0"
     choices = ON_FAILURE
@@ -92,6 +95,7 @@ class LeadsEnrolOperator(LeadsOperator):
         output: Templated[str] | None = None,
         outcomes: Templated[Sequence[str]] = ("created",),
         mailbox_id: Templated[str] | None = None,
+        max_leads: Templated[int] | None = None,
         dry_run: Templated[bool] = False,
         on_failure: Templated[str] = "fail",
         max_failed: Templated[float] = 0,
@@ -105,6 +109,7 @@ class LeadsEnrolOperator(LeadsOperator):
         self.output_uri: Any = output
         self.outcomes: Any = outcomes
         self.mailbox_id: Any = mailbox_id
+        self.max_leads: Any = max_leads
         self.plan_only: Any = dry_run
         self.on_failure: Any = on_failure
         self.max_failed: Any = max_failed
@@ -116,6 +121,7 @@ class LeadsEnrolOperator(LeadsOperator):
         dry_run = as_bool("dry_run", self.plan_only)
         tolerated = tolerance(self.on_failure, self.max_failed)
         wanted = _outcomes(self.outcomes)
+        most = None if given(self.max_leads) is None else as_count("max_leads", self.max_leads)
         if (campaign_id := given(self.campaign_id)) is None:
             raise AirflowSkipException("campaign_id is not given, so nobody was enrolled and no mail was caused")
         hook, campaigns = _campaigns(self.conn_id)
@@ -124,7 +130,9 @@ class LeadsEnrolOperator(LeadsOperator):
         rows: list[Enrolment] = []
         if people:
             _check_campaign(hook, campaigns, str(campaign_id))
-            rows = list(_enrol(hook, campaigns, str(campaign_id), people, given(self.mailbox_id), dry_run=dry_run))
+            rows = list(
+                _enrol(hook, campaigns, str(campaign_id), people, given(self.mailbox_id), most=most, dry_run=dry_run)
+            )
         write_rows(storage_path(uri), Enrolment, rows)
         counts = Counter(row.outcome for row in rows)
         told: dict[str, int] = {fate: counts[fate] for fate in FATES}
@@ -205,6 +213,7 @@ def _enrol(
     people: Mapping[str, str],
     mailbox_id: str | None,
     *,
+    most: int | None,
     dry_run: bool,
 ) -> Iterator[Enrolment]:
     members = campaigns.members(campaign_id)
@@ -221,6 +230,10 @@ def _enrol(
             yield _row(people, lead_id, "suppressed", reason)
         else:
             fit.append(lead_id)
+    if most is not None:
+        # In the order of the results, so that who waits longest is next.
+        yield from (_row(people, lead_id, "suppressed", "max_leads") for lead_id in fit[most:])
+        del fit[most:]
     if dry_run:
         yield from (_row(people, lead_id, "enrolled") for lead_id in fit)
         return

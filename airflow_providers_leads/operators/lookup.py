@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
-from airflow_providers_leads.tasks.arguments import as_count, given
+from airflow_providers_leads.tasks.arguments import given
 from airflow_providers_leads.tasks.extract import extract
 from airflow_providers_leads.tasks.inputs import check_accounts, get_hook, some_results, uri_in
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
@@ -31,7 +31,8 @@ class LeadsLookupOperator(LeadsOperator):
     :param output: URI prefix (a folder) or the URI of a ``.parquet`` file; default below ``[leads] staging``
     :param memory: see :class:`~airflow_providers_leads.operators.leads.LeadsExtractOperator`: a CRM that was read in
         full once is asked only for people who are remembered there
-    :param max_people: for more people the CRM is read as a whole; default 10,000 for HubSpot and 1,000 for PersistIQ
+    :param max_people: for more people the CRM is read as a whole; default 10,000 for HubSpot and 1,000 for PersistIQ;
+        or a mapping such as ``{"hubspot": 100_000}``
     :return: as of an extract, and ``people``: how many were asked for
     :raises LeadsApiError: when the CRM can't be asked
     """
@@ -44,7 +45,7 @@ class LeadsLookupOperator(LeadsOperator):
         conn_id: Templated[str],
         inputs: References,
         output: Templated[str] | None = None,
-        max_people: Templated[int] | None = None,
+        max_people: Templated[int | Mapping[str, int]] | None = None,
         memory: Templated[bool | str] | None = None,
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
@@ -64,8 +65,8 @@ class LeadsLookupOperator(LeadsOperator):
         from airflow_providers_leads.leads.plan.lookup import people_elsewhere
         from airflow_providers_leads.tasks.memory import open_memory, remembered_people
 
-        hook = get_hook(self.conn_id)
-        most = max(hook.lookup_rows, 1_000) if self.max_people is None else as_count("max_people", self.max_people)
+        hook = get_hook(self.conn_id, self.max_people)
+        most = max(hook.lookup_rows, 1_000) if given(self.max_people) is None else hook.lookup_rows
         folder = resolve_folder(self.output_uri, context)
         uri = folder if folder.endswith(".parquet") else f"{folder}/{file_name(self.conn_id, context)}.found.parquet"
         inputs = some_results("inputs", given(self.inputs), self.log)

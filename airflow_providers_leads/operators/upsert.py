@@ -60,10 +60,18 @@ class LeadsPlanOperator(LeadsOperator):
         a UTM parameter of Perspective, is named by itself, or where several objects have it by its path
         (``utmParams.utm_source``). Values are converted to the property's type; what can't be is left out and named
         in the row's ``reason``
+    :param fields: what the destination's fields are filled with: a mapping of its field → golden field, path into the
+        golden ``properties``, or a mapping of ``from`` or ``constant``, ``default``, ``only`` (``create``: new records
+        alone, ``empty``: where nothing stands) and ``owner`` (true: the value is a user's address, the id is written);
+        or the URI of a ``.yaml`` file with one. Such as ``{"lifecyclestage": {"constant": "lead", "only": "create"}}``.
+        Checked against the destination's definitions before the first write
     :param memory: see :class:`~airflow_providers_leads.operators.leads.LeadsExtractOperator`; default that of the
         merge, false for none
     :param max_changes: with a memory, the share of the destination's records that a plan may create or change, or the
         task fails before the first write; default any. Up to 50 changes always pass
+    :param max_people: for more people than these the destination is read as a whole; default what its API makes worth
+        while: 10,000 for HubSpot, 100 for PersistIQ; or a mapping such as ``{"hubspot": 100_000}``. With it the import
+        of a file costs what the file costs, not what the CRM holds
     :param push_opt_outs: true tells a destination that can be told (PersistIQ) who opted out elsewhere, whatever the
         mode; default false. Nobody is created for that
     :return: ``plan`` (URI), ``existing`` (URI), the number of rows per action, ``duplicates``, ``requests`` that
@@ -74,7 +82,7 @@ class LeadsPlanOperator(LeadsOperator):
 
     template_fields: Sequence[str] = (
         "conn_id", "golden", "members", "output_uri", "existing", "mode", "write_options", "suppressions", "properties",
-        "push_opt_outs", "memory", "max_changes",
+        "push_opt_outs", "memory", "max_changes", "max_people", "fields",
     )  # fmt: skip
     operator_extra_links = (CrmLink(),)
     ui_color = "#fff4e0"
@@ -96,6 +104,8 @@ class LeadsPlanOperator(LeadsOperator):
         push_opt_outs: Templated[bool] = False,
         memory: Templated[bool | str] | None = None,
         max_changes: Templated[float] | None = None,
+        max_people: Templated[int | Mapping[str, int]] | None = None,
+        fields: Templated[Mapping[str, Any]] | None = None,
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -111,12 +121,14 @@ class LeadsPlanOperator(LeadsOperator):
         self.push_opt_outs: Any = push_opt_outs
         self.memory: Any = memory
         self.max_changes: Any = max_changes
+        self.fields: Any = fields
+        self.max_people: Any = max_people
         self._requested = Requested(self, "members", "write_options", "suppressions", "properties")
 
     @cached_property
     def hook(self) -> LeadsHook:
         """The destination's hook."""
-        return get_hook(self.conn_id)
+        return get_hook(self.conn_id, self.max_people)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -136,6 +148,7 @@ class LeadsPlanOperator(LeadsOperator):
         :param account: mark of the destination's account, where it must be known
         :param wrote: an earlier try has begun to write: what was extracted before knows nothing of that
         """
+        from airflow_providers_leads.leads.plan.fields import field_rules
         from airflow_providers_leads.tasks.memory import memory_of, share
 
         merged = self.golden if isinstance(self.golden, Mapping) else {}
@@ -153,6 +166,7 @@ class LeadsPlanOperator(LeadsOperator):
                 push_opt_outs=as_bool("push_opt_outs", self.push_opt_outs),
                 memory=memory_of(given(self.golden), self.memory, context),
                 max_changes=share("max_changes", self.max_changes),
+                fields=field_rules(given(self.fields)),
                 log=self.log,
                 account=account,
             )
@@ -221,6 +235,7 @@ class LeadsApplyOperator(_Applying):
     :param if_stale: what to do with a lead that isn't in the destination as it was when planned: ``replan`` (default)
         plans it anew, ``refuse`` leaves it alone, ``ignore`` doesn't look. Who has opted out or bounced since is never
         written, unless nobody looks
+    :param max_people: see :class:`LeadsPlanOperator`
     :param on_failure: ``fail`` ends the task as failed, after everything is written down, when more than
         ``max_failed`` leads failed; ``report`` never does
     :param max_failed: failed and ambiguous leads that are tolerated: a number, or a share below 1; default 0
@@ -236,6 +251,7 @@ class LeadsApplyOperator(_Applying):
 
     template_fields: Sequence[str] = (
         "conn_id", "plan", "output_uri", "write_options", "if_stale", "on_failure", "max_failed", "ledger",
+        "max_people",
     )  # fmt: skip
     ui_color = "#ffe9e0"
     operator_extra_links = (CrmLink(),)
@@ -250,6 +266,7 @@ class LeadsApplyOperator(_Applying):
         output: Templated[str] | None = None,
         write_options: Templated[Mapping[str, Any]] | None = None,
         if_stale: Templated[str] = "replan",
+        max_people: Templated[int | Mapping[str, int]] | None = None,
         on_failure: Templated[str] = "fail",
         max_failed: Templated[float] = 0,
         ledger: Templated[str] | None = None,
@@ -257,6 +274,7 @@ class LeadsApplyOperator(_Applying):
     ) -> None:
         super().__init__(on_failure=on_failure, max_failed=max_failed, ledger=ledger, **kwargs)
         self.if_stale: Any = if_stale
+        self.max_people: Any = max_people
         self.conn_id: Any = conn_id
         self.plan: Any = plan
         self.output_uri: Any = output
@@ -266,7 +284,7 @@ class LeadsApplyOperator(_Applying):
     def run(self, context: Context) -> dict[str, Any]:
         """Apply; see the class."""
         self._requested.check(self)
-        hook = get_hook(self.conn_id)
+        hook = get_hook(self.conn_id, self.max_people)
         stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
         plan, options = uri_in(self.plan, "plan"), given_entries(self.write_options)
         checkpoint = _checkpoint(context, stem, hook)
@@ -315,6 +333,8 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
         push_opt_outs: Templated[bool] = False,
         memory: Templated[bool | str] | None = None,
         max_changes: Templated[float] | None = None,
+        max_people: Templated[int | Mapping[str, int]] | None = None,
+        fields: Templated[Mapping[str, Any]] | None = None,
         on_failure: Templated[str] = "fail",
         max_failed: Templated[float] = 0,
         ledger: Templated[str] | None = None,
@@ -337,6 +357,8 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
             push_opt_outs=push_opt_outs,
             memory=memory,
             max_changes=max_changes,
+            max_people=max_people,
+            fields=fields,
             **kwargs,
         )
         # Not "dry_run": Airflow's operators have a method of that name.

@@ -55,7 +55,7 @@ def suppressions_of(task: PlanTask) -> Suppressions:
 
 def what_it_holds(task: PlanTask, target_scope: str | None) -> tuple[str, datetime | None]:
     """Return a file of what the destination holds, and since when changes to it are unknown."""
-    hook, asked = task.hook, set(task.properties.values()) if "properties" in task.hook.scope_keys else set()
+    hook, asked = task.hook, task.own_properties if "properties" in task.hook.scope_keys else set()
     for item in task.existing:
         if not isinstance(item, Mapping):
             check_accounts(hook, [storage_path(str(item))])

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_providers_leads.tasks.arguments import as_entries, given
+from airflow_providers_leads.leads.plan.property_types import PROPERTY
+from airflow_providers_leads.tasks.arguments import as_count, as_entries, given
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
+    from airflow_providers_leads.leads.plan.fields import FieldRule
 
 
-def get_hook(conn_id: str) -> LeadsHook:
-    """Return the hook of the CRM that a connection belongs to."""
+def get_hook(conn_id: str, max_people: Any = None) -> LeadsHook:
+    """Return the hook of the CRM that a connection belongs to.
+
+    :param conn_id: the connection
+    :param max_people: for more people the CRM is read as a whole: a number, or connection type → number; default what
+        its API makes worth while. A CRM that can't be asked for people is read as a whole in any case
+    :raises ValueError: when it is no such number
+    """
     from airflow_providers_leads.hooks.base import get_leads_hook
 
-    return get_leads_hook(conn_id)
+    hook = get_leads_hook(conn_id)
+    most = max_people.get(hook.conn_type) if isinstance(max_people, Mapping) else max_people
+    if given(most) is not None and hook.lookup_rows:
+        hook.lookup_rows = as_count("max_people", most)
+    return hook
 
 
 def check_accounts(hook: LeadsHook, files: Sequence[Any]) -> None:
@@ -115,6 +127,7 @@ class PlanTask:
     :param options: write options
     :param suppressions: URIs of lists, results of tasks that wrote them, and connections
     :param properties: golden property → the destination's property
+    :param fields: the destination's field → what it is filled with
     :param push_opt_outs: see :class:`~airflow_providers_leads.leads.plan.planning.PlanRules`
     :param log: the task's logger
     :param account: mark of the destination's account, for the plan file; default as far as it is known
@@ -136,3 +149,10 @@ class PlanTask:
     account: str | None = None
     memory: Mapping[str, Any] | None = None
     max_changes: float | None = None
+    fields: Mapping[str, FieldRule] = field(default_factory=dict)
+
+    @property
+    def own_properties(self) -> set[str]:
+        """The destination's own properties that are written."""
+        own = {name.removeprefix(PROPERTY) for name in self.fields if name.startswith(PROPERTY)}
+        return own | set(self.properties.values())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
+from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
+from airflow_providers_leads.leads.plan.property_types import PROPERTY
 from airflow_providers_leads.tasks.arguments import given_entries
 from airflow_providers_leads.tasks.inputs import PlanTask, check_accounts
 from airflow_providers_leads.tasks.paths import storage_path
@@ -18,6 +20,7 @@ __all__ = ["LEFT_ALONE", "PlanTask", "property_names", "write_plan"]
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
     from airflow_providers_leads.leads.model.outcomes import PlanRow
+    from airflow_providers_leads.leads.plan.fields import FieldRule
 
 _BATCH_ROWS = 5_000
 # To look at the clock takes longer than to compare a row.
@@ -48,6 +51,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     from airflow_providers_leads.leads.files.staging import RowWriter, count_rows, open_parquet
     from airflow_providers_leads.leads.model.outcomes import PlanRow
     from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
+    from airflow_providers_leads.leads.plan.fields import check_rules, sources_of
     from airflow_providers_leads.leads.plan.planning import PlanRules, check_mode, iter_plan
     from airflow_providers_leads.tasks.existing import suppressions_of, what_it_holds
     from airflow_providers_leads.tasks.memory import check_changes, plan_memory
@@ -62,7 +66,11 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     check_accounts(hook, [golden, *([] if members is None else [members])])
     with phase(log, f"Who must not be written to {hook.conn_id}"):
         suppressions = suppressions_of(task)
-    hook.check_properties(list(task.properties.values()))
+    task = replace(task, fields=_placed(task))
+    hook.check_properties(sorted(task.own_properties))
+    types = hook.property_types()
+    owners = hook.owners() if any(rule.owner for rule in task.fields.values()) else {}
+    check_rules(task.fields, types, owners, hook.label)
     if task.push_opt_outs and "opted_out" not in hook.writable_flags:
         log.info("Opt-outs are not pushed to %s: the API has no sure way to tell them", hook.conn_id)
     scope = hook.target_scope(**task.options)
@@ -73,12 +81,14 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         writable=hook.writable_fields(),
         suppressions=suppressions,
         properties=task.properties,
+        fields=task.fields,
+        owners=owners,
         push_opt_outs=task.push_opt_outs and "opted_out" in hook.writable_flags,
-        types=hook.property_types(),
+        types=types,
     )
     memory = None
     if task.memory is not None:
-        memory = plan_memory(task.memory, hook, scope, rules.properties.values())
+        memory = plan_memory(task.memory, hook, scope, sorted(task.own_properties))
     facts = PlanFacts(
         conn_id=hook.conn_id,
         conn_type=hook.conn_type,
@@ -88,8 +98,9 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         planned_at=planned_at,
         existing_at=existing_at,
         requests_per_second=hook.requests_per_second,
-        properties=sorted(task.properties.values()),
-        property_keys=sorted(task.properties),
+        properties=sorted(task.own_properties),
+        property_keys=sorted(set(task.properties) | (sources_of(task.fields) - set(PROFILE_FIELDS))),
+        only={name: rule.only for name, rule in task.fields.items() if rule.only},
     )
     totals = PlanTotals()
     plan = f"{task.stem}.plan.parquet"
@@ -105,7 +116,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
             writer.write(row)
             if done % _LOOK_ROWS == 0:
                 progress.at(done)
-    unmet = sorted(set(task.properties) - rules.met) if total else []
+    unmet = sorted((set(task.properties) | sources_of(task.fields)) - rules.met) if total else []
     if unmet:
         log.warning(
             "%s: properties: no golden record has %s, so nothing is written from there. The keys are those of the "
@@ -132,6 +143,26 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         "unknown_properties": unmet,
         **({"memory": dict(task.memory)} if task.memory is not None else {}),
     }
+
+
+def _placed(task: PlanTask) -> dict[str, FieldRule]:
+    """Return the table of fields by lead field where that is what a field is, else by ``properties.`` + its name.
+
+    :raises ValueError: for a field that two entries fill, or that is written from nowhere here
+    """
+    hook, placed = task.hook, dict[str, Any]()
+    if not task.fields:
+        return placed
+    writable = hook.writable_fields() | hook.explicit_fields
+    for name, rule in task.fields.items():
+        of_lead = name if name in PROFILE_FIELDS else hook.lead_field_of(name)
+        if of_lead is not None and of_lead not in writable:
+            raise ValueError(f"{hook.label}: fields: {name!r} is nothing that a plan writes to {hook.hook_name}")
+        place = of_lead or f"{PROPERTY}{name}"
+        if place in placed or name in task.properties.values():
+            raise ValueError(f"{hook.label}: fields: {name!r} is filled twice")
+        placed[place] = rule
+    return placed
 
 
 def _with_cost(hook: LeadsHook, rows: Iterable[PlanRow]) -> Iterator[PlanRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -99,9 +100,20 @@ def silent_campaign(sandbox: Sandbox) -> dict[str, str]:
     return {"campaign_id": next(campaign.id for campaign in campaigns if not campaign.active)}
 
 
+def a_file(sandbox: Sandbox) -> dict[str, str]:
+    file = Path(tempfile.mkdtemp(prefix="leads-import-")) / "fair.csv"
+    file.write_text("E-Mail;Vorname\nfair@import.example;Fay\n", encoding="utf-8")
+    return {"file": f"file://{file}", "source": "trade_fair"}
+
+
+def the_file_is_in_the_crms(world: World) -> None:
+    assert world.sandbox.hubspot.store.resolve("fair@import.example", "email")
+
+
 BOTH = frozenset({"hubspot", "persistiq"})
 EXPECTED = {
     "engagement_to_hubspot": Expected(hubspot_knows_of_engagement, scheduled=True, writes=frozenset({"hubspot"})),
+    "leads_import": Expected(the_file_is_in_the_crms, conf=a_file, writes=BOTH),
     "leads_incremental": Expected(everybody_stands_once_in_each_destination, scheduled=True, writes=BOTH),
     "leads_sync": Expected(a_report_is_left, writes=BOTH),
     "leads_sync_reviewed": Expected(everybody_stands_once_in_each_destination, writes=BOTH, answer="Approve"),

@@ -44,12 +44,17 @@ class Place:
         self.store = folder / "store"
         self.store.mkdir(parents=True)
         self.sandbox = Sandbox(people=100, seed=7, limits=False).start()
+        self.sandbox.hubspot.store.lists["7"] = "Trade fair 2026"
         extra = {"rate_limit": 100_000, "rate_limit_period": 1, "max_retries": 1}
         given = {name: {**value, "extra": extra} for name, value in self.sandbox.connections().items()}
         given["warehouse"] = {"conn_type": "sqlite", "host": str(folder / "warehouse.db")}
         self.environment = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in given.items()}
         self.environment["AIRFLOW__LEADS__STAGING"] = f"file://{folder}/staging"
         (self.store / "erase.csv").write_text("email\nada@example.org\n", encoding="utf-8")
+        (self.store / "fair.csv").write_text("E-Mail;Vorname;Abgemeldet\nada@example.org;Ada;\n", encoding="utf-8")
+        (self.store / "customers.csv").write_text(
+            "Kundennummer,Kontakt,Mobil,Telefon\n1,ada@example.org,,+493023125000\n", encoding="utf-8"
+        )
         (self.store / "do-not-contact.csv").write_text("ada@example.org\n@competitor.example\n", encoding="utf-8")
 
     def here(self, text: str) -> str:

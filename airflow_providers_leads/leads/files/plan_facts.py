@@ -32,6 +32,8 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     :param requests_per_second: what the destination's quota allows
     :param properties: the destination's custom properties that the plan writes
     :param property_keys: the golden properties that they are made of
+    :param only: lead field, or ``properties.`` + property, that is written to new records (``create``) or empty places
+        (``empty``) alone
     """
 
     conn_id: str
@@ -44,6 +46,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     requests_per_second: float
     properties: list[str] = []
     property_keys: list[str] = []
+    only: dict[str, str] = {}
 
     def metadata(self) -> dict[str, str]:
         """Return the facts as metadata of a Parquet file."""

@@ -20,6 +20,7 @@ from airflow_providers_leads.leads.model.schema import (
     STICKY_FIELDS,
     Lead,
 )
+from airflow_providers_leads.leads.plan.fields import Rules, may_write, ruled_values, sources_of
 from airflow_providers_leads.leads.plan.mapped import field_values, property_values, with_left_out
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, TEXT, PropertyTypes, value_text
 from airflow_providers_leads.leads.plan.remembered import remembered
@@ -62,6 +63,8 @@ class PlanRules:
     :param suppressions: addresses and domains that must not be written
     :param properties: key within the golden ``properties`` (``utm_source``, within objects too where only one has that
         name; ``utmParams.utm_source`` names the object) → the destination's custom property or field
+    :param fields: lead field, or ``properties.`` + the destination's own field → what it is filled with
+    :param owners: address of a user of the destination → id
     :param push_opt_outs: true: who is opted out, and whose record there isn't yet, becomes an update that says so,
         whatever the mode
     :param types: what the destination's values mean, by lead field and ``properties.`` + property; default text
@@ -72,6 +75,8 @@ class PlanRules:
     writable: frozenset[str]
     suppressions: Suppressions = field(default_factory=Suppressions)
     properties: Mapping[str, str] = field(default_factory=dict)
+    fields: Rules = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)
     push_opt_outs: bool = False
     types: PropertyTypes = field(default_factory=PropertyTypes)
     met: set[str] = field(default_factory=set, compare=False)
@@ -159,6 +164,8 @@ def plan_row(
     if existing := held.record:
         row.target_id, row.target_scope = existing.source_id, existing.source_scope
     properties, unwritten = property_values(golden, rules.properties, rules.types, rules.met)
+    ruled, unruled = ruled_values(golden, rules.fields, rules.types, rules.owners, rules.met)
+    properties |= {name.removeprefix(PROPERTY): value for name, value in ruled.items() if name.startswith(PROPERTY)}
     if reason := suppression(golden, held, rules, addresses):
         pushed = rules.push_opt_outs and golden.opted_out and existing is not None and not existing.opted_out
         if existing is not None and pushed:
@@ -172,7 +179,10 @@ def plan_row(
         row.reason, row.target_id = "secondary_address", alias_of
         return row
     values, left_out = field_values(golden, rules.writable, rules.types)
-    left_out |= {f"{PROPERTY}{name}": why for name, why in unwritten.items()}
+    left_out |= {f"{PROPERTY}{name}": why for name, why in unwritten.items()} | unruled
+    # A field that the table names is filled by the table alone.
+    values = {name: value for name, value in values.items() if name not in rules.fields}
+    values |= {name: value for name, value in ruled.items() if not name.startswith(PROPERTY)}
     if existing is None:
         row.action, row.values, row.properties = "create", values, properties
         row.reason = with_left_out(row.reason, left_out)
@@ -181,7 +191,12 @@ def plan_row(
         row.reason = f"{held.records} records of this address in the destination"
     if rules.mode == "create_only":
         return row
-    now = current_values(existing, {*values, *left_out}, [*properties, *unwritten])
+    now = current_values(existing, {*values, *left_out}, [*properties, *(_own(name) for name in left_out)])
+    for name, rule in rules.fields.items():
+        if not may_write(rule, now.get(name)):
+            values.pop(name, None)
+            properties.pop(_own(name), None)
+            left_out.pop(name, None)
     row.values, row.before = _changes(values, now, rules)
     row.properties, row.properties_before = _changes(properties, now, rules, PROPERTY)
     # Where something stands already, nothing would have been filled in.
@@ -191,6 +206,10 @@ def plan_row(
     if row.values or row.properties:
         row.action = "update"
     return row
+
+
+def _own(name: str) -> str:
+    return name.removeprefix(PROPERTY)
 
 
 def current_values(record: Lead, fields: Iterable[str], properties: Iterable[str]) -> dict[str, str | None]:
@@ -220,6 +239,7 @@ def _changes(
         for name, value in values.items()
         if not (rules.mode == "fill" and now[f"{prefix}{name}"])
         and not rules.types.same(f"{prefix}{name}", value, now[f"{prefix}{name}"])
+        and not rules.types.goes_back(f"{prefix}{name}", value, now[f"{prefix}{name}"])
     }
     return changes, {name: now[f"{prefix}{name}"] for name in changes}
 
@@ -300,8 +320,9 @@ def _what_decides(leads: ibis.Table, rules: PlanRules) -> ibis.Table:
     """Return what a plan is made of; of the properties, which are most of a record, what something is read from."""
     import ibis
 
-    leads = leads.select(name for name in LEAD_COLUMNS if name in rules.writable or name in _DECIDING)
-    if rules.properties:
+    needed = {*rules.writable, *_DECIDING, *rules.fields, *sources_of(rules.fields)}
+    leads = leads.select(name for name in LEAD_COLUMNS if name in needed)
+    if rules.properties or rules.fields:
         return leads
     naming = leads.properties.contains(f'"{ALIASES_PROPERTY}"')
     wanted = naming if rules.suppressions else ibis.literal(False)

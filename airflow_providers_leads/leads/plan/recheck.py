@@ -39,6 +39,7 @@ def recheck_row(
     whole: bool = True,
     alias_of: str | None = None,
     types: PropertyTypes | None = None,
+    only: Mapping[str, str] | None = None,
 ) -> PlanRow:
     """Return what a planned row means by now.
 
@@ -53,6 +54,7 @@ def recheck_row(
     :param whole: false: what is not found may be there under another address
     :param alias_of: id of the record that has the address as a secondary one
     :param types: what the destination's values mean; default text
+    :param only: fields that are written to new records (``create``) or empty places (``empty``) alone
     """
     if row.action not in ("create", "update"):
         return row
@@ -65,7 +67,7 @@ def recheck_row(
         return _left(row, f"{STALE}: the record is gone") if row.action == "update" and whole else row
     if reason := _objection(row, held):
         return _left(row, reason)
-    compare = _Comparison(types or PropertyTypes(), current_values(record, row.values, row.properties))
+    compare = _Comparison(types or PropertyTypes(), current_values(record, row.values, row.properties), only or {})
     values = compare.still(row.values, row.before, mode)
     properties = compare.still(row.properties, row.properties_before, mode, PROPERTY)
     if row.action == "create" and mode == "create_only":
@@ -115,10 +117,12 @@ class _Comparison:
 
     :param types: what values mean
     :param now: what the record has, by lead field and ``properties.`` + property
+    :param only: fields that are written to new records (``create``) or empty places (``empty``) alone
     """
 
     types: PropertyTypes
     now: Mapping[str, str | None]
+    only: Mapping[str, str]
 
     def touched(self, values: Mapping[str, str], before: Mapping[str, str | None], prefix: str = "") -> bool:
         """Tell whether somebody has written something else where a value is to be written."""
@@ -131,6 +135,7 @@ class _Comparison:
         self, values: Mapping[str, str], before: Mapping[str, str | None], mode: Mode, prefix: str = ""
     ) -> dict[str, str]:
         """Return the values that are still to be written."""
+        values = {name: value for name, value in values.items() if self._may(f"{prefix}{name}", value)}
         filled = {
             name
             for name in values
@@ -141,6 +146,11 @@ class _Comparison:
             for name, value in values.items()
             if name not in filled and not self._is(f"{prefix}{name}", value)
         }
+
+    def _may(self, name: str, value: str) -> bool:
+        if self.only.get(name) == "create" or (self.only.get(name) == "empty" and self.now[name]):
+            return False
+        return not self.types.goes_back(name, value, self.now[name])
 
     def _is(self, name: str, value: str | None) -> bool:
         return self.types.same(name, self.now[name], value)
@@ -155,6 +165,7 @@ def iter_recheck(
     refuse: bool,
     whole: bool,
     types: PropertyTypes | None = None,
+    only: Mapping[str, str] | None = None,
 ) -> Iterator[PlanRow]:
     """Yield a plan's rows as they are by now, in the plan's order; see :func:`recheck_row`.
 
@@ -165,7 +176,9 @@ def iter_recheck(
     :param refuse: see :func:`recheck_row`
     :param whole: true when the file holds the whole scope
     :param types: see :func:`recheck_row`
+    :param only: see :func:`recheck_row`
     """
+    told = {"mode": mode, "refuse": refuse, "whole": whole, "types": types, "only": only}
     with connect() as connection:
         plan = read_parquet(connection, plan_uri, PlanRow.__struct_fields__)
         current = read_parquet(connection, current_uri, LEAD_COLUMNS)
@@ -178,8 +191,7 @@ def iter_recheck(
             facts = [batch.column(name).to_pylist() for name in _FACTS]
             for row, record, count, opted_out, bounced in zip(rows, records, *facts, strict=True):
                 held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
-                alias_of = owners.get(row.email_key)
-                yield recheck_row(row, held, mode=mode, refuse=refuse, whole=whole, alias_of=alias_of, types=types)
+                yield recheck_row(row, held, alias_of=owners.get(row.email_key), **told)  # type: ignore[arg-type]
 
 
 def _joined(plan: ibis.Table, current: ibis.Table) -> ibis.Table:
