@@ -83,6 +83,8 @@ class LeadsHook(ConnectedHook):
     :meth:`writable_fields`                             records are created with their address only and never updated
     :attr:`writable_flags`                              opt-outs of other CRMs are not pushed here
     :meth:`check_properties`                            plans write no custom properties
+    :attr:`lead_fields`, :attr:`explicit_fields`        a plan's ``fields`` know lead fields by their own names only
+    :attr:`owners`                                      a plan's ``fields`` can't name an owner
     :meth:`property_types`                              values are written and compared as text
     :meth:`blocked_domains`                             only the opt-outs of leads themselves suppress a write
     :attr:`write_options`, :meth:`check_write_options`  writes know no options
@@ -121,6 +123,8 @@ class LeadsHook(ConnectedHook):
     """Up to how many addresses asking for them one by one is less work than reading everything; 0: never."""
     settle_seconds: ClassVar[float] = 0.0
     """How long a change may take to be found by time; 0: :meth:`iter_leads` finds it at once."""
+    lead_fields: ClassVar[Mapping[str, str]] = {}
+    """Field of the CRM → the lead field that it holds, where a plan's ``fields`` may name either."""
     explicit_fields: ClassVar[frozenset[str]] = frozenset()
     """Lead fields that are written only where a table of fields names them."""
     writable_flags: ClassVar[frozenset[str]] = frozenset()
@@ -216,12 +220,9 @@ class LeadsHook(ConnectedHook):
                 "standard fields only"
             )
 
-    def lead_field_of(self, name: str) -> str | None:
-        """Return the lead field that a field of the CRM holds, ``None`` where it is one of the CRM's own."""
-        return None
-
+    @property
     def owners(self) -> Mapping[str, str]:
-        """Return address of a user who can own records → id, by which records name their owner; may ask the API."""
+        """Address of a user who can own records → id, by which records name their owner; may ask the API."""
         return {}
 
     def property_types(self) -> PropertyTypes:

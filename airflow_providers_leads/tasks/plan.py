@@ -69,7 +69,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     task = replace(task, fields=_placed(task))
     hook.check_properties(sorted(task.own_properties))
     types = hook.property_types()
-    owners = hook.owners() if any(rule.owner for rule in task.fields.values()) else {}
+    owners = hook.owners if any(rule.owner for rule in task.fields.values()) else {}
     check_rules(task.fields, types, owners, hook.label)
     if task.push_opt_outs and "opted_out" not in hook.writable_flags:
         log.info("Opt-outs are not pushed to %s: the API has no sure way to tell them", hook.conn_id)
@@ -155,7 +155,7 @@ def _placed(task: PlanTask) -> dict[str, FieldRule]:
         return placed
     writable = hook.writable_fields() | hook.explicit_fields
     for name, rule in task.fields.items():
-        of_lead = name if name in PROFILE_FIELDS else hook.lead_field_of(name)
+        of_lead = name if name in PROFILE_FIELDS else hook.lead_fields.get(name)
         if of_lead is not None and of_lead not in writable:
             raise ValueError(f"{hook.label}: fields: {name!r} is nothing that a plan writes to {hook.hook_name}")
         place = of_lead or f"{PROPERTY}{name}"

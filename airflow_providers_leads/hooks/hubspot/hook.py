@@ -83,6 +83,7 @@ class HubSpotHook(HubSpotWriting):
         477: "HubSpot is moving the account to another data centre, which takes up to 24 hours: run later.",
     }
     scope_keys = frozenset({"properties", "archived", "filters", "lists"})
+    lead_fields: ClassVar[Mapping[str, str]] = {name: field for field, name in PROPERTY_OF.items()}
     explicit_fields = frozenset({"status"})
     create_batch = batch.SIZE
     update_batch = batch.SIZE
@@ -286,12 +287,9 @@ class HubSpotHook(HubSpotWriting):
         )
         refuse_properties(self.label, names, known, {"email", *PROPERTY_OF.values()}, how)
 
-    def lead_field_of(self, name: str) -> str | None:
-        """Return the lead field that a contact property holds."""
-        return next((field for field, held in PROPERTY_OF.items() if held == name), None)
-
+    @property
     def owners(self) -> dict[str, str]:
-        """Return address → id of the users who can own contacts."""
+        """Address → id of the users who can own contacts."""
         return {str(one["email"]).strip().lower(): str(one["id"]) for one in self.list_owners() if one.get("email")}
 
     def property_types(self) -> PropertyTypes:
