@@ -238,12 +238,20 @@ class Window:
             f"X-HubSpot-RateLimit-Interval-Milliseconds: {int(settings.period * 1000)}\r\n"
             f"X-HubSpot-RateLimit-Max: {settings.limit}\r\n"
             f"X-HubSpot-RateLimit-Remaining: {settings.limit - len(self._held)}\r\n"
+            f"X-RateLimit-Limit: {settings.limit}\r\nX-RateLimit-Remaining: {settings.limit - len(self._held)}\r\n"
         ).encode()
 
     def stats(self) -> dict[str, Any]:
         """Return what was asked since the last time this was asked, and forget it."""
         first, last = (self.times[0], self.times[-1]) if self.times else (0.0, 0.0)
-        found = {"answered": len(self.times), "seconds": last - first, "asked": self.asked, "refused": self.refused}
+        period = self.settings.period
+        windows = int((last - first) / period)
+        # In whole windows after the first, into which a quota that was left alone may be poured at once.
+        full = sum(first + period <= moment < first + windows * period for moment in self.times)
+        found = {
+            "answered": len(self.times), "seconds": last - first, "asked": self.asked, "refused": self.refused,
+            "used": full / ((windows - 1) * self.settings.limit) if windows > 1 and self.settings.limit else 0.0,
+        }  # fmt: skip
         self.forget()
         return found
 

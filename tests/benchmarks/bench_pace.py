@@ -34,11 +34,11 @@ _SHARED_SECONDS: Final = 45.0
 _KEY: Final = "key-of-the-benchmark"
 
 
-def _connected(crm: str, origin: str) -> Any:
+def _connected(crm: str, origin: str, quota: tuple[int, float] = LIMIT) -> Any:
     """Define the connection to a CRM and return its hook."""
     from airflow_providers_leads.hooks.base import get_leads_hook
 
-    extra = {"rate_limit": LIMIT[0], "rate_limit_period": LIMIT[1], "funnel_ids": ["f"]}
+    extra = {"rate_limit": quota[0], "rate_limit_period": quota[1], "funnel_ids": ["f"]}
     value = {"conn_type": crm, "host": origin, "password": _KEY, "extra": extra}
     os.environ["AIRFLOW_CONN_BENCH"] = json.dumps(value)
     return get_leads_hook("bench")
@@ -93,21 +93,48 @@ def side_by_side(what: str, *, together: bool) -> str:
     :param what: begins the row
     :param together: they share a folder, as processes of one machine do
     """
+    settings = Settings(rows=100_000, limit=LIMIT[0], period=LIMIT[1])
+    told = spent_together(settings, "hubspot", [0] * _PROCESSES if together else range(_PROCESSES), _SHARED_SECONDS)
+    least, most = told["shares"]
+    line = (
+        f"| {what} | {sum(told['asked'].values()):,} | {told['refusals']} ({told['part']:.1%}) | {told['used']:.0%} "
+        f"| {least} and {most} |"
+    )
+    sys.stderr.write(line + "\n")
+    return line
+
+
+def spent_together(
+    settings: Settings, crm: str, machines: Sequence[int], seconds: float, store_url: str = ""
+) -> dict[str, Any]:
+    """Let processes list the leads of one account for some seconds.
+
+    :param settings: of the server
+    :param crm: whose client is used
+    :param machines: of each process its machine: those of one share a folder
+    :param seconds: for so long
+    :param store_url: of the Redis that machines share; empty: none
+    :return: the server's figures; ``shares``: pages of the least and the most busy process; ``refusals``, and which
+        ``part`` of all requests they are
+    """
     import tempfile
 
-    settings = Settings(rows=100_000, limit=LIMIT[0], period=LIMIT[1])
     with running(settings) as origin, tempfile.TemporaryDirectory() as folder:
+        order = json.dumps(
+            {"crm": crm, "origin": origin, "seconds": seconds, "quota": [settings.limit, settings.period]}
+        )
         workers = []
-        for number in range(_PROCESSES):
+        for number, machine in enumerate(machines):
             environment = {
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
                 "AIRFLOW__LEADS__USER_AGENT_SUFFIX": f"worker-{number}",
-                "AIRFLOW__LEADS__RATE_LIMIT_FOLDER": str(Path(folder) / ("all" if together else str(number))),
+                "AIRFLOW__LEADS__RATE_LIMIT_FOLDER": str(Path(folder) / str(machine)),
+                "AIRFLOW__LEADS__LIMITER_URL": store_url,
             }
             workers.append(
                 subprocess.Popen(
-                    [sys.executable, __file__, origin], env=environment, text=True,
+                    [sys.executable, __file__, order], env=environment, text=True,
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 )
             )  # fmt: skip
@@ -122,29 +149,28 @@ def side_by_side(what: str, *, together: bool) -> str:
         for worker in workers:
             worker.communicate()
         told = stats(origin)
-    refused, asked = told["refused"], told["asked"]
-    answered = {who: asked[who] - refused.get(who, 0) for who in asked}
-    share = _least_seconds(told["answered"]) / told["seconds"]
-    part = sum(refused.values()) / sum(asked.values())
-    line = (
-        f"| {what} | {sum(asked.values()):,} | {sum(refused.values())} ({part:.1%}) | {share:.0%} "
-        f"| {min(answered.values())} and {max(answered.values())} |"
-    )
-    sys.stderr.write(line + "\n")
-    return line
+    asked, refused = told["asked"], told["refused"]
+    answered = [asked[who] - refused.get(who, 0) for who in asked]
+    refusals = sum(refused.values())
+    return {
+        **told, "shares": (min(answered), max(answered)), "refusals": refusals, "part": refusals / sum(asked.values()),
+    }  # fmt: skip
 
 
-def work(origin: str) -> None:
+def work(crm: str, origin: str, seconds: float, quota: tuple[int, float]) -> None:
     """Be one of the processes: list pages for some seconds once told to."""
-    hook = _connected("hubspot", origin)
-    assert hook.client
+    hook = _connected(crm, origin, quota)
+    # What is loaded and looked for with the first request.
+    for limiter in hook.client.limiters.values():
+        limiter.left()
     sys.stdout.write("\nready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    until = time.monotonic() + _SHARED_SECONDS
-    for number, _ in enumerate(hook.list_contacts()):
+    until = time.monotonic() + seconds
+    for number, _ in enumerate(hook.iter_leads()):
         if number % PAGE == 0 and time.monotonic() > until:
-            return
+            # Threads that read ahead would go on.
+            os._exit(0)
 
 
 def writing(folder: Path, upserts: int) -> str:
@@ -170,7 +196,7 @@ def writing(folder: Path, upserts: int) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Run as one of the processes that share a key."""
-    work(arguments[0])
+    work(**json.loads(arguments[0]))
 
 
 if __name__ == "__main__":
