@@ -224,6 +224,11 @@ def get_provider_info() -> dict[str, Any]:
                         "Without it each machine keeps to the quota for itself.",
                         "string", None, "redis://user:password@redis.example.org:6379/0", sensitive=True,
                     ),
+                    "shared_files": _option(
+                        "True where folders such as file:///mnt/leads are mounted into all workers and pods. Otherwise "
+                        "tasks warn of files on a disk that other workers don't see.",
+                        "boolean", "False", None,
+                    ),
                     "user_agent_suffix": _option("Added to the User-Agent header.", "string", "", "acme-data-team"),
                 },
             }

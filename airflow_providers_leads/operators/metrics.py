@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, Templated
 from airflow_providers_leads.tasks.arguments import given
-from airflow_providers_leads.tasks.paths import safe_name, storage_path
+from airflow_providers_leads.tasks.paths import check_local, safe_name, storage_path
 
 if TYPE_CHECKING:
     from airflow_providers_leads.leads.model.metrics import MetricRow, MetricTable
@@ -264,6 +264,8 @@ class _Sink:
         self.name = None
         if self.uri is None and given(sql_conn_id) is None:
             raise ValueError("output or sql_conn_id must be given, or both: a URI for Parquet, a SQL connection")
+        if self.uri is not None:
+            check_local(str(self.uri).rstrip("/"))
         if given(sql_conn_id) is not None:
             from airflow_providers_leads.tasks.metrics_sql import check_table, sql_hook
 

@@ -15,7 +15,7 @@ from airflow_providers_leads.operators.links import ReportLink, report_url, repo
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, as_count, given
 from airflow_providers_leads.tasks.inputs import as_list
-from airflow_providers_leads.tasks.paths import file_name, safe_name, storage_path
+from airflow_providers_leads.tasks.paths import check_local, file_name, safe_name, storage_path
 
 if TYPE_CHECKING:
     from airflow_providers_leads.report.history import Entry
@@ -183,6 +183,7 @@ def _reports(output: Any) -> str:
             "output is not given and neither of the Airflow options [leads] reports and [leads] staging is set: give "
             "one of them a URI such as s3://conn_id@bucket/leads"
         )
+    check_local(str(folder).rstrip("/"))
     return str(folder).rstrip("/")
 
 

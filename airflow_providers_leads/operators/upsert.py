@@ -20,7 +20,7 @@ from airflow_providers_leads.tasks.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.inputs import as_list, get_hook, task_results, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
-from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
+from airflow_providers_leads.tasks.paths import check_local, file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
 from airflow_providers_leads.tasks.recheck import recheck
 from airflow_providers_leads.tasks.returns import tolerance
@@ -438,5 +438,6 @@ def _ledger(folder: Any, name: str, hook: LeadsHook) -> Ledger | None:
     below = given(folder) or (f"{staging.rstrip('/')}/ledger" if staging else None)
     if not below:
         return None
+    check_local(str(below).rstrip("/"))
     uri = storage_path(f"{str(below).rstrip('/')}/{name}.refused.parquet")
     return Ledger.load(uri, account=hook.known_account, is_account=hook.is_account)

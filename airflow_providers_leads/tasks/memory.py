@@ -21,7 +21,7 @@ from airflow_providers_leads.leads.memory.remember import Kept, other_runs, reme
 from airflow_providers_leads.leads.memory.whereabouts import knows_all, people_there
 from airflow_providers_leads.leads.merge.policy import MergePolicy
 from airflow_providers_leads.tasks.arguments import given
-from airflow_providers_leads.tasks.paths import safe_name, storage_path
+from airflow_providers_leads.tasks.paths import check_local, safe_name, storage_path
 
 _FEW_RECORDS: Final = 10
 """A CRM with fewer remembered records breaks no circuit: a share of so few says nothing."""
@@ -33,19 +33,22 @@ def memory_uri(value: Any, context: Context) -> str | None:
 
     :param value: a URI; true for a folder named after the DAG below ``[leads] staging``; false or ``None``
     :param context: the task's context
-    :raises ValueError: when it is true and there is no ``[leads] staging``
+    :raises ValueError: when it is true and there is no ``[leads] staging``, or it is a disk that is gone with the task
     """
     wanted = given(value)
     word = str(wanted).strip().lower()
     if wanted is None or word == "false":
         return None
     if word != "true":
+        check_local(str(wanted).rstrip("/"))
         return str(wanted).rstrip("/")
     staging = conf.get("leads", "staging", fallback=None)
     if not staging:
         raise ValueError("memory is true and the Airflow option [leads] staging is not set: give memory a URI")
     ti: Any = context["ti"]
-    return f"{staging.rstrip('/')}/memory/{safe_name(str(ti.dag_id))}"
+    uri = f"{staging.rstrip('/')}/memory/{safe_name(str(ti.dag_id))}"
+    check_local(uri)
+    return uri
 
 
 def open_memory(value: Any, context: Context) -> Folder | None:

@@ -1,15 +1,29 @@
-"""Where a task writes its files, and how they are named."""
+"""Where a task writes its files, how they are named, and whether other workers find them there."""
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_providers_leads.tasks.arguments import given
 
+log = logging.getLogger(__name__)
+
+_ONE_MACHINE: Final = {"LocalExecutor", "SequentialExecutor", "DebugExecutor"}
+# Kinds of file systems that machines share.
+_SHARED: Final = ("nfs", "cifs", "smb", "ceph", "fuse", "9p", "virtiofs", "gluster", "lustre", "beegfs", "gpfs", "afs")
+_MOUNTS: Final = Path("/proc/self/mounts")
+_OTHER_WAY: Final = (
+    "set output, memory or [leads] staging to a bucket such as s3://conn_id@bucket/leads, or, where the folder is "
+    "mounted into all of them, [leads] shared_files to True"
+)
 _UNSAFE = re.compile(r"[^\w.+=@-]+")
 
 
@@ -18,9 +32,10 @@ def resolve_folder(output: Any, context: Context) -> str:
 
     :param output: as given to the operator; without it ``[leads] staging`` / dag id / run id / task id
     :param context: the task's context
-    :raises ValueError: when there is neither
+    :raises ValueError: when there is neither, or it is a disk that is gone with the task
     """
     if (uri := uri_or_none("output", output)) is not None:
+        check_local(uri.rstrip("/"))
         return uri.rstrip("/")
     staging = conf.get("leads", "staging", fallback=None)
     if not staging:
@@ -28,6 +43,7 @@ def resolve_folder(output: Any, context: Context) -> str:
             "output is not given and the Airflow option [leads] staging is not set: give one of them a URI such as "
             "s3://conn_id@bucket/leads"
         )
+    check_local(staging.rstrip("/"))
     ti: Any = context["ti"]
     parts = (ti.dag_id, ti.run_id, ti.task_id)
     return "/".join([staging.rstrip("/"), *(safe_name(str(part)) for part in parts)])
@@ -61,3 +77,45 @@ def storage_path(uri: str) -> Any:
     from airflow.sdk import ObjectStoragePath
 
     return ObjectStoragePath(uri)
+
+
+@cache
+def check_local(uri: str) -> None:
+    """Warn, once for each, of a folder on this worker's disk where the next task may run on another.
+
+    :param uri: below which files are written
+    :raises ValueError: when it is the disk of a pod, which is gone with the task
+    """
+    scheme, _, rest = uri.partition("://")
+    if (rest and scheme not in ("file", "local")) or conf.getboolean("leads", "shared_files", fallback=False):
+        return
+    executors = _executors(conf.get("core", "executor", fallback="LocalExecutor"))
+    if not executors:
+        return
+    folder = os.path.realpath(rest or uri)
+    mounted_at, kind = _mount(folder, _MOUNTS.read_text(encoding="utf-8") if _MOUNTS.exists() else "")
+    if kind.startswith(_SHARED):
+        return
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and "KubernetesExecutor" in executors and mounted_at in ("", "/"):
+        raise ValueError(f"{uri} is on the pod's own disk, which is gone when the task is: {_OTHER_WAY}")
+    log.warning(
+        "%s is on this worker's disk, and by %s the next task may run on another: %s.", uri, executors[0], _OTHER_WAY
+    )
+
+
+def _executors(option: str) -> list[str]:
+    """Return the names of the executors in ``[core] executor`` by which tasks may run on other machines."""
+    names = [word.rpartition(".")[2] for word in re.split(r"[^\w.]+", option)]
+    return [name for name in names if name.endswith("Executor") and name not in _ONE_MACHINE]
+
+
+def _mount(folder: str, mounts: str) -> tuple[str, str]:
+    """Return where the file system of a folder is mounted, and its kind; empty when that can't be known.
+
+    :param folder: an absolute path
+    :param mounts: as Linux lists them, a later one covers an earlier one
+    """
+    lines = [line.split(" ") for line in mounts.splitlines()]
+    places = [(line[1].encode().decode("unicode_escape"), line[2]) for line in lines if len(line) > 2]
+    around = [(len(at), n) for n, (at, _) in enumerate(places) if f"{folder}/".startswith(f"{at.rstrip('/')}/")]
+    return places[max(around)[1]] if around else ("", "")
