@@ -51,7 +51,9 @@ def both(world: World, email: str, field: str) -> list[str | None]:
     return [world.holds(crm, email, field) for crm in DESTINATIONS]
 
 
-@pytest.mark.parametrize("preferred", [None, "hubspot", "persistiq"])
+@pytest.mark.parametrize(
+    "preferred", [pytest.param(name, marks=pytest.mark.memory) for name in (None, "hubspot")] + ["persistiq"]
+)
 def test_edits_stay_and_go_to_the_other_whatever_the_policy_prefers(world: World, preferred: str | None) -> None:
     options = {"policy": {"priority": [preferred]} if preferred else None}
     people = in_step(world, 14, **options)
@@ -196,7 +198,16 @@ def dies_before(world: World, step: str) -> Callable[[], None]:
     return run
 
 
-@pytest.mark.parametrize("step", ["before persistiq_default", "after persistiq_default", "after hubspot_default"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        *(
+            pytest.param(step, marks=pytest.mark.memory)
+            for step in ("before persistiq_default", "after hubspot_default")
+        ),
+        "after persistiq_default",
+    ],
+)
 def test_own_writes_are_nobodys_edits_though_the_run_died_before_it_remembered(world: World, step: str) -> None:
     people = in_step(world, 3)
     edited, other, cleared = next(people), next(people), next(people)
@@ -238,6 +249,7 @@ def test_a_plan_that_changes_too_much_stops_before_the_first_write(world: World)
     assert both(world, people[0], "title") == ["Head"] * 2
 
 
+@pytest.mark.memory
 def test_a_second_run_at_once_is_refused(world: World) -> None:
     email, *_ = in_step(world, 1)
     world.edits(HUBSPOT, email, "title", "Head")
@@ -252,7 +264,9 @@ def test_a_second_run_at_once_is_refused(world: World) -> None:
     assert world.writes() == writes
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "version", "pointer"])
+@pytest.mark.parametrize(
+    "damage", ["missing", *(pytest.param(how, marks=pytest.mark.memory) for how in ("truncated", "version", "pointer"))]
+)
 def test_a_memory_that_cannot_be_used_is_no_past_at_all(
     world: World, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,9 +7,11 @@ otherwise the policy's source priority decides between those that may have been 
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from airflow_providers_leads.leads.memory.hashing import folded
@@ -23,6 +25,10 @@ CLEARED: Final = "cleared"
 RULES: Final = (CHANGED, BOTH_CHANGED, CLEARED)
 
 Cleared = Literal["keep", "spread"]
+
+_SCHEME: Final = re.compile(r"^https?://(www\.)?")
+_MILLISECONDS: Final = re.compile(r"-?\d{11,13}")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,34 @@ def _surely_later(one: Look, other: Look) -> bool:
 
 def _same(one: Look, other: Look) -> bool:
     return folded(one.value or "") == folded(other.value or "")
+
+
+def same_but_for_form(one: str | None, other: str | None) -> bool:
+    """Tell whether a CRM may have made one value of the other when it stored it.
+
+    The same letters and digits: a phone number in other groups, another case, an address of a page without its scheme;
+    the same options in another order; the same date as milliseconds.
+
+    :param one: a value
+    :param other: another one
+    """
+    if not one or not other:
+        return False
+    return bool(essence := _essence(one)) and essence == _essence(other)
+
+
+def _essence(value: str) -> frozenset[str]:
+    text = _SCHEME.sub("", unicodedata.normalize("NFKC", value).strip().casefold())
+    try:
+        moment = datetime.fromtimestamp(int(text) / 1000, UTC) if _MILLISECONDS.fullmatch(text) else None
+        moment = moment or (datetime.fromisoformat(text.upper()) if _DATE.match(text) else None)
+    except (ValueError, OverflowError, OSError):
+        moment = None
+    if moment is not None:
+        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return frozenset((aware.isoformat(),))
+    parts = ("".join(char for char in part if char.isalnum()) for part in text.split(";"))
+    return frozenset(part for part in parts if part)
 
 
 def stays_empty(

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.files.staging import appearing, as_path
+from airflow_providers_leads.leads.files.staging import StagingError, appearing, as_path, open_parquet
 
 VERSION: Final = 1
 _CURRENT: Final = "current.json"
@@ -160,8 +160,12 @@ class Folder:
             return None, f"{name} is missing or damaged"
         if found.version != VERSION:
             return None, f"{name} is of version {found.version}, this package writes {VERSION}"
-        if missing := [file for file in found.files if not (self.path / file).exists()]:
-            return None, f"{missing[0]} is missing"
+        try:
+            rows = sum(_rows_of(self.path / file) for file in found.files)
+        except StagingError as error:
+            return None, str(error)
+        if rows != found.records:
+            return None, f"{', '.join(found.files)}: {rows} records where {name} says {found.records}"
         return found, None
 
     def publish(self, generation: Generation) -> None:
@@ -175,13 +179,15 @@ class Folder:
 
         :param keep: how many stay, the one that counts among them
         """
+        last = f"generation-{self.pointer().generation:06}"
+        names = sorted(str(path.name) for path in self.path.glob("generation-*.json"))
         kept: set[str] = set()
-        manifests = sorted(self.path.glob("generation-*.json"), key=lambda path: str(path.name))
-        for path in manifests[-keep:]:
-            older = self._read(str(path.name), Generation)
-            kept |= {str(path.name), *(older.files if older else ())}
+        for name in [name for name in names if name <= f"{last}.json"][-keep:]:
+            older = self._read(name, Generation)
+            kept |= {name, *(older.files if older else ())}
         for path in self.path.glob("generation-*"):
-            if str(path.name) not in kept:
+            # What is newer than what counts is another run's, or what a killed one left; it will be written over.
+            if str(path.name) not in kept and str(path.name)[: len(last)] <= last:
                 path.unlink(missing_ok=True)
 
     def forget(self) -> None:
@@ -234,6 +240,18 @@ class Folder:
     def _write(self, name: str, content: Any) -> None:
         with appearing(self.path / name) as part:
             part.write_bytes(msgspec.json.encode(content, enc_hook=datetime.isoformat))
+
+
+def _rows_of(path: Any) -> int:
+    """Return the number of records in a file.
+
+    :raises StagingError: when it is missing, damaged or holds something else
+    """
+    file = open_parquet(path, ("source", "source_scope", "source_id", "person", "email_hash", "by_sync"))
+    try:
+        return int(file.metadata.num_rows)
+    finally:
+        file.close(force=True)
 
 
 def _mark_name(mark: Writing) -> str:

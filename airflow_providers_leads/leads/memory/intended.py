@@ -87,20 +87,23 @@ def writes_sql(
     )
     there = results is not None and as_path(results).exists()
     outcomes = (
-        f"(SELECT email_key, outcome, target_id FROM read_parquet({quoted(local(results))}))"
+        "(SELECT email_key, outcome, target_id, coalesce(from_json(fields, '[\"VARCHAR\"]'), []) AS fields "
+        f"FROM read_parquet({quoted(local(results))}))"
         if there
-        else "(SELECT NULL::VARCHAR AS email_key, NULL::VARCHAR AS outcome, NULL::VARCHAR AS target_id)"
+        else "(SELECT NULL::VARCHAR AS email_key, NULL::VARCHAR AS outcome, NULL::VARCHAR AS target_id, []::VARCHAR[] "
+        "AS fields)"
     )
-    written = ", ".join(map(quoted, _WRITTEN))
+    # A failed row may have been written in part, where a CRM takes its fields one by one.
+    written = f"(r.outcome IN ({', '.join(map(quoted, _WRITTEN))}) OR (r.outcome = 'failed' AND len(r.fields) > 0))"
     return (
         f"SELECT {quoted(facts.conn_type)} AS source, {scope} AS source_scope, "
         f"coalesce(r.target_id, p.target_id) AS source_id, p.email_key, "
         + f"{keyed_sql(key, ADDRESS, 'p.email_key')} AS email_hash, "
         f"{quoted(facts.planned_at.isoformat())}::TIMESTAMPTZ AS at, p.action = 'create' AS created, "
-        f"coalesce(r.outcome IN ({written}), false) AS settled, {chosen} "
+        f"p.action = 'update' AND {_is_planned_sql('email')} AS readdressed, "
+        f"coalesce({written}, false) AS settled, {chosen} "
         f"FROM read_parquet({quoted(local(plan))}) p LEFT JOIN {outcomes} r USING (email_key) "
-        "WHERE p.action IN ('create', 'update') AND (r.outcome IS NULL OR r.outcome IN "
-        f"({written}, 'ambiguous'))"
+        f"WHERE p.action IN ('create', 'update') AND (r.outcome IS NULL OR r.outcome = 'ambiguous' OR {written})"
     )
 
 
@@ -109,7 +112,8 @@ def _planned_sql(field: str) -> str:
 
 
 def _is_planned_sql(field: str) -> str:
-    return f"json_exists(p.{_place(field)})"
+    known = f"(r.outcome IS NULL OR len(r.fields) = 0 OR list_contains(r.fields, {quoted(field)}))"
+    return f"(json_exists(p.{_place(field)}) AND {known})"
 
 
 def _place(field: str) -> str:
@@ -169,6 +173,12 @@ def written_sql(stored: str, writes: str, fields: Sequence[str], *, times: bool 
     created |= {name: f"w.{name}" for name in ("source", "source_scope", "source_id", "email_hash", "at")}
     created |= {"person": "coalesce(w.person, w.email_hash)" if times else "w.email_hash"}
     created |= {"first": "w.at", "seen": "w.at", "noted": "false"}
+    moved = "w.readdressed AND s.email_hash IS DISTINCT FROM w.email_hash"
+    updated["email_hash"] = f"CASE WHEN {moved} THEN w.email_hash ELSE s.email_hash END"
+    updated["former"] = (
+        f"CASE WHEN {moved} AND s.email_hash IS NOT NULL THEN list_distinct(list_append(coalesce(s.former, []), "
+        "s.email_hash)) ELSE s.former END"
+    )
     bits, noted = [], ["coalesce(s.noted, false)"]
     for bit, field in enumerate(fields):
         is_set, value = f"w.{table.named(field + '_set')}", f"w.{table.named(field)}"
@@ -185,11 +195,11 @@ def written_sql(stored: str, writes: str, fields: Sequence[str], *, times: bool 
         noted.append(f"({updated[f'{field}_until']}) IS NOT NULL")
         mine = f"(coalesce(s.by_sync, 0) & {1 << bit})"
         bits.append(f"CASE WHEN {is_set} THEN {1 << bit} ELSE {mine} END")
-    updated["by_sync"] = " + ".join(bits)
+    updated["by_sync"] = " + ".join([*bits, f"(coalesce(s.by_sync, 0) & {table.MADE})"])
     updated["noted"] = " OR ".join(noted[1:])
     # What it held as a whole isn't known any more: the next look compares field by field.
     updated["digest"] = "CASE WHEN w.source IS NULL THEN s.digest END"
-    created["by_sync"] = " + ".join(
+    created["by_sync"] = f"CASE WHEN w.created THEN {table.MADE} ELSE 0 END + " + " + ".join(
         f"CASE WHEN w.{table.named(field + '_set')} THEN {1 << bit} ELSE 0 END" for bit, field in enumerate(fields)
     )
     created["noted"] = " OR ".join(f"({created[f'{field}_until']}) IS NOT NULL" for field in fields)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from airflow_providers_leads.leads.memory import table
-from airflow_providers_leads.leads.memory.decide import BOTH_CHANGED, CLEARED, Look, Verdict, decide
+from airflow_providers_leads.leads.memory.decide import BOTH_CHANGED, CLEARED, Look, Verdict, decide, same_but_for_form
 from airflow_providers_leads.leads.memory.hashing import keyed
 from airflow_providers_leads.leads.memory.reads import ReadFacts
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
@@ -44,13 +44,16 @@ class Judge:
         """What was decided between differing values: by winning record, to be joined to its person."""
         self.facts: list[dict[str, Any]] = []
         """What a plan must know, likewise."""
+        self.reformatted: dict[int, int] = {}
+        """Number of the lead → a bit per field whose written value the CRM keeps in another form."""
 
     def person(self, records: list[dict[str, Any]]) -> list[tuple[int, int, str | None]]:
         """Decide the fields of one person, and return which values of which leads don't compete."""
         masks = dict.fromkeys((record["row"] for record in records), 0)
         properties: dict[int, dict[str, Any]] = {}
         for bit, name in enumerate(self._fields):
-            looks = self._dated([self._look(record, name) for record in records], records, name)
+            looks = self._reformatted([self._look(record, name) for record in records], records, name, bit)
+            looks = self._dated(looks, records, name)
             for record, look in zip(records, looks, strict=True):
                 if look.fresh:
                     self._count(record["source"], name, look)
@@ -95,6 +98,20 @@ class Judge:
         known = [moment for moment in (record["seen"], record[f"a:{name}"]) if moment is not None]
         after, changed = max(known, default=None), self._changed_until(record)
         return Look(value, after, changed, edited=True, fresh=True, place=place)
+
+    def _reformatted(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str, bit: int) -> list[Look]:
+        """Take for no change what a CRM has made of a value that a run wrote: it keeps it in a form of its own."""
+        for n, (look, record) in enumerate(zip(looks, records, strict=True)):
+            # What was looked at since the write has a digest.
+            if not look.fresh or record["digest"] is not None or not (record["by_sync"] or 0) >> bit & 1:
+                continue
+            if any(m != n and same_but_for_form(look.value, other.value) for m, other in enumerate(looks)):
+                self.reformatted[record["row"]] = self.reformatted.get(record["row"], 0) | 1 << bit
+                until = record[f"u:{name}"]
+                looks[n] = replace(
+                    look, after=record[f"a:{name}"], until=until or record["at"], edited=until is not None, fresh=False
+                )
+        return looks
 
     def _dated(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str) -> list[Look]:
         """Date what a run that died had seen: it copied the value before anything that was done there since."""

@@ -17,17 +17,20 @@ _FACT_COLUMNS: Final = {
 }  # fmt: skip
 
 
-def write_outcome(recall: Any, members: Sequence[str], scopes: Sequence[tuple[str, str]]) -> None:
+def write_outcome(
+    recall: Any, members: Sequence[str], scopes: Sequence[tuple[str, str]], doubtful: Sequence[tuple[str, str]]
+) -> None:
     """Write the delta and the facts of people; see :class:`~…memory.recall.Recall`.
 
     :param recall: after the merge
     :param members: local names of the merge's members
     :param scopes: source and scope of which everything was read, so that what is missing is gone
+    :param doubtful: those of which too little was read to say so: who is missing is not made again either
     """
     con, run = recall._con, recall._run
     listed = ", ".join(map(quoted, members))
     run(f"CREATE TEMP VIEW memory_members AS SELECT {table.RECORD_SQL}, email_key FROM read_parquet([{listed}])")
-    _delta(recall, scopes)
+    _delta(recall, scopes, doubtful)
     _facts(recall)
     export(con, "SELECT * FROM memory_delta", recall.outputs["delta"])
     export(con, "SELECT * FROM memory_facts ORDER BY email_key", recall.outputs["people"])
@@ -39,7 +42,7 @@ def write_outcome(recall: Any, members: Sequence[str], scopes: Sequence[tuple[st
     counts["gone"] = recall._one("SELECT count(*) FROM memory_newly_gone")
 
 
-def _delta(recall: Any, scopes: Sequence[tuple[str, str]]) -> None:
+def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tuple[str, str]]) -> None:
     run, key, fields = recall._run, recall.key, recall.fields
     now = quoted(recall.now.isoformat())
     run(
@@ -59,13 +62,16 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]]) -> None:
         f"{table.named(field + '_known')}"
         for field in fields
     )
+    _reformatted(recall)
     since = quoted(recall.generation.at.isoformat()) if recall.generation else "NULL"
     read = (
         "SELECT d.source, d.source_scope, d.source_id, r.email_hash, r.new_digest, n.next_person, d.updated_at, "
         f"CASE WHEN {since} IS NOT NULL THEN {now}::TIMESTAMPTZ END AS since_memory, {now}::TIMESTAMPTZ AS until, "
         f"coalesce(x.looked_at, {now}::TIMESTAMPTZ) AS looked_at, x.was_read_at, d.opted_out, d.bounced, "
+        "coalesce(f.mask, 0) AS reformatted, "
         f'd.updated_at AS touched_at, {hashes} FROM memory_next n JOIN memory_read r USING ("row") '
-        f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_reads x ON (x.source, x.source_scope) = '
+        f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_reformatted f USING ("row") '
+        "LEFT JOIN memory_reads x ON (x.source, x.source_scope) = "
         "(d.source, d.source_scope) WHERE n.dirty OR n.next_person IS DISTINCT FROM n.person"
     )
     changed_until = (
@@ -78,16 +84,25 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]]) -> None:
         + f"LEFT JOIN memory_before q {table.SAME_RECORD}) c "
         "LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = (c.source, c.source_scope, c.source_id)"
     )
-    whole = ", ".join(f"({quoted(source)}, {quoted(scope)})" for source, scope in scopes) or "(NULL, NULL)"
-    run(
-        f"CREATE TEMP TABLE memory_newly_gone AS SELECT b.* FROM memory_before b ANTI JOIN memory_read c "
-        f"{table.SAME_RECORD} ANTI JOIN ({merged_ids_sql()}) x {table.SAME_RECORD} "
-        f"WHERE b.gone IS NULL AND (b.source, b.source_scope) IN ({whole})"
-    )
+    for name, places in (("newly_gone", scopes), ("missing", doubtful)):
+        listed = ", ".join(f"({quoted(source)}, {quoted(scope)})" for source, scope in places) or "(NULL, NULL)"
+        run(
+            f"CREATE TEMP TABLE memory_{name} AS SELECT b.* FROM memory_before b ANTI JOIN memory_read c "
+            f"{table.SAME_RECORD} ANTI JOIN ({merged_ids_sql()}) x {table.SAME_RECORD} "
+            f"WHERE b.gone IS NULL AND (b.source, b.source_scope) IN ({listed})"
+        )
     run(
         f"INSERT INTO memory_delta SELECT {table.listed(fields)} FROM (SELECT * REPLACE "
         f"({now}::TIMESTAMPTZ AS gone) FROM memory_newly_gone)"
     )
+
+
+def _reformatted(recall: Any) -> None:
+    import pyarrow as pa
+
+    masks = recall.judge.reformatted
+    table_of = pa.table({"row": pa.array(masks.keys(), pa.int64()), "mask": pa.array(masks.values(), pa.int64())})
+    recall._con.register("memory_reformatted", table_of)
 
 
 def _known_sql(recall: Any, field: str) -> str:
@@ -129,7 +144,9 @@ def _facts(recall: Any) -> None:
         "CREATE TEMP TABLE memory_gone AS SELECT person, source, source_scope, source_id, gone, opted_out, bounced, "
         "email_hash, former FROM memory_before b ANTI JOIN memory_read c USING (source, source_scope, source_id) "
         "WHERE gone IS NOT NULL UNION ALL SELECT person, source, source_scope, source_id, "
-        f"{now}::TIMESTAMPTZ, opted_out, bounced, email_hash, former FROM memory_newly_gone"
+        f"{now}::TIMESTAMPTZ, opted_out, bounced, email_hash, former FROM memory_newly_gone UNION ALL "
+        f"SELECT person, source, source_scope, source_id, {quoted(recall.generation.at.isoformat())}::TIMESTAMPTZ, "
+        "opted_out, bounced, email_hash, former FROM memory_missing"
     )
     run(
         "CREATE TEMP TABLE memory_elsewhere AS SELECT b.person, b.source, b.source_scope, b.source_id, b.email_hash, "
@@ -157,7 +174,7 @@ def _facts(recall: Any) -> None:
         "CREATE TEMP TABLE memory_latest AS SELECT m.email_key, max(CASE WHEN l.new THEN "
         f"coalesce(c.created_at, {now}::TIMESTAMPTZ) ELSE greatest(l.first, c.created_at) END) AS latest "
         "FROM memory_members m SEMI JOIN memory_of USING (email_key) JOIN memory_read c "
-        f'{table.SAME_RECORD} JOIN memory_link l ON l."row" = c."row" GROUP BY m.email_key'
+        f'{table.SAME_RECORD} JOIN memory_link l ON l."row" = c."row" WHERE NOT l.made GROUP BY m.email_key'
     )
     run(
         "INSERT INTO memory_facts SELECT o.email_key, 'gone', g.source, g.source_scope, g.source_id, NULL, NULL, "
@@ -205,6 +222,7 @@ def export(con: Any, select: str, uri: Any) -> None:
 def merged_ids_sql() -> str:
     """Return the SELECT of records that a CRM has merged into others, which are not gone."""
     return (
-        f"SELECT source, source_scope, unnest(json_extract_string(properties, '$.{MERGED_IDS_PROPERTY}[*]')) AS "
-        f"source_id FROM {_LEADS} WHERE contains(properties, '\"{MERGED_IDS_PROPERTY}\"')"
+        f"SELECT source, source_scope, email_key, "
+        f"unnest(json_extract_string(properties, '$.{MERGED_IDS_PROPERTY}[*]')) AS source_id "
+        f"FROM {_LEADS} WHERE contains(properties, '\"{MERGED_IDS_PROPERTY}\"')"
     )

@@ -21,6 +21,8 @@ DELETED_HERE: Final = "deleted_here"
 """Reason: somebody deleted the person's record in this CRM."""
 EDITED_HERE: Final = "edited_here"
 """Reason: a field is left as it is because somebody changed it in this CRM, which the merge didn't read."""
+ALIKE_HERE: Final = "alike_here"
+"""Reason: a field is left as it is because the CRM keeps the value in another form."""
 BOTH_CHANGED: Final = "both_changed"
 """Reason: a field was changed here and elsewhere, and the other value won."""
 ADDRESS_CHANGED: Final = "address_changed"
@@ -29,6 +31,17 @@ ERASED: Final = "erased"
 """Reason: the person was erased and stays out."""
 
 _FACT: Final = ("kind", "source", "source_scope", "source_id", "field", "after", "until", "hash", "fresh")
+
+
+class Edited(NamedTuple):
+    """When somebody changed a field.
+
+    :param after: at the earliest, where that is known better than by the last look
+    :param weighed: the merge has read it so
+    """
+
+    after: datetime | None = None
+    weighed: bool = False
 
 
 class Cleared(NamedTuple):
@@ -48,12 +61,12 @@ class Cleared(NamedTuple):
 class State:
     """What somebody has done to a record of the destination since the sync last saw or wrote it.
 
-    :param edited: fields that were changed → when, at the earliest, where that is known better than by the last look
+    :param edited: fields that were changed
     :param cleared: fields that were emptied
     :param noted: fields that hold what somebody changed here or elsewhere before the last run → when, at the latest
     """
 
-    edited: Mapping[str, datetime | None] = field(default_factory=dict)
+    edited: Mapping[str, Edited] = field(default_factory=dict)
     cleared: Mapping[str, Cleared] = field(default_factory=dict)
     noted: Mapping[str, datetime] = field(default_factory=dict)
 
@@ -187,8 +200,11 @@ class PlanMemory:
             # With no end, it is when a run wrote it that died before it remembered.
             after = f"CASE WHEN {until} IS NULL THEN b.{table.named(name + '_after')} END"
             # What the merge has read it has weighed.
-            changed = f"{now} IS NOT NULL AND {now} IS DISTINCT FROM {read}"
-            edited.append(f"CASE WHEN {changed} THEN struct_pack(field := {quoted(name)}, after := {after}) END")
+            changed = f"({now} IS DISTINCT FROM {read} OR (b.source IS NOT NULL AND {now} IS DISTINCT FROM {before}))"
+            edited.append(
+                f"CASE WHEN {now} IS NOT NULL AND {changed} THEN struct_pack(field := {quoted(name)}, "
+                f"after := {after}, weighed := {now} IS NOT DISTINCT FROM {read}) END"
+            )
             emptied = f"{now} IS NULL AND ({before} IS NOT NULL OR {until} IS NOT NULL)"
             when = f"CASE WHEN {before} IS NOT NULL THEN now() ELSE {until} END"
             clears.append(
@@ -229,35 +245,48 @@ class PlanMemory:
         gone = [fact for fact in past.of("gone") if (fact["source"], fact["source_scope"]) == (self.source, self.scope)]
         return self.deleted == "keep" and bool(gone) and not any(fact["fresh"] for fact in gone)
 
-    def leave(self, name: str, past: Past) -> str | None:
-        """Return why a field of an existing record is left as it is, ``None`` when it may be written."""
-        edits = [*past.of("edit", name), *past.of("both_changed", name)]
+    def leave(self, name: str, past: Past, origin: str, *, alike: bool = False) -> str | None:
+        """Return why a field of an existing record is left as it is, ``None`` when it may be written.
+
+        :param name: of the field
+        :param past: what is remembered
+        :param origin: field of the golden record whose value would be written
+        :param alike: that value is the one that stands there but for its form
+        """
+        edits = [*past.of("edit", origin), *past.of("both_changed", origin)]
         fresh = any(fact["fresh"] for fact in edits)
-        ends = [fact["until"] for fact in edits if fact["fresh"] and fact["until"]]
-        value_until = max(ends, default=None)
-        if (emptied := past.state.cleared.get(name)) is not None and self.cleared == "keep":
-            after = max((fact["after"] for fact in edits if fact["after"]), default=None)
-            if stays_empty(
-                emptied.until, cleared_after=emptied.after, cleared_now=emptied.now,
-                fresh_value=fresh, value_after=after, value_until=value_until,
-            ):  # fmt: skip
-                return CLEARED_HERE
-        if not past.weighed and not fresh and (noted := past.state.noted.get(name)) is not None:
+        until = max((fact["until"] for fact in edits if fact["until"] and (fact["fresh"] or not fresh)), default=None)
+        after = max((fact["after"] for fact in edits if fact["after"]), default=None)
+        emptied = past.state.cleared.get(name) if self.cleared == "keep" else None
+        if emptied is not None and stays_empty(
+            emptied.until,
+            cleared_after=emptied.after,
+            cleared_now=emptied.now,
+            fresh_value=fresh,
+            value_after=after,
+            value_until=until,
+        ):
+            return CLEARED_HERE
+        noted = past.state.noted.get(name)
+        if alike and self.baseline and not fresh and (until is None or (noted is not None and noted >= until)):
+            # The CRM keeps it in a form of its own, and would at every run.
+            return ALIKE_HERE
+        # A field of another name the merge has not weighed against this one.
+        weighed = origin == name and past.weighed
+        if not weighed and not fresh and noted is not None and (after is None or after < noted):
             # What the merge has read of others may be what lost against this in an earlier run.
-            begun = max((fact["after"] for fact in edits if fact["after"]), default=None)
-            if begun is None or begun < noted:
-                return EDITED_HERE
-        if name not in past.state.edited:
+            return EDITED_HERE
+        edited = past.state.edited.get(name)
+        if edited is None or (edited.weighed and origin == name):
             return None
-        edited_after = past.state.edited[name]
-        if not fresh or (edited_after is not None and value_until is not None and edited_after >= value_until):
+        if not fresh or (edited.after is not None and until is not None and edited.after >= until):
             return EDITED_HERE
         # Changed here and elsewhere: the policy's order decides between the two.
         elsewhere = {str(fact["source"]) for fact in edits if fact["fresh"]}
-        return EDITED_HERE if self._place(self.source) < min(map(self._place, elsewhere)) else None
+        return EDITED_HERE if self._place(self.source) <= min(map(self._place, elsewhere)) else None
 
-    def _place(self, source: str) -> int:
-        return self.priority.index(source) if source in self.priority else len(self.priority)
+    def _place(self, source: str) -> tuple[int, str]:
+        return (self.priority.index(source) if source in self.priority else len(self.priority), source)
 
 
 def state_of(edited: Any, clears: Any, noted: Any) -> State:
@@ -265,7 +294,7 @@ def state_of(edited: Any, clears: Any, noted: Any) -> State:
     if not (edited or clears or noted):
         return NO_PAST.state
     return State(
-        {edit["field"]: edit["after"] for edit in edited or ()},
+        {edit["field"]: Edited(edit["after"], edit["weighed"]) for edit in edited or ()},
         {clear["field"]: Cleared(clear["until"], clear["now"], clear["after"]) for clear in clears or ()},
         {note["field"]: note["until"] for note in noted or ()},
     )

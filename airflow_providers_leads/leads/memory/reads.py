@@ -78,6 +78,21 @@ def concluding(generation: Generation | None, reads: Iterable[ReadFacts]) -> tup
     return scopes, shrunken
 
 
+def in_doubt(
+    generation: Generation | None, reads: Iterable[ReadFacts], concluded: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Return the scopes that were read completely and are too small to conclude anything: who is missing may be there.
+
+    :param generation: that counts
+    :param reads: what a run has read
+    :param concluded: scopes of which what is missing is gone
+    """
+    complete = {read.conn_id for read in reads if read.complete}
+    names = [name for name, scope in (generation.scopes if generation else {}).items() if scope.conn_id in complete]
+    scopes = [(source, scope) for source, _, scope in (name.partition("|") for name in names)]
+    return [scope for scope in scopes if scope not in set(concluded)]
+
+
 def next_scopes(generation: Generation | None, reads: Iterable[ReadFacts], now: datetime) -> dict[str, Scope]:
     """Return what is known of each scope after some reads."""
     scopes = dict(generation.scopes) if generation else {}

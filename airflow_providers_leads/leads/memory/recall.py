@@ -17,8 +17,8 @@ from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, 
 from airflow_providers_leads.leads.memory.intended import fold_writings
 from airflow_providers_leads.leads.memory.judge import Judge
 from airflow_providers_leads.leads.memory.local import local_copy
-from airflow_providers_leads.leads.memory.outcome import export, write_outcome
-from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding
+from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, write_outcome
+from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding, in_doubt
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Recall:
             'CREATE TEMP TABLE memory_link AS SELECT c."row", p.person, p.email_hash AS was, p.at, p.first, p.noted, '
             f"p.source IS NULL AS new, p.source IS NOT NULL AND NOT ({same_digest}) AS changed, "
             "p.email_hash IS NOT NULL AND p.email_hash IS DISTINCT FROM c.email_hash AS moved, "
-            "p.gone IS NOT NULL AS back "
+            f"p.gone IS NOT NULL AS back, coalesce(p.by_sync, 0) & {table.MADE} <> 0 AS made "
             f"FROM memory_read c LEFT JOIN memory_before p {table.SAME_RECORD}"
         )
         self._links()
@@ -193,6 +193,12 @@ class Recall:
             'JOIN memory_read c USING ("row") WHERE c.email_key IS NOT NULL GROUP BY r.email_key'
         ).fetchall()
         pairs += self._lasting()
+        # Whose record was merged into another one is the same person as that, also where the CRM keeps no old address.
+        pairs += self._con.sql(
+            f"SELECT DISTINCT c.email_key, x.email_key FROM ({merged_ids_sql()}) x JOIN memory_before b "
+            f'{table.SAME_RECORD} JOIN memory_link l ON l.person = b.person JOIN memory_read c ON c."row" = l."row" '
+            "WHERE c.email_key <> x.email_key"
+        ).fetchall()
         return [(str(one), str(other)) for one, other in pairs]
 
     def _lasting(self) -> list[tuple[Any, ...]]:
@@ -232,6 +238,7 @@ class Recall:
         """
         self.judge.conflicts.clear()
         self.judge.facts.clear()
+        self.judge.reformatted.clear()
         if self.generation is None:
             return None
         import pyarrow as pa
@@ -287,7 +294,8 @@ class Recall:
         )
         rows = self._con.sql(
             f'SELECT m.person, d."row", d.source, d.source_scope, d.source_id, d.updated_at, d.created_at, '
-            f"d.properties, l.new, l.at, l.moved, greatest(p.seen, r.was_read_at) AS seen, {values} "
+            f"d.properties, l.new, l.at, l.moved, p.digest, p.by_sync, greatest(p.seen, r.was_read_at) AS seen, "
+            f"{values} "
             'FROM memory_people m JOIN memory_touched t USING (person) JOIN memory_link l USING ("row") '
             f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = '
             "(d.source, d.source_scope, d.source_id) LEFT JOIN memory_reads r ON (r.source, r.source_scope) = "
@@ -338,7 +346,8 @@ class Recall:
         :param members: URIs or path objects of the merge's members
         """
         scopes, self.result.shrunken = concluding(self.generation, self.reads)
-        write_outcome(self, [self._local(path) for path in members], scopes)
+        doubtful = in_doubt(self.generation, self.reads, scopes)
+        write_outcome(self, [self._local(path) for path in members], scopes, doubtful)
 
     def _run(self, statement: str) -> None:
         self._con.execute(statement)

@@ -40,7 +40,9 @@ _HEAD: Final = {
 }  # fmt: skip
 # at: time of the record when it was first seen, by which unchanged values compete; null where the CRM tells none.
 # first, seen: when it was first and last seen. noted: some field of it has been changed since.
-# by_sync: a bit per field, in the order of the fields: the value was put there by the sync.
+# by_sync: a bit per field, in the order of the fields: the value was put there by the sync; and MADE.
+MADE: Final = 1 << 62
+"""Bit of ``by_sync``: the whole record was made by the sync, so that its being there is no sign of the person."""
 
 
 def fields_of(properties: Iterable[str]) -> list[str]:
@@ -113,7 +115,8 @@ def stored_sql(files: Sequence[str], fields: Sequence[str], present: Iterable[st
 def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: str = "p") -> str:
     """Return the columns of a record's next row, made of what is read now and what was remembered.
 
-    :param read: alias of the lead as read, which has ``looked_at``, ``until``, ``new_digest`` and ``next_person``
+    :param read: alias of the lead as read, which has ``looked_at``, ``until``, ``new_digest``, ``next_person`` and
+        ``reformatted``
     :param before: alias of its remembered row, all null when the record is new
     """
     new = f"{before}.source IS NULL"
@@ -144,7 +147,10 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
         old, name = f"{before}.{named(field)}", named(field)
         now = f"{read}.{name}"
         after, until = f"{before}.{named(field + '_after')}", f"{before}.{named(field + '_until')}"
-        differs = f"({before}.source IS NOT NULL AND {now} IS DISTINCT FROM {old} AND {read}.{named(field + '_known')})"
+        differs = (
+            f"({before}.source IS NOT NULL AND {now} IS DISTINCT FROM {old} AND {read}.{named(field + '_known')} "
+            f"AND ({read}.reformatted & {1 << bit}) = 0)"
+        )
         made[field] = f"CASE WHEN {read}.{named(field + '_known')} THEN {now} ELSE {old} END"
         # With no end, it is when a run wrote it that died before it remembered.
         known = f"greatest({known_after}, CASE WHEN {until} IS NULL THEN {after} END)"
@@ -153,6 +159,7 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
         changed_fields.append(f"({made[f'{field}_until']}) IS NOT NULL")
         mine.append(f"(CASE WHEN {differs} OR {new} THEN 0 ELSE (coalesce({before}.by_sync, 0) & {1 << bit}) END)")
     made["noted"] = " OR ".join(changed_fields)
+    mine.append(f"(coalesce({before}.by_sync, 0) & {MADE})")
     made["by_sync"] = " + ".join(mine)
     return ", ".join(f"{made[name]} AS {named(name)}" for name in columns(fields))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
+from airflow_providers_leads.leads.memory.decide import same_but_for_form
 from airflow_providers_leads.leads.memory.planned import (
     ADDRESS_CHANGED,
     BOTH_CHANGED,
@@ -23,6 +25,10 @@ class Rules(Protocol):
     @property
     def writable(self) -> frozenset[str]:
         """Lead fields that the destination has a place for."""
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """Golden property → the destination's."""
 
     @property
     def suppressions(self) -> Suppressions:
@@ -55,15 +61,18 @@ def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Pa
     if existing is None or row.action not in ("update", "unchanged"):
         return row
     reasons: dict[str, list[str]] = {}
+    origins = {target: key for key, target in rules.properties.items()}
     for values, before, prefix in (
         (row.values, row.before, ""),
         (row.properties, row.properties_before, PROPERTY),
     ):
         for name in list(values):
-            if reason := memory.leave(f"{prefix}{name}", past):
+            origin = f"{prefix}{origins[name] if prefix else name}"
+            alike = same_but_for_form(values[name], before[name])
+            if reason := memory.leave(f"{prefix}{name}", past, origin, alike=alike):
                 reasons.setdefault(reason, []).append(f"{prefix}{name}")
                 del values[name], before[name]
-            elif past.of("both_changed", f"{prefix}{name}"):
+            elif past.of("both_changed", origin):
                 reasons.setdefault(BOTH_CHANGED, []).append(f"{prefix}{name}")
     _spread(row, existing, memory, past, rules.writable, reasons)
     _readdress(row, existing, memory, past, reasons)

@@ -6,6 +6,7 @@ All of it happens in one world between two runs, because runs cost time and peop
 from __future__ import annotations
 
 import itertools
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from people_at_work import FIELDS, HUBSPOT, PERSISTIQ, PERSPECTIVE, World
 from what_should_be import FIRST, VALUES, Office, Person
 
+from airflow_providers_leads.leads.memory.decide import same_but_for_form
 from airflow_providers_leads.leads.merge.policy import MergePolicy
 
 BOTH = (HUBSPOT, PERSISTIQ)
@@ -80,3 +82,84 @@ def test_what_people_did_stays_and_goes_everywhere(
     assert office.complaints(left) == []
     assert world.run() == world.run(incremental=True) == 0, world.writes
     assert office.complaints(left) == []
+
+
+FORMS = {
+    "title": str.upper,
+    "phone": lambda value: value.replace(" ", ""),
+    "properties.topics": lambda value: ";".join(sorted(value.split(";"), reverse=True)),
+    "properties.born": lambda value: str(int(datetime.fromisoformat(f"{value}T00:00:00+00:00").timestamp() * 1000)),
+}
+"""What a CRM may make of values when it stores them."""
+
+
+def test_what_a_crm_makes_of_a_value_is_nobodys_edit(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world[HUBSPOT].stores = lambda name, value: FORMS[name](value) if name in FORMS and not value.isdecimal() else value
+    world[PERSISTIQ].stores = lambda name, value: value.replace("+49", "+49-") if name == "phone" else value
+    office = Office(world)
+    people = [office.comes(crm) for crm in (HUBSPOT, PERSISTIQ) for _ in FIELDS]
+    world.run()
+    assert world.run() == 0, world.writes
+    office.look()
+    for person, name in zip(people, FIELDS * 2, strict=True):
+        crm = HUBSPOT if person in people[: len(FIELDS)] else PERSISTIQ
+        office.edits(person, crm, name, VALUES[name][1])
+    left = {person.email: office.held(person) for person in people}
+    assert world.run() == len(people)
+    assert [world.run(), world.run(incremental=True), world.run()] == [0, 0, 0], world.writes
+    for number, person in enumerate(people):
+        crm = HUBSPOT if number < len(FIELDS) else PERSISTIQ
+        now = office.held(person)
+        # The author's own words stand, and the other has them in its form.
+        assert now[crm] == left[person.email][crm]
+        assert all(same_but_for_form(now[HUBSPOT][each], now[PERSISTIQ][each]) for each in FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("+49 30 1", "+49301", True), ("+49 30 1", "+49 30 2", False), ("Ann", "ANN", True), ("Ann", "Anna", False),
+        ("a;b", "b;a", True), ("a;b", "a", False), ("2020-01-01", "1577836800000", True),
+        ("2020-01-01", "1577923200000", False), ("https://www.x.example/", "x.example", True), ("", None, False),
+        ("2020-01-01", "2020-01-01T00:00:00Z", True), ("…", "!", False), ("x", None, False),
+        ("99999999999999999", "1", False),
+    ],
+)  # fmt: skip
+def test_the_same_but_for_its_form(one: str | None, other: str | None, same: bool) -> None:
+    assert same_but_for_form(one, other) is same_but_for_form(other, one) is same
+
+
+def test_a_property_of_another_name_there_keeps_what_people_did(tmp_path: Path) -> None:
+    names = {HUBSPOT: {"tier": "hs_tier", "note": "hs_note"}, PERSISTIQ: {"hs_tier": "tier"}}
+    world = World(tmp_path, names=names)
+    values = {"properties__tier": "gold", "properties__note": "n"}
+    theirs = [world[PERSISTIQ].comes(f"p{number}@people.example", **values) for number in range(8)]
+    world.run()
+    ours = [world[HUBSPOT].of(str(record.email))[0] for record in theirs]
+    acts_of: list[tuple[Any, dict[str, str | None]]] = [
+        (ours[0], {"properties.hs_tier": "silver"}), (theirs[1], {"properties.tier": "silver"}),
+        (ours[2], {"properties.hs_note": "m"}), (theirs[3], {"properties.note": "m"}),
+        (ours[4], {"properties.hs_tier": "silver"}), (theirs[4], {"properties.tier": "bronze"}),
+        (ours[5], {"properties.hs_tier": None}), (theirs[6], {"properties.tier": None}),
+    ]  # fmt: skip
+    for record, changes in acts_of:
+        world[HUBSPOT if record in ours else PERSISTIQ].set(record, changes)
+    world.run()
+    held = [
+        tuple(each.get(f"properties.{name}") for each, name in zip((one.values, two.values) * 2, PAIRS, strict=True))
+        for one, two in zip(ours, theirs, strict=True)
+    ]
+    assert held[:4] == [
+        ("silver", "silver", "n", "n"), ("silver", "silver", "n", "n"), ("gold", "gold", "m", "n"),
+        ("gold", "gold", "m", "m"),
+    ]  # fmt: skip
+    assert held[4][0] == held[4][1] in ("silver", "bronze")
+    assert held[5:] == [(None, "gold", "n", "n"), ("gold", None, "n", "n"), ("gold", "gold", "n", "n")]
+    assert world.run() == world.run() == 0, world.writes
+    world[PERSISTIQ].set(theirs[2], {"properties.note": "later"})
+    world.run()
+    assert ours[2].values["properties.hs_note"] == "later"
+
+
+PAIRS = ("hs_tier", "tier", "hs_note", "note")
