@@ -154,11 +154,12 @@ class RateLimiter:
             self.period = period
 
     def hear(self, remaining: int, reset_in: float | None) -> None:
-        """Hold back when the vendor says that nothing remains and our own requests don't explain it: others spend too.
+        """Heed what the vendor says remains: where our own requests don't explain it, others spend too.
 
         :param remaining: requests left in the window, as an answer's headers state it
         :param reset_in: seconds until there is room again, if they say so
         """
+        self._window.heard(self.limit, self.period, remaining, getattr(self._last, "left_at", self._clock()))
         if remaining > 0:
             return
         ours = max(1, self.limit - int(self.limit * _UNSURE))

@@ -131,6 +131,10 @@ class SharedWindow:
     def spent(self, number: int, period: float) -> bool:
         return self._taken >= number or self._local.spent(number, period)
 
+    def heard(self, limit: int, period: float, remaining: int, left_at: float) -> None:
+        # Heeded while the store is away.
+        self._local.heard(limit, period, remaining, left_at)
+
     def block(self, seconds: float) -> None:
         self._local.block(seconds)
         self._ask(*self._measure, 0, block=seconds)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from airflow_providers_leads.http.quota.departures import Departures
+from airflow_providers_leads.http.quota.neighbours import Neighbours
 
 # The vendor counts arrivals, we know departures. When its answer is there a request has arrived, so it counts from then
 # on; but after this part of a window at the latest, because of a slow vendor's quota much would be left unused.
@@ -62,6 +63,16 @@ class Window(Protocol):
         """Tell whether so many requests left in the last ``period`` seconds."""
         ...
 
+    def heard(self, limit: int, period: float, remaining: int, left_at: float) -> None:
+        """Take note of how many requests remain to all who spend the key.
+
+        :param limit: requests per window
+        :param period: window length in seconds
+        :param remaining: by an answer's headers
+        :param left_at: when the request left that this is the answer to
+        """
+        ...
+
     def block(self, seconds: float) -> None:
         """Let nothing leave for ``seconds``."""
         ...
@@ -72,7 +83,7 @@ class Window(Protocol):
 
 
 class LocalWindow:
-    """The window of one process, or of all processes of a machine.
+    """The window of one process, or of all processes of a machine; what it can't see it learns from answers' headers.
 
     :param departures: the requests that count
     :param clock: monotonic seconds, the same for all processes that share the departures
@@ -81,6 +92,7 @@ class LocalWindow:
     def __init__(self, departures: Departures, clock: Callable[[], float]) -> None:
         self.clock = clock
         self._departures = departures
+        self._neighbours = Neighbours(departures)
 
     @property
     def capacity(self) -> int:
@@ -94,6 +106,8 @@ class LocalWindow:
                 departures.forget()
             blocked = departures.blocked_until - now
             wait = max(departures.nth_last(limit) + period * MARGIN - now, blocked)
+            if wait <= 0:
+                wait = self._neighbours.wait(now, limit, period * MARGIN)
             return Turn(departures.add(now)) if wait <= 0 else Turn(None, wait, max(0.0, blocked))
 
     def add(self) -> int:
@@ -117,8 +131,13 @@ class LocalWindow:
         with self._departures as departures:
             return departures.nth_last(number) > self.clock() - period
 
+    def heard(self, limit: int, period: float, remaining: int, left_at: float) -> None:
+        with self._departures:
+            self._neighbours.heard(self.clock(), limit, period * MARGIN, remaining, left_at)
+
     def block(self, seconds: float) -> None:
         with self._departures as departures:
+            self._neighbours.refused(self.clock())
             departures.blocked_until = max(departures.blocked_until, self.clock() + seconds)
 
     def blocked(self) -> float:

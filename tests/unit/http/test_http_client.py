@@ -459,9 +459,11 @@ def test_the_vendors_figures_replace_the_default_unless_fixed(
     [
         ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(NOW) + 4)}, 4.0, 4.0),
         ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(NOW) + 3600)}, 10.0, 10.0),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(NOW) - 3600)}, 0.5, 1.0),
-        ({"X-RateLimit-Remaining": "0"}, 0.5, 1.0),
-        ({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": str(int(NOW) + 4)}, 0.0, 0.0),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(NOW) - 3600)}, 2.0, 4.1),
+        ({"X-RateLimit-Remaining": "0"}, 2.0, 4.1),
+        # One of a hundred beside others: at their pace.
+        ({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": str(int(NOW) + 4)}, 0.08, 0.1),
+        ({"X-RateLimit-Remaining": "99"}, 0.0, 0.0),
     ],
 )
 def test_when_others_spent_the_quota_the_next_request_waits(

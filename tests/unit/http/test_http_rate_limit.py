@@ -138,12 +138,12 @@ def test_spellings_of_an_origin_share_a_limiter() -> None:
     [
         pytest.param(0, 50, None, 0, 0, id="plenty left"),
         pytest.param(0, 1, None, 0, 0, id="one left"),
-        pytest.param(0, 0, None, 0.5, 1.0, id="others spent it all"),
+        pytest.param(0, 0, None, 2.0, 4.1, id="others spent it all"),
         pytest.param(0, 0, 4.0, 4.0, 4.0, id="the vendor says when"),
         pytest.param(0, 0, 400.0, 10.0, 10.0, id="no longer than a window"),
-        pytest.param(99, 0, None, 0, 0, id="we spent it all but the last"),
+        pytest.param(99, 0, None, 10.1, 10.1, id="we spent it all but the last"),
         pytest.param(95, 2, None, 0, 0, id="nearly all of it is ours"),
-        pytest.param(50, 0, None, 0.5, 1.0, id="half of it is ours"),
+        pytest.param(50, 0, None, 10.1, 10.1, id="half of it is ours: it comes free first"),
     ],
 )
 def test_only_what_others_spend_holds_us_back(
