@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from airflow_providers_leads.hooks.arguments import refuse_properties, refuse_unknown, require
 from airflow_providers_leads.hooks.batches import chunked
-from airflow_providers_leads.hooks.campaigns import Campaigns
+from airflow_providers_leads.hooks.campaigns import Campaigns, Lists
 from airflow_providers_leads.hooks.connected import ConnectedHook, fetch_connection
 from airflow_providers_leads.hooks.erasing import Subject, Trail, erasures
 from airflow_providers_leads.hooks.reading import LeadPage, Position
@@ -96,6 +96,7 @@ class LeadsHook(ConnectedHook):
     :meth:`app_url`                                     links open the CRM's start page
     :meth:`erase_steps`                                 ``LeadsEraseOperator`` reports people as left to do by hand
     :attr:`campaigns`                                   ``LeadsEnrolOperator`` refuses the connection
+    :attr:`lists`                                       ``LeadsToListOperator`` refuses the connection
     :attr:`streams`                                     there is nothing that sensors and triggers could wait for
     :attr:`dialect`                                     of waits, quotas and errors what most APIs have is understood
     ==================================================  ==============================================================
@@ -281,6 +282,11 @@ class LeadsHook(ConnectedHook):
     @property
     def campaigns(self) -> Campaigns | None:
         """What the CRM writes to leads by, ``None`` where it has no such thing."""
+        return None
+
+    @property
+    def lists(self) -> Lists | None:
+        """By what the CRM sorts its records, ``None`` where it has no such thing."""
         return None
 
     # Given ------------------------------------------------------------------------------------------------------------

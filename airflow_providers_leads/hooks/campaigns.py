@@ -1,9 +1,10 @@
-"""What a CRM can do that writes to its leads by campaigns."""
+"""What a CRM can do that writes to its leads by campaigns, and sorts them by lists."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 from airflow_providers_leads.leads.model.outcomes import BatchResult
 from airflow_providers_leads.leads.model.schema import Lead
@@ -36,4 +37,36 @@ class Campaigns(ABC):
         :param campaign_id: the campaign
         :param lead_ids: any number
         :param mailbox_id: mailbox to send from; default the campaign's own
+        """
+
+
+class ListChange(NamedTuple):
+    """What changing a list did.
+
+    :param changed: ids of the records that were added or removed
+    :param missing: ids that the CRM has no record of
+    """
+
+    changed: set[str]
+    missing: set[str]
+
+
+class Lists(ABC):
+    """A CRM's lists, as :class:`~airflow_providers_leads.operators.leads.LeadsToListOperator` uses them."""
+
+    @abstractmethod
+    def find(self, name: str) -> str:
+        """Return the id of a list that can be changed.
+
+        :param name: its id or name
+        :raises ValueError: when there is none, or the CRM fills it itself
+        """
+
+    @abstractmethod
+    def change(self, list_id: str, record_ids: Sequence[str], *, remove: bool) -> ListChange:
+        """Add records to a list or remove them, in the largest batches that the API takes; what is so already stays.
+
+        :param list_id: the list
+        :param record_ids: any number
+        :param remove: remove them instead
         """

@@ -1,4 +1,4 @@
-"""Enrolling new leads into a campaign of a CRM that has such, which writes to them."""
+"""Leads into a campaign of a CRM that has such, which writes to them, and into its lists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_providers_leads.hooks.campaigns import Campaigns
     from airflow_providers_leads.leads.model.schema import Lead
 
-__all__ = ["LeadsEnrolOperator", "LeadsWriteError"]
+__all__ = ["LeadsEnrolOperator", "LeadsToListOperator", "LeadsWriteError"]
 
 Fate = Literal["enrolled", "unchanged", "suppressed", "failed", "ambiguous"]
 FATES: Final[tuple[Fate, ...]] = get_args(Fate)
@@ -46,7 +46,42 @@ class Enrolment(msgspec.Struct, kw_only=True):
     request_id: str | None = None
 
 
-class LeadsEnrolOperator(LeadsOperator):
+class _OfResults(LeadsOperator):
+    """What is done with the leads of an upsert's results."""
+
+    conn_id: Any
+    leads: Any
+
+    def people(self, wanted: Collection[str], hook: LeadsHook) -> dict[str, str]:
+        """Return lead id → person of the results that were handed over."""
+        from airflow_providers_leads.leads.files.staging import read_rows
+        from airflow_providers_leads.leads.model.outcomes import WriteResult
+
+        people: dict[str, str] = {}
+        for uri in self._result_uris():
+            check_accounts(hook, [storage_path(uri)])
+            for row in read_rows(storage_path(uri), WriteResult):
+                if row.outcome in wanted and row.target_id:
+                    people.setdefault(row.target_id, row.email_key)
+        return people
+
+    def _result_uris(self) -> Iterator[str]:
+        for item in task_results("leads", given(self.leads), self.log):
+            if not isinstance(item, Mapping):
+                yield str(item)
+                continue
+            if (conn_id := item.get("conn_id", self.conn_id)) != self.conn_id:
+                raise ValueError(
+                    f"leads are results of connection '{conn_id}', whose ids mean nothing to '{self.conn_id}': "
+                    "give those of the upsert into the same connection"
+                )
+            if "results" not in item:
+                raise ValueError("leads must be results of an upsert, or URIs of results files")
+            if item["results"]:
+                yield str(item["results"])
+
+
+class LeadsEnrolOperator(_OfResults):
     """Put leads that an upsert has written into a campaign. **An active campaign mails them at once.**
 
     Each lead is looked at anew first: whoever has opted out or bounced by now, or has an address in a do-not-contact
@@ -125,7 +160,7 @@ class LeadsEnrolOperator(LeadsOperator):
         if (campaign_id := given(self.campaign_id)) is None:
             raise AirflowSkipException("campaign_id is not given, so nobody was enrolled and no mail was caused")
         hook, campaigns = _campaigns(self.conn_id)
-        people = self._people(wanted, hook)
+        people = self.people(wanted, hook)
         uri = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}.enrolled.parquet"
         rows: list[Enrolment] = []
         if people:
@@ -148,33 +183,80 @@ class LeadsEnrolOperator(LeadsOperator):
             check_failures(failed, len(rows), tolerated, message, self.log)
         return {"results": uri, "conn_id": self.conn_id, "campaign_id": campaign_id, "dry_run": dry_run, **told}
 
-    def _people(self, wanted: Collection[str], hook: LeadsHook) -> dict[str, str]:
-        """Return lead id → person of the results that were handed over."""
-        from airflow_providers_leads.leads.files.staging import read_rows
-        from airflow_providers_leads.leads.model.outcomes import WriteResult
 
-        people: dict[str, str] = {}
-        for uri in self._result_uris():
-            check_accounts(hook, [storage_path(uri)])
-            for row in read_rows(storage_path(uri), WriteResult):
-                if row.outcome in wanted and row.target_id:
-                    people.setdefault(row.target_id, row.email_key)
-        return people
+class LeadsToListOperator(_OfResults):
+    """Put leads that an upsert has written into a list of their CRM, or take them out. **A list may start mail.**
 
-    def _result_uris(self) -> Iterator[str]:
-        for item in task_results("leads", given(self.leads), self.log):
-            if not isinstance(item, Mapping):
-                yield str(item)
-                continue
-            if (conn_id := item.get("conn_id", self.conn_id)) != self.conn_id:
-                raise ValueError(
-                    f"leads are results of connection '{conn_id}', whose ids mean nothing to '{self.conn_id}': "
-                    "give those of the upsert into the same connection"
-                )
-            if "results" not in item:
-                raise ValueError("leads must be results of an upsert, or URIs of results files")
-            if item["results"]:
-                yield str(item["results"])
+    Who is in the list already stays, so a second run changes nothing. Leads that must not be mailed are written by no
+    upsert, and so are put into no list.
+
+    .. code-block:: python
+
+        LeadsToListOperator(task_id="list", conn_id="hubspot_default", list="Trade fair 2026", leads=upserted.output)
+
+    :param conn_id: connection of a CRM that has lists: HubSpot, whose lists must be static ones
+    :param list: id or exact name of the list
+    :param leads: results of :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator` or
+        :class:`~airflow_providers_leads.operators.leads.LeadsApplyOperator` on the same connection, or the URIs of
+        their results files; one or a list
+    :param outcomes: the outcomes of which leads are taken, a list or one; default ``created``, ``updated`` and
+        ``unchanged``: all that the CRM holds now
+    :param remove: true takes them out of the list instead; default false
+    :param dry_run: true changes nothing, and counts as ``changed`` who would be sent
+    :return: ``list_id``, ``conn_id``, ``dry_run``, ``leads`` (how many were sent), ``changed`` (added or removed),
+        ``missing`` (unknown to the CRM)
+    :raises LeadsApiError: when the list can't be changed
+    :raises ValueError: for a bad argument, an unknown list or one that the CRM fills itself, before anybody is sent
+    """
+
+    template_fields: Sequence[str] = ("conn_id", "list", "leads", "outcomes", "remove", "plan_only")
+    ui_color = "#ffe9e0"
+
+    def __init__(
+        self,
+        *,
+        conn_id: Templated[str],
+        list: Templated[str | int],
+        leads: Reference,
+        outcomes: Templated[Sequence[str]] = ("created", "updated", "unchanged"),
+        remove: Templated[bool] = False,
+        dry_run: Templated[bool] = False,
+        **kwargs: Unpack[OperatorArguments],
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id: Any = conn_id
+        self.list: Any = list
+        self.leads: Any = leads
+        self.outcomes: Any = outcomes
+        self.remove: Any = remove
+        # Not "dry_run": Airflow's operators have a method of that name.
+        self.plan_only: Any = dry_run
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Change the list; see the class."""
+        from airflow_providers_leads.hooks.base import get_leads_hook
+
+        dry_run, remove = as_bool("dry_run", self.plan_only), as_bool("remove", self.remove)
+        wanted = _outcomes(self.outcomes)
+        if given(self.list) is None:
+            raise ValueError("list must be the id or the name of a list")
+        hook = get_leads_hook(self.conn_id)
+        if (lists := hook.lists) is None:
+            raise ValueError(f"{hook.label} is of type '{hook.conn_type}': {hook.hook_name} has no lists")
+        list_id = lists.find(str(self.list))
+        people = [*self.people(wanted, hook)]
+        changed, missing = len(people), 0
+        if people and not dry_run:
+            change = lists.change(list_id, people, remove=remove)
+            changed, missing = len(change.changed), len(change.missing)
+        self.log.info(
+            "%s, list %s: %s%d of %d leads %s, %d unknown there", self.conn_id, list_id, "dry run: " if dry_run else "",
+            changed, len(people), "removed" if remove else "added", missing,
+        )  # fmt: skip
+        return {
+            "list_id": list_id, "conn_id": self.conn_id, "dry_run": dry_run, "leads": len(people), "changed": changed,
+            "missing": missing,
+        }  # fmt: skip
 
 
 def _outcomes(value: Any) -> frozenset[str]:

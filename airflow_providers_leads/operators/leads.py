@@ -12,7 +12,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from airflow_providers_leads.operators.base import LeadsOperator
-from airflow_providers_leads.operators.enrol import LeadsEnrolOperator
+from airflow_providers_leads.operators.enrol import LeadsEnrolOperator, LeadsToListOperator
 from airflow_providers_leads.operators.erase import LeadsEraseOperator
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.lookup import LeadsLookupOperator
@@ -57,6 +57,7 @@ __all__ = [
     "LeadsMoveWatermarkOperator",
     "LeadsPlanOperator",
     "LeadsRememberOperator",
+    "LeadsToListOperator",
     "LeadsToSqlOperator",
     "LeadsUpsertOperator",
     "LeadsWriteError",

@@ -26,7 +26,7 @@ def test_new_people_are_created_gaps_filled_and_opt_outs_honoured(sandbox: Sandb
         for contact in contacts.values()
         if {"email", "firstname"} <= contact.properties.keys() and not barring & contact.properties.keys()
     )
-    email = known.properties["email"]
+    email, name = known.properties["email"], known.properties["firstname"]
     known.properties.pop("city", None)
     before = len(contacts)
     content = (
@@ -48,3 +48,17 @@ def test_new_people_are_created_gaps_filled_and_opt_outs_honoured(sandbox: Sandb
     applied = dict(zip((plan["conn_id"] for plan in result.returned("plan")), result.returned("apply"), strict=True))
     assert applied["hubspot_default"]["created"] == 1
     assert applied["persistiq_default"]["created"] >= 1
+    assert [one["rejects"] for one in result.returned("read")] == [1]
+    made = next(contact for contact in contacts.values() if contact.properties.get("email") == "neu@fair.example")
+    assert (made.properties["firstname"], made.properties["city"]) == ("Jörg", "München")
+    assert (known.properties["firstname"], known.properties["city"]) == (name, "Köln")
+    everyone = {contact.properties.get("email") for contact in contacts.values()}
+    everyone |= {lead.data.get("email") for lead in sandbox.persistiq.store.leads.values()}
+    assert "nein@fair.example" not in everyone
+    # Nobody but the people of the file was asked for.
+    assert sum(found["people"] for found in result.returned("look_up")) == 6
+    assert not [
+        route for route in sandbox.hubspot.stats.by_route if route.startswith("GET") and route.endswith("contacts")
+    ]
+    again = run(tmp_path, content)
+    assert [one["created"] + one["updated"] for one in again.returned("apply")] == [0, 0]

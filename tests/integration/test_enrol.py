@@ -188,3 +188,15 @@ def test_bad_input_adds_nobody(
         enrol(tmp_path, **given)
     assert sandbox.persistiq.stats.writes == 0
     assert sandbox.persistiq.store.messages_sent == []
+
+
+def test_a_run_adds_no_more_than_it_may_and_the_next_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:
+    leads, campaign = new_leads(sandbox, 5), active(sandbox)
+    before = len(campaign.members)
+    handed = results(tmp_path, leads)
+    first = enrol(tmp_path, handed, campaign, max_leads=3)
+    assert (first["enrolled"], first["suppressed"], len(campaign.members) - before) == (3, 2, 3)
+    second = enrol(tmp_path, handed, campaign, max_leads=3)
+    assert (second["enrolled"], second["unchanged"], len(campaign.members) - before) == (2, 3, 5)
+    with pytest.raises(ValueError, match="max_leads"):
+        enrol(tmp_path, handed, campaign, max_leads=0)

@@ -10,9 +10,15 @@ from typing import Any
 import pytest
 
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
-from airflow_providers_leads.leads.files.staging import read_rows
+from airflow_providers_leads.leads.files.staging import read_rows, write_rows
+from airflow_providers_leads.leads.model.outcomes import WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
-from airflow_providers_leads.operators.leads import LeadsDeduplicateOperator, LeadsExtractOperator, LeadsPlanOperator
+from airflow_providers_leads.operators.leads import (
+    LeadsDeduplicateOperator,
+    LeadsExtractOperator,
+    LeadsPlanOperator,
+    LeadsToListOperator,
+)
 from airflow_providers_leads.sandbox import Sandbox
 
 
@@ -136,3 +142,37 @@ def test_a_narrowed_extract_is_never_what_a_destination_holds(tmp_path: Path) ->
         task_id="p", conn_id="hubspot_default", golden=golden, existing=[result], output=str(tmp_path / "p")
     ).execute({})
     assert plan["create"] == 0
+
+
+def test_leads_go_into_a_list_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    store = sandbox.hubspot.store
+    some = [contact for contact in store.contacts.values() if contact.properties.get("email")][:3]
+    rows = [
+        WriteResult(email_key=f"p{number}@example.com", outcome="updated", target_id=str(contact.id))
+        for number, contact in enumerate(some)
+    ]
+    rows += [
+        WriteResult(email_key="gone@example.com", outcome="created", target_id="999999999"),
+        WriteResult(email_key="no@example.com", outcome="suppressed", target_id=str(max(store.contacts))),
+    ]
+    write_rows(f"{tmp_path}/r.parquet", WriteResult, rows)
+
+    def change(**more: Any) -> dict[str, Any]:
+        arguments = {"conn_id": "hubspot_default", "list": "Nobody", "leads": f"{tmp_path}/r.parquet", **more}
+        return LeadsToListOperator(task_id="l", **arguments).execute({})
+
+    members = lambda: {contact for contact, lists in store.memberships.items() if "8" in lists}  # noqa: E731
+    assert change(dry_run=True)["changed"] == 4
+    assert members() == set()
+    first = change()
+    assert (first["changed"], first["missing"]) == (3, 1)
+    assert members() == {contact.id for contact in some}
+    assert change()["changed"] == 0
+    assert change(remove=True)["changed"] == 3
+    assert members() == set()
+    with pytest.raises(ValueError, match="no list 'Somebody'"):
+        change(list="Somebody")
+    with pytest.raises(ValueError, match="PersistIQ has no lists"):
+        change(conn_id="persistiq_default")
+    assert HubSpotHook().find_list("8")["name"] == "Nobody"
+    assert HubSpotHook().change_list("8", []).changed == set()

@@ -73,7 +73,8 @@ class HubSpotHook(HubSpotWriting):
         401: "Put a valid private-app token or service key into the connection's password. HubSpot deactivates tokens "
         "that it finds in public repositories, those that were rotated, and those whose app was deleted.",
         403: "The token lacks a scope: reading contacts needs crm.objects.contacts.read, writing them "
-        "crm.objects.contacts.write, creating properties crm.schemas.contacts.write, owners crm.objects.owners.read. "
+        "crm.objects.contacts.write, creating properties crm.schemas.contacts.write, owners crm.objects.owners.read, "
+        "lists crm.lists.read and .write. "
         "Add it to the private app, service key or OAuth app.",
         404: "Check the ids given: the record may have been deleted. If nothing is found, check the connection's "
         "api_version.",

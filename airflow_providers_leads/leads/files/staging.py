@@ -25,6 +25,7 @@ _BATCH_ROWS: Final = 10_000
 # So few that they are still in the processor's caches.
 _TURNED_ROWS: Final = 1_000
 VERSION_METADATA: Final = {"leads.schema_version": SCHEMA_VERSION}
+_OF_YOUR_OWN: Final = "Leads of a file of your own are read by LeadsFromFileOperator."
 _VERSION_KEY: Final = b"leads.schema_version"
 
 
@@ -221,7 +222,7 @@ def _problem(file: Any, required: Sequence[str]) -> str | None:
     """Return what keeps a Parquet file from being used."""
     held = {field.name: field.type for field in file.schema_arrow}
     if missing := [name for name in required if name not in held]:
-        return f"has no column '{missing[0]}'. A file of leads has: {', '.join(required)}."
+        return f"has no column '{missing[0]}'. A file of leads has: {', '.join(required)}. {_OF_YOUR_OWN}"
     version = (file.schema_arrow.metadata or {}).get(_VERSION_KEY, SCHEMA_VERSION.encode()).decode()
     if version != SCHEMA_VERSION:
         return (
@@ -257,7 +258,9 @@ def open_parquet(uri: Any, required: Sequence[str] = ()) -> Any:
     except (pa.ArrowException, OSError):
         if source is not None:
             source.close()
-        raise StagingError(f"{path} is not a readable Parquet file. Run the task that writes it again.") from None
+        raise StagingError(
+            f"{path} is not a readable Parquet file. Run the task that writes it again. {_OF_YOUR_OWN}"
+        ) from None
     if problem := _problem(file, required):
         file.close(force=True)
         raise StagingError(f"{path} {problem}")

@@ -8,7 +8,7 @@ from typing import IO, Final
 
 from airflow_providers_leads.leads.files.staging import StagingError
 
-CHUNK: Final = 1 << 21
+CHUNK: Final = 1 << 20
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),

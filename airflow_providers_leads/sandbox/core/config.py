@@ -16,6 +16,7 @@ HUBSPOT_SCOPES = frozenset(
         "crm.schemas.contacts.write",
         "crm.objects.owners.read",
         "crm.lists.read",
+        "crm.lists.write",
     }
 )
 PERSPECTIVE_PERMISSIONS = frozenset({"workspaces:read", "crm:read", "crm:write", "metrics:read"})

@@ -24,6 +24,7 @@ WRITE = frozenset({"crm.objects.contacts.write"})
 READ_SCHEMA = frozenset({"crm.objects.contacts.read", "crm.schemas.contacts.read"})
 WRITE_SCHEMA = frozenset({"crm.schemas.contacts.write"})
 READ_LISTS = frozenset({"crm.lists.read"})
+WRITE_LISTS = frozenset({"crm.lists.write"})
 OWNERS = frozenset({"crm.objects.owners.read"})
 
 V3, DATED = "/crm/v3/objects/{type}", "/crm/objects/{version}/{type}"
@@ -84,6 +85,8 @@ ROWS: tuple[Row, ...] = (
     (LISTS, "GET", "/{listId}", lists.get_list, False, READ_LISTS),
     (LISTS, "GET", "/object-type-id/{objectTypeId}/name/{listName}", lists.get_list_by_name, False, READ_LISTS),
     (LISTS, "GET", "/{listId}/memberships", lists.list_members, False, READ_LISTS),
+    (LISTS, "PUT", "/{listId}/memberships/add", lists.add_members, True, WRITE_LISTS),
+    (LISTS, "PUT", "/{listId}/memberships/remove", lists.remove_members, True, WRITE_LISTS),
     (ACCOUNT, "GET", "/details", account.details, False, frozenset()),
     (ACCOUNT, "GET", "/api-usage/daily/private-apps", account.daily_usage, False, frozenset()),
     (("/oauth/v1", "/oauth/v3", "/oauth/{version}"), "POST", "/token", account.exchange, False, frozenset()),

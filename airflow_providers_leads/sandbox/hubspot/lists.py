@@ -78,3 +78,39 @@ def list_members(store: HubSpotStore, call: Call) -> Reply:
     if len(rest) > limit:
         body["paging"] = {"next": {"after": str(page[-1])}}
     return Reply(body)
+
+
+def add_members(store: HubSpotStore, call: Call) -> Reply:
+    """Add records to a list that is filled by hand."""
+    list_id, ids, missing = _asked(store, call)
+    now = store.clock.now()
+    added = [one for one in ids if list_id not in store.memberships.get(one, {})]
+    for one in added:
+        store.memberships.setdefault(one, {})[list_id] = now
+    return Reply(_change(added=added, missing=missing))
+
+
+def remove_members(store: HubSpotStore, call: Call) -> Reply:
+    """Remove records from a list that is filled by hand."""
+    list_id, ids, missing = _asked(store, call)
+    removed = [one for one in ids if store.memberships.get(one, {}).pop(list_id, None) is not None]
+    return Reply(_change(removed=removed, missing=missing))
+
+
+def _asked(store: HubSpotStore, call: Call) -> tuple[str, list[int], list[str]]:
+    list_id = call.params["listId"]
+    if list_id not in store.lists:
+        raise failure(404, f"List does not exist with ID {list_id}.")
+    asked = call.json()
+    if not isinstance(asked, list) or not all(str(one).isdecimal() for one in asked):
+        raise bad_request("Invalid input JSON: an array of record ids was expected")
+    known = {str(one): int(one) for one in asked if int(one) in store.contacts}
+    return list_id, list(known.values()), [str(one) for one in asked if str(one) not in known]
+
+
+def _change(added: list[int] | None = None, removed: list[int] | None = None, *, missing: list[str]) -> dict[str, Any]:
+    return {
+        "recordsIdsAdded": [str(one) for one in added or ()],
+        "recordIdsRemoved": [str(one) for one in removed or ()],
+        "recordIdsMissing": missing,
+    }

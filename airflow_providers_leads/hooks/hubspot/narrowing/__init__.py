@@ -1,14 +1,15 @@
-"""Reading some of HubSpot's contacts: what changed, what matches filters, and who is in a list."""
+"""Some of HubSpot's contacts: what changed, what matches filters, and who is in a list, which can be changed."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
 from airflow_providers_leads.hooks.arguments import id_list
-from airflow_providers_leads.hooks.batches import UNACCOUNTED
+from airflow_providers_leads.hooks.batches import UNACCOUNTED, chunked
+from airflow_providers_leads.hooks.campaigns import ListChange, Lists
 from airflow_providers_leads.hooks.hubspot import batches as batch
 from airflow_providers_leads.hooks.hubspot import wire
 from airflow_providers_leads.hooks.hubspot.batches import Record
@@ -21,10 +22,18 @@ from airflow_providers_leads.hooks.reading import LeadPage, Position, with_posit
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
 
 _MEMBERS_PER_PAGE: Final = 100
+_CHANGED_AT_ONCE: Final = 100_000
+_MISSING: Final = ("recordIdsMissing", "recordsIdsMissing")
+_BY_HAND: Final = ("MANUAL", "SNAPSHOT")
 
 
 class HubSpotNarrowing(HubSpotContacts):
     """The calls of :class:`~airflow_providers_leads.hooks.hubspot.HubSpotHook` that an extract is narrowed by."""
+
+    @property
+    def lists(self) -> Lists:
+        """The account's lists of contacts."""
+        return HubSpotLists(self)
 
     def changed_pages(
         self, reader: LeadReader, asked: list[str], since: datetime, until: datetime | None, position: Position | None
@@ -97,18 +106,48 @@ class HubSpotNarrowing(HubSpotContacts):
         :param lists: ids or names
         :raises ValueError: naming the list that doesn't exist
         """
-        found = []
-        for one in id_list("lists", lists) or ():
-            path = "/{one}" if one.isdecimal() else "/object-type-id/0-1/name/{one}"
-            try:
-                answer = self.one("GET", self.path("lists", path), path_params={"one": one}, expect=is_crm_list)
-            except LeadsNotFoundError:
-                raise ValueError(
-                    f"{self.label}: lists: HubSpot has no list {one!r} of contacts. Give its id or its exact name, as "
-                    "in CRM > Segments; the key needs the scope crm.lists.read."
-                ) from None
-            found.append(str(answer["list"]["listId"]))
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(str(self.find_list(one)["listId"]) for one in id_list("lists", lists) or ()))
+
+    def find_list(self, name: str) -> Record:
+        """Return a list of contacts.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/lists/get-list-by-name
+
+        :param name: its id or exact name
+        :raises ValueError: naming the list that doesn't exist
+        """
+        path = "/{name}" if name.isdecimal() else "/object-type-id/0-1/name/{name}"
+        try:
+            answer = self.one("GET", self.path("lists", path), path_params={"name": name}, expect=is_crm_list)
+        except LeadsNotFoundError:
+            raise ValueError(
+                f"{self.label}: lists: HubSpot has no list {name!r} of contacts. Give its id or its exact name, as in "
+                "CRM > Segments; the key needs the scope crm.lists.read."
+            ) from None
+        found: Record = answer["list"]
+        return found
+
+    def change_list(self, list_id: str, contact_ids: Sequence[str], *, remove: bool = False) -> ListChange:
+        """Add contacts to a list that people fill by hand, or remove them; who is in it or gone already stays so.
+
+        Needs the scope ``crm.lists.write``. Adding a contact may start a workflow that mails it.
+
+        https://developers.hubspot.com/docs/api-reference/latest/crm/lists/memberships/add-records-to-list
+
+        :param list_id: the list
+        :param contact_ids: record ids, any number
+        :param remove: remove them instead
+        """
+        path = self.path("lists", "/{list_id}/memberships/" + ("remove" if remove else "add"))
+        changed: set[str] = set()
+        missing: set[str] = set()
+        for chunk in chunked(dict.fromkeys(map(str, contact_ids)), _CHANGED_AT_ONCE):
+            body = self.one("PUT", path, path_params={"list_id": list_id}, json=chunk, expect=_is_change)
+            # The first is how the API spells it.
+            named = ("recordIdsRemoved", "recordsIdsRemoved") if remove else ("recordsIdsAdded", "recordIdsAdded")
+            changed.update(str(one) for name in named for one in body.get(name) or ())
+            missing.update(str(one) for name in _MISSING for one in body.get(name) or ())
+        return ListChange(changed, missing)
 
     def list_members(self, list_id: str) -> Iterator[str]:
         """Yield the ids of the contacts in a list.
@@ -190,6 +229,34 @@ class HubSpotNarrowing(HubSpotContacts):
                     request_id=failure.request_id,
                 )
         return records.values()
+
+
+class HubSpotLists(Lists):
+    """Lists of contacts over one connection.
+
+    :param hook: sends the requests
+    """
+
+    def __init__(self, hook: HubSpotNarrowing) -> None:
+        self._hook = hook
+
+    def find(self, name: str) -> str:
+        """Return the id of a list that people fill by hand."""
+        found = self._hook.find_list(name)
+        if found.get("processingType") not in (None, *_BY_HAND):
+            raise ValueError(
+                f"{self._hook.label}: list {name!r} is an active one, which HubSpot fills by its filters. Give a "
+                "static list."
+            )
+        return str(found["listId"])
+
+    def change(self, list_id: str, record_ids: Sequence[str], *, remove: bool) -> ListChange:
+        """Add contacts to a list or remove them."""
+        return self._hook.change_list(list_id, record_ids, remove=remove)
+
+
+def _is_change(body: Any) -> bool:
+    return isinstance(body, dict)
 
 
 def is_crm_list(body: Any) -> bool:
