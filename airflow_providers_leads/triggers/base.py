@@ -123,7 +123,9 @@ class LeadsPollTrigger(BaseTrigger):
 
 
 class LeadsEventTrigger(BaseEventTrigger):
-    """Watches a CRM for an asset: fires once per change, for ever.
+    """Watches a CRM for an asset: fires for each change, for ever.
+
+    It fires once, and again where a triggerer that was taken for dead comes back.
 
     How far it has got is kept in the asset's state (Airflow 3.3), so that a restarted triggerer goes on where the last
     one stopped; without it, in Airflow 3.2, a restart begins anew. At the first start the present counts as known,
