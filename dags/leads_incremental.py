@@ -133,17 +133,20 @@ def leads_incremental() -> None:
         memory=MEMORY,
     )
 
+    into = destinations()
     upsert = LeadsUpsertOperator.partial(
         task_id="upsert",
         golden=deduplicate.output,
         # Where all of a CRM was read, that is what it holds; otherwise it is asked for these people.
+        # Whom one destination must never contact isn't written to the others either.
+        suppressions=into,
         existing=extract.output,
         output=f"{FILES}/upsert",
         memory=MEMORY,
         max_changes="{{ params.max_changes }}",
         dry_run="{{ params.dry_run }}",
         map_index_template="{{ task.conn_id }}",
-    ).expand(conn_id=destinations())
+    ).expand(conn_id=into)
 
     upsert >> LeadsMoveWatermarkOperator(
         task_id="move_watermark", extracted=extract.output, dry_run="{{ params.dry_run }}"

@@ -105,16 +105,19 @@ def leads_sync() -> None:
         memory=MEMORY,
     )
 
+    into = destinations()
     upsert = LeadsUpsertOperator.partial(
         task_id="upsert",
         golden=deduplicate.output,
+        # Whom one destination must never contact isn't written to the others either.
+        suppressions=into,
         existing=extract.output,
         output=f"{FILES}/upsert",
         memory=MEMORY,
         max_changes="{{ params.max_changes }}",
         dry_run="{{ params.dry_run }}",
         map_index_template="{{ task.conn_id }}",
-    ).expand(conn_id=destinations())
+    ).expand(conn_id=into)
 
     # Teardowns run whatever happened before: also what a failed run has written is remembered as the sync's own.
     remember = LeadsRememberOperator(

@@ -105,15 +105,18 @@ def leads_sync_reviewed() -> None:
         task_id="deduplicate", inputs=extract.output, output=f"{FILES}/golden", memory=MEMORY
     )
 
+    into = destinations()
     plan = LeadsPlanOperator.partial(
         task_id="plan",
         golden=deduplicate.output,
+        # Whom one destination must never contact isn't written to the others either.
+        suppressions=into,
         existing=extract.output,
         output=f"{FILES}/plan",
         memory=MEMORY,
         max_changes="{{ params.max_changes }}",
         map_index_template="{{ task.conn_id }}",
-    ).expand(conn_id=destinations())
+    ).expand(conn_id=into)
 
     approve = ApprovalOperator(
         task_id="approve",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, get_args
 
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
-from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, Templated
-from airflow_providers_leads.tasks.arguments import as_bool, as_count, given
-from airflow_providers_leads.tasks.inputs import check_accounts, task_results
+from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
+from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_count, given
+from airflow_providers_leads.tasks.inputs import as_list, check_accounts, names_of_lists, task_results
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures, tolerance
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
     from airflow_providers_leads.hooks.campaigns import Campaigns
     from airflow_providers_leads.leads.model.schema import Lead
+    from airflow_providers_leads.leads.plan.suppression import Suppressions
 
 __all__ = ["LeadsEnrolOperator", "LeadsToListOperator", "LeadsWriteError"]
 
@@ -65,6 +66,14 @@ class _OfResults(LeadsOperator):
                     people.setdefault(row.target_id, row.email_key)
         return people
 
+    def barred(self, hook: LeadsHook, *more: Any) -> Suppressions:
+        """Return who must not be mailed by lists as they are now: those of the upsert, and more."""
+        from airflow_providers_leads.tasks.existing import lists_of, suppressions_of
+
+        names, identity = lists_of(self._result_uris())
+        names += names_of_lists(more)
+        return suppressions_of(hook, list(dict.fromkeys(names)), self.log, identity=identity)
+
     def _result_uris(self) -> Iterator[str]:
         for item in task_results("leads", given(self.leads), self.log):
             if not isinstance(item, Mapping):
@@ -99,6 +108,8 @@ class LeadsEnrolOperator(_OfResults):
     :param output: URI prefix (a folder); default below ``[leads] staging``
     :param outcomes: the outcomes of which leads are taken, a list or one; default ``created``: new leads only. With
         ``updated`` and ``unchanged`` the people who were there before are taken, too
+    :param suppressions: see :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator`; those of the upsert
+        count in any case
     :param mailbox_id: mailbox to send from; default that of the campaign's owner
     :param max_leads: most leads that this run adds; the others stand in the results as ``suppressed`` by ``max_leads``,
         and a later run adds them; default any number
@@ -116,7 +127,7 @@ class LeadsEnrolOperator(_OfResults):
 
     template_fields: Sequence[str] = (
         "conn_id", "campaign_id", "leads", "output_uri", "outcomes", "mailbox_id", "max_leads", "plan_only",
-        "on_failure", "max_failed",
+        "on_failure", "max_failed", "suppressions",
     )  # fmt: skip
     ui_color = "#ffe9e0"
     choices = ON_FAILURE
@@ -131,6 +142,7 @@ class LeadsEnrolOperator(_OfResults):
         outcomes: Templated[Sequence[str]] = ("created",),
         mailbox_id: Templated[str] | None = None,
         max_leads: Templated[int] | None = None,
+        suppressions: References | None = None,
         dry_run: Templated[bool] = False,
         on_failure: Templated[str] = "fail",
         max_failed: Templated[float] = 0,
@@ -145,12 +157,15 @@ class LeadsEnrolOperator(_OfResults):
         self.outcomes: Any = outcomes
         self.mailbox_id: Any = mailbox_id
         self.max_leads: Any = max_leads
+        self.suppressions: Any = suppressions
+        self._requested = Requested(self, "suppressions")
         self.plan_only: Any = dry_run
         self.on_failure: Any = on_failure
         self.max_failed: Any = max_failed
 
     def run(self, context: Context) -> dict[str, Any]:
         """Enrol; see the class."""
+        self._requested.check(self)
         from airflow_providers_leads.leads.files.staging import write_rows
 
         dry_run = as_bool("dry_run", self.plan_only)
@@ -165,9 +180,9 @@ class LeadsEnrolOperator(_OfResults):
         rows: list[Enrolment] = []
         if people:
             _check_campaign(hook, campaigns, str(campaign_id))
-            rows = list(
-                _enrol(hook, campaigns, str(campaign_id), people, given(self.mailbox_id), most=most, dry_run=dry_run)
-            )
+            barred = self.barred(hook, *as_list(given(self.suppressions)))
+            mailbox = given(self.mailbox_id)
+            rows = list(_enrol(hook, campaigns, str(campaign_id), people, mailbox, barred, most=most, dry_run=dry_run))
         write_rows(storage_path(uri), Enrolment, rows)
         counts = Counter(row.outcome for row in rows)
         told: dict[str, int] = {fate: counts[fate] for fate in FATES}
@@ -188,7 +203,7 @@ class LeadsToListOperator(_OfResults):
     """Put leads that an upsert has written into a list of their CRM, or take them out. **A list may start mail.**
 
     Who is in the list already stays, so a second run changes nothing. Leads that must not be mailed are written by no
-    upsert, and so are put into no list.
+    upsert, and so are put into no list; nor is whom the upsert's suppression lists name by now.
 
     .. code-block:: python
 
@@ -244,7 +259,10 @@ class LeadsToListOperator(_OfResults):
         if (lists := hook.lists) is None:
             raise ValueError(f"{hook.label} is of type '{hook.conn_type}': {hook.hook_name} has no lists")
         list_id = lists.find(str(self.list))
-        people = [*self.people(wanted, hook)]
+        barred = None if remove else self.barred(hook)
+        people = [
+            record for record, person in self.people(wanted, hook).items() if not (barred and barred.reason([person]))
+        ]
         changed, missing = len(people), 0
         if people and not dry_run:
             change = lists.change(list_id, people, remove=remove)
@@ -294,6 +312,7 @@ def _enrol(
     campaign_id: str,
     people: Mapping[str, str],
     mailbox_id: str | None,
+    barred: Suppressions,
     *,
     most: int | None,
     dry_run: bool,
@@ -303,12 +322,11 @@ def _enrol(
     for lead_id in people.keys() & members:
         yield _row(people, lead_id, "unchanged", "is in the campaign already")
     now = {lead.source_id: lead for lead in campaigns.leads(outside)} if outside else {}
-    objection = _objections(hook) if outside else None
     fit = []
     for lead_id in outside:
-        if (lead := now.get(lead_id)) is None or objection is None:
+        if (lead := now.get(lead_id)) is None:
             yield _row(people, lead_id, "failed", f"{hook.hook_name} has no such lead any more")
-        elif reason := objection(lead):
+        elif reason := _objection(lead, people[lead_id], barred):
             yield _row(people, lead_id, "suppressed", reason)
         else:
             fit.append(lead_id)
@@ -329,17 +347,13 @@ def _enrol(
         yield _row(people, failure.input, "ambiguous" if failure.ambiguous else "failed", reason, failure.request_id)
 
 
-def _objections(hook: LeadsHook) -> Callable[[Lead], str | None]:
-    """Return what tells why a lead must not be mailed as things stand now, ``None`` when nothing stands against it."""
+def _objection(lead: Lead, person: str, barred: Suppressions) -> str | None:
+    """Return why a lead must not be mailed as things stand now, ``None`` when nothing stands against it."""
     from airflow_providers_leads.leads.plan.planning import Held, PlanRules, suppression
-    from airflow_providers_leads.leads.plan.suppression import DO_NOT_CONTACT, Suppressions
 
-    barred = Suppressions()
-    for domain in hook.blocked_domains():
-        barred.add_domain(domain, DO_NOT_CONTACT)
     rules = PlanRules(mode="create_only", writable=frozenset(), suppressions=barred)
     # Without a usable address nobody can tell whether its domain is barred.
-    return lambda lead: suppression(lead, Held(), rules) if lead.email_key else "no_usable_address"
+    return suppression(lead, Held(), rules, [person]) if lead.email_key else "no_usable_address"
 
 
 def _row(

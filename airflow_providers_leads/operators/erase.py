@@ -12,13 +12,14 @@ from airflow.providers.common.compat.sdk import Context, XComArg
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, Templated
-from airflow_providers_leads.tasks.arguments import as_bool, given
+from airflow_providers_leads.tasks.arguments import Requested, as_bool, given
 from airflow_providers_leads.tasks.paths import resolve_folder, storage_path
 from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
     from airflow_providers_leads.leads.model.erasure import Erasure
+    from airflow_providers_leads.leads.model.identity import IdentityRules
 
 __all__ = ["LeadsEraseOperator", "LeadsWriteError"]
 
@@ -62,6 +63,9 @@ class LeadsEraseOperator(LeadsOperator):
         they are known as mail providers'; the API can't undo it. Default false
     :param memories: URIs of the memories of syncs, one or a list: the people are removed from them first, and no sync
         with one of them makes them again; default none
+    :param policy: the merge policy of the sync: where by its rules for addresses (``plus_tags``, ``gmail_dots``,
+        ``domain_aliases``) one person has several, all of them are erased, and each CRM is read in full to find them;
+        default none, the addresses that are given alone
     :return: ``report`` and ``summary`` (URIs), ``sha256``, ``people``, ``dry_run``, and the number of rows per status
     :raises LeadsWriteError: when a step failed, after the report was written
     :raises ValueError: for an entry that is no address (by its position) or another bad argument, before any request
@@ -69,7 +73,7 @@ class LeadsEraseOperator(LeadsOperator):
 
     # Without email_keys: rendered template fields are stored in the database and shown in the UI.
     template_fields: Sequence[str] = (
-        "conn_ids", "output_uri", "plan_only", "block_addresses", "block_domains", "memories",
+        "conn_ids", "output_uri", "plan_only", "block_addresses", "block_domains", "memories", "policy",
     )  # fmt: skip
     ui_color = "#f3dcdc"
 
@@ -83,6 +87,7 @@ class LeadsEraseOperator(LeadsOperator):
         block_addresses: Templated[bool] = True,
         block_domains: Templated[bool] = False,
         memories: Templated[Sequence[str]] | None = None,
+        policy: Templated[Mapping[str, Any]] | None = None,
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -94,6 +99,8 @@ class LeadsEraseOperator(LeadsOperator):
         self.block_addresses: Any = block_addresses
         self.block_domains: Any = block_domains
         self.memories: Any = memories
+        self.policy: Any = policy
+        self._requested = Requested(self, "policy")
         # Airflow does this for template fields only.
         XComArg.apply_upstream_relationship(self, email_keys)
 
@@ -104,7 +111,10 @@ class LeadsEraseOperator(LeadsOperator):
         from airflow_providers_leads.leads.model.erasure import STATUSES, checked_people
         from airflow_providers_leads.tasks.inputs import as_list
         from airflow_providers_leads.tasks.memory import erase_from
+        from airflow_providers_leads.tasks.policies import read_policy
 
+        self._requested.check(self)
+        identity = read_policy(self.policy).identity
         options = {
             "dry_run": as_bool("dry_run", self.plan_only),
             "block_addresses": as_bool("block_addresses", self.block_addresses),
@@ -116,6 +126,8 @@ class LeadsEraseOperator(LeadsOperator):
         for hook in hooks:
             # A connection without host or key must be told before somebody is erased over another one.
             _ = hook.client
+        for hook in hooks if identity.spells else ():
+            people |= _other_addresses(hook, people, identity)
         # First, or a sync that runs meanwhile would make them again.
         forgotten = 0 if options["dry_run"] else erase_from(as_list(given(self.memories)), people)
         report = _Report(_report_uri(self.output_uri, context), hooks, len(people), options, context)
@@ -145,6 +157,20 @@ class LeadsEraseOperator(LeadsOperator):
             "forgotten": forgotten,
             **{status: counts[status] for status in STATUSES},
         }
+
+
+def _other_addresses(hook: LeadsHook, people: Mapping[str, str], identity: IdentityRules) -> dict[str, str]:
+    """Return the further addresses that a CRM holds of people by the policy: email key → address."""
+    from airflow_providers_leads.leads.model.identity import person_key
+
+    named = {person_key(key, identity) for key in people}
+    hook.log.info("%s: reading what it holds to find all addresses of the people", hook.conn_id)
+    return {
+        lead.email_key: lead.email
+        for lead in hook.iter_leads()
+        if lead.email_key and lead.email and person_key(lead.email_key, identity) in named
+        if lead.email_key not in people
+    }
 
 
 class _Report:

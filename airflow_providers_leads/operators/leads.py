@@ -32,7 +32,7 @@ from airflow_providers_leads.operators.watermark import (
     with_watermarks,
 )
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_count, given, given_entries
-from airflow_providers_leads.tasks.assets import EXTRACTED, tell, with_alias
+from airflow_providers_leads.tasks.assets import EXTRACTED, tell_read, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.extract import extract, frozen_round
 from airflow_providers_leads.tasks.inputs import get_hook, some_results, uri_in
@@ -104,7 +104,8 @@ class LeadsExtractOperator(LeadsOperator):
     :raises ValueError: for a bad argument, a watermark in the future, an unknown property or status; nothing is moved
 
     Emits an event for ``hubspot://<conn_id>/contacts``, ``persistiq://<conn_id>/leads`` or
-    ``perspective://<conn_id>/<funnel>`` when there was something to read.
+    ``perspective://<conn_id>/<funnel>`` when a read by ``watermark`` or ``updated_after`` found something new. In a run
+    that such an event has started it emits none, so no DAG starts itself by what it reads.
     """
 
     template_fields: Sequence[str] = (
@@ -150,6 +151,7 @@ class LeadsExtractOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Extract; see the class."""
+        from airflow_providers_leads.hooks.arguments import maybe_instant
         from airflow_providers_leads.tasks.memory import check_read, open_memory, share
 
         hook = get_hook(self.conn_id)
@@ -179,8 +181,9 @@ class LeadsExtractOperator(LeadsOperator):
             }
             if moves and store.move(key, reads.watermark, reset=anew):
                 self.log.info("Watermark of %s: %s", key, reads.watermark.at)
-        told = {part: {"rows": rows, "watermark": result["watermark"]} for part, rows in result["parts"].items()}
-        tell(context, EXTRACTED, hook, told)
+        after = maybe_instant("updated_after", given(self.updated_after))
+        known_until = after or (pendulum.parse(mark.at) if mark else None)
+        tell_read(context, hook, result, known_until, first=mode is not None and mark is None)  # type: ignore[arg-type]
         return result
 
     def _mode(self) -> str | None:

@@ -9,25 +9,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import pendulum
-from airflow.providers.common.compat.sdk import Context, conf
+from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import CrmLink
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
-from airflow_providers_leads.tasks.apply import apply_plan
-from airflow_providers_leads.tasks.arguments import Requested, as_bool, given, given_entries
+from airflow_providers_leads.tasks.apply import apply_plan, as_outcomes, ledger_of
+from airflow_providers_leads.tasks.arguments import Requested, as_bool, given, given_entries, one_of
 from airflow_providers_leads.tasks.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.inputs import as_list, get_hook, task_results, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
-from airflow_providers_leads.tasks.paths import check_local, file_name, resolve_folder, storage_path
+from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
 from airflow_providers_leads.tasks.recheck import recheck
 from airflow_providers_leads.tasks.returns import tolerance
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.leads.plan.ledger import Ledger
+    from airflow_providers_leads.tasks.existing import Objections
 
 # A retry within this time goes on with the plan of the try before it; a later one plans anew.
 _PLAN_STAYS_FRESH = timedelta(hours=1)
@@ -72,6 +72,8 @@ class LeadsPlanOperator(LeadsOperator):
     :param max_people: for more people than these the destination is read as a whole; default what its API makes worth
         while: 10,000 for HubSpot, 100 for PersistIQ; or a mapping such as ``{"hubspot": 100_000}``. With it the import
         of a file costs what the file costs, not what the CRM holds
+    :param do_not_contact: where the do-not-contact domains of the CRMs count that the golden records were read from:
+        ``everywhere`` (default), or in the ``destination`` only, if it is one of them
     :param push_opt_outs: true tells a destination that can be told (PersistIQ) who opted out elsewhere, whatever the
         mode; default false. Nobody is created for that
     :return: ``plan`` (URI), ``existing`` (URI), the number of rows per action, ``duplicates``, ``requests`` that
@@ -82,12 +84,14 @@ class LeadsPlanOperator(LeadsOperator):
 
     template_fields: Sequence[str] = (
         "conn_id", "golden", "members", "output_uri", "existing", "mode", "write_options", "suppressions", "properties",
-        "push_opt_outs", "memory", "max_changes", "max_people", "fields",
+        "push_opt_outs", "memory", "max_changes", "max_people", "fields", "do_not_contact",
     )  # fmt: skip
     operator_extra_links = (CrmLink(),)
     ui_color = "#fff4e0"
     datasets = Datasets(reads=("golden", "existing"), writes=("plan",), crm="reads")
-    choices: ClassVar[Mapping[str, Sequence[str]]] = {"mode": ("update", "fill", "create_only")}
+    choices: ClassVar[Mapping[str, Sequence[str]]] = {
+        "mode": ("update", "fill", "create_only"), "do_not_contact": ("everywhere", "destination"),
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -106,6 +110,7 @@ class LeadsPlanOperator(LeadsOperator):
         max_changes: Templated[float] | None = None,
         max_people: Templated[int | Mapping[str, int]] | None = None,
         fields: Templated[Mapping[str, Any]] | None = None,
+        do_not_contact: Templated[str] = "everywhere",
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -123,6 +128,7 @@ class LeadsPlanOperator(LeadsOperator):
         self.max_changes: Any = max_changes
         self.fields: Any = fields
         self.max_people: Any = max_people
+        self.do_not_contact: Any = do_not_contact
         self._requested = Requested(self, "members", "write_options", "suppressions", "properties")
 
     @cached_property
@@ -167,6 +173,7 @@ class LeadsPlanOperator(LeadsOperator):
                 memory=memory_of(given(self.golden), self.memory, context),
                 max_changes=share("max_changes", self.max_changes),
                 fields=field_rules(given(self.fields)),
+                do_not_contact=one_of("do_not_contact", self.do_not_contact, self.choices["do_not_contact"]),
                 log=self.log,
                 account=account,
             )
@@ -201,6 +208,7 @@ class _Applying(LeadsOperator):
         options: dict[str, Any],
         checkpoint: Checkpoint,
         memory: Mapping[str, Any] | None = None,
+        objections: Objections | None = None,
     ) -> dict[str, Any]:
         """Write a plan and return the URI and counts of its results."""
         if memory is not None:
@@ -214,7 +222,8 @@ class _Applying(LeadsOperator):
             options,
             tolerance(self.on_failure, self.max_failed),
             checkpoint=checkpoint,
-            ledger=_ledger(self.ledger, file_name(hook.conn_id, context), hook),
+            ledger=ledger_of(self.ledger, file_name(hook.conn_id, context), hook),
+            objections=objections,
             log=self.log,
         )
         written = {outcome: result[outcome] for outcome in ("created", "updated")}
@@ -283,6 +292,8 @@ class LeadsApplyOperator(_Applying):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Apply; see the class."""
+        from airflow_providers_leads.tasks.existing import objections
+
         self._requested.check(self)
         hook = get_hook(self.conn_id, self.max_people)
         stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
@@ -290,8 +301,12 @@ class LeadsApplyOperator(_Applying):
         checkpoint = _checkpoint(context, stem, hook)
         of = _fingerprint(plan, self.conn_id, options, self.if_stale)
         checked = _begun(checkpoint, of, lambda _: recheck(hook, plan, stem, options, self.if_stale, log=self.log))
+        against = objections(
+            hook, checked["plan"], self.log,
+            current=checked.get("current") if checkpoint.is_new else None, look=self.if_stale != "ignore",
+        )  # fmt: skip
         memory = self.plan.get("memory") if isinstance(self.plan, Mapping) else None
-        applied = self.apply(context, hook, checked["plan"], stem, checked["options"], checkpoint, memory)
+        applied = self.apply(context, hook, checked["plan"], stem, checked["options"], checkpoint, memory, against)
         return {"stale": checked["stale"], **applied}
 
 
@@ -335,6 +350,7 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
         max_changes: Templated[float] | None = None,
         max_people: Templated[int | Mapping[str, int]] | None = None,
         fields: Templated[Mapping[str, Any]] | None = None,
+        do_not_contact: Templated[str] = "everywhere",
         on_failure: Templated[str] = "fail",
         max_failed: Templated[float] = 0,
         ledger: Templated[str] | None = None,
@@ -359,6 +375,7 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
             max_changes=max_changes,
             max_people=max_people,
             fields=fields,
+            do_not_contact=do_not_contact,
             **kwargs,
         )
         # Not "dry_run": Airflow's operators have a method of that name.
@@ -366,21 +383,29 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Upsert; see the class."""
+        from airflow_providers_leads.tasks.existing import just_read, objections
+
         self._requested.check(self)
         dry_run = as_bool("dry_run", self.plan_only)
         tolerance(self.on_failure, self.max_failed)
         if dry_run:
             planned = self.make_plan(context, self.hook.account)
-            result = {"results": None} | _as_outcomes(planned)
+            result = {"results": None} | as_outcomes(planned)
         else:
             stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
             checkpoint = _checkpoint(context, stem, self.hook)
             arguments = {name: getattr(self, name) for name in LeadsPlanOperator.template_fields}
             of = _fingerprint(uri_in(self.golden, "golden"), arguments | {"existing": as_list(given(self.existing))})
             planned = _begun(checkpoint, of, lambda wrote: self.make_plan(context, wrote=wrote))
+            known = checkpoint.is_new and _first_try(context) and just_read(planned["plan"], _PLAN_STAYS_FRESH)
+            against = None if known else objections(self.hook, planned["plan"], self.log)
             memory = planned.get("memory")
-            result = self.apply(context, self.hook, planned["plan"], stem, self.options, checkpoint, memory)
+            result = self.apply(context, self.hook, planned["plan"], stem, self.options, checkpoint, memory, against)
         return {**planned, **result, "dry_run": dry_run}
+
+
+def _first_try(context: Context) -> bool:
+    return getattr(context["ti"], "try_number", 1) <= 1
 
 
 def _checkpoint(context: Context, stem: str, hook: LeadsHook) -> Checkpoint:
@@ -420,24 +445,3 @@ def _begun(checkpoint: Checkpoint, of: str, make: Callable[[bool], dict[str, Any
     planned = make(wrote)
     checkpoint.note(planned=planned, planned_at=now.isoformat(), planned_of=of)
     return planned
-
-
-def _as_outcomes(planned: Mapping[str, Any]) -> dict[str, int]:
-    """Return the outcomes that applying a plan would give, from its numbers per action."""
-    from airflow_providers_leads.leads.model.outcomes import OUTCOMES
-
-    actions = {"created": "create", "updated": "update", "unchanged": "unchanged", "suppressed": "suppress"}
-    return {outcome: planned[actions[outcome]] if outcome in actions else 0 for outcome in OUTCOMES}
-
-
-def _ledger(folder: Any, name: str, hook: LeadsHook) -> Ledger | None:
-    """Return the ledger of a destination, ``None`` when there is no place that outlasts the run."""
-    from airflow_providers_leads.leads.plan.ledger import Ledger
-
-    staging = conf.get("leads", "staging", fallback=None)
-    below = given(folder) or (f"{staging.rstrip('/')}/ledger" if staging else None)
-    if not below:
-        return None
-    check_local(str(below).rstrip("/"))
-    uri = storage_path(f"{str(below).rstrip('/')}/{name}.refused.parquet")
-    return Ledger.load(uri, account=hook.known_account, is_account=hook.is_account)

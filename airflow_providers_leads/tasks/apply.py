@@ -11,21 +11,29 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_providers_leads.hooks.telemetry import count_rows
-from airflow_providers_leads.tasks.paths import storage_path
+from airflow_providers_leads.hooks.writing import PASSED, Batch, Settled
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
+from airflow_providers_leads.leads.files.parts import Parts
+from airflow_providers_leads.leads.files.plan_facts import plan_metadata
+from airflow_providers_leads.leads.files.provenance import accounts_metadata
+from airflow_providers_leads.leads.files.staging import count_rows as rows_in
+from airflow_providers_leads.leads.files.staging import digest, read_rows
+from airflow_providers_leads.leads.model.outcomes import OUTCOMES, PlanRow, WriteResult
+from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes
+from airflow_providers_leads.tasks.arguments import given
+from airflow_providers_leads.tasks.paths import check_local, storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.hooks.writing import Batch, Settled
-    from airflow_providers_leads.leads.files.parts import Parts
-    from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
     from airflow_providers_leads.leads.model.schema import Lead
     from airflow_providers_leads.leads.plan.ledger import Ledger
-    from airflow_providers_leads.leads.plan.property_types import PropertyTypes
     from airflow_providers_leads.tasks.checkpoint import Checkpoint
+    from airflow_providers_leads.tasks.existing import Objections
 
 # What is settled is made durable this often: so much can be in doubt after a kill.
 _DURABLE_SECONDS: Final = 5.0
@@ -44,6 +52,7 @@ def apply_plan(
     checkpoint: Checkpoint,
     log: Any,
     ledger: Ledger | None = None,
+    objections: Objections | None = None,
 ) -> dict[str, Any]:
     """Write a plan file to its CRM and return the counts of outcomes.
 
@@ -55,15 +64,14 @@ def apply_plan(
     :param checkpoint: of the task
     :param log: the task's logger
     :param ledger: rows that the CRM refused before
+    :param objections: what stands against writing to people by now, ``None`` where the plan says so
     :raises LeadsApiError: when the CRM can't be written at all; what was settled is in ``results``
     :raises LeadsWriteError: when too many rows failed
     """
-    from airflow_providers_leads.http.errors import LeadsApiError
-    from airflow_providers_leads.leads.files.staging import read_rows
-    from airflow_providers_leads.leads.model.outcomes import PlanRow
-
     work = _Work(hook, plan, results, checkpoint, log)
     batches = work.remaining(hook.batched(read_rows(storage_path(plan), PlanRow)), options)
+    if objections is not None:
+        batches = (_without_objecting(batch, objections) for batch in batches)
     if ledger is not None:
         batches = (_without_quarantined(batch, ledger) for batch in batches)
         # All tries of a task are one run: a refusal that two of them write down is one.
@@ -120,14 +128,10 @@ class _Work:
     """
 
     def __init__(self, hook: LeadsHook, plan: str, results: str, checkpoint: Checkpoint, log: Any) -> None:
-        from airflow_providers_leads.leads.files.parts import Parts
-        from airflow_providers_leads.leads.files.provenance import accounts_metadata
-        from airflow_providers_leads.leads.files.staging import count_rows, digest
-        from airflow_providers_leads.leads.model.outcomes import WriteResult
 
-        self.total = count_rows(storage_path(plan))
+        self.total = rows_in(storage_path(plan))
         self.done = self.settled = self.started = 0
-        metadata = accounts_metadata({hook.conn_id: [hook.known_account]})
+        metadata = accounts_metadata({hook.conn_id: [hook.known_account]}) | plan_metadata(storage_path(plan))
         self.parts: Parts[WriteResult] = Parts(storage_path(results), WriteResult, checkpoint.owner, metadata=metadata)
         self._hook, self._checkpoint, self._log = hook, checkpoint, log
         self._plan, self._results = digest(storage_path(plan)), results
@@ -219,7 +223,6 @@ class _Work:
     def settle(self, settled: Settled) -> None:
         """Take the results of the next batch."""
         from airflow_providers_leads.hooks.base import meets_all
-        from airflow_providers_leads.http.errors import LeadsServerError
 
         self.done += len(settled.results)
         self._stuck = self._stuck or not settled.sent or meets_all(settled.error)
@@ -316,9 +319,6 @@ def _find(hook: LeadsHook, rows: list[PlanRow], options: Mapping[str, Any]) -> d
 
 def _without_found(batch: Batch, found: Mapping[str, list[Lead]], types: PropertyTypes) -> Batch:
     """Return a batch of which those writes are known as done that stand in the destination in full."""
-    from airflow_providers_leads.hooks.writing import Batch
-    from airflow_providers_leads.leads.model.outcomes import WriteResult
-
     rows, known = [], list(batch.known)
     for row in batch.rows:
         of_person = found.get(row.email_key, ())
@@ -343,7 +343,6 @@ def _without_found(batch: Batch, found: Mapping[str, list[Lead]], types: Propert
 def _holds(lead: Lead, row: PlanRow, types: PropertyTypes) -> bool:
     """Tell whether a record has all the values of a plan row."""
     from airflow_providers_leads.leads.plan.planning import current_values
-    from airflow_providers_leads.leads.plan.property_types import PROPERTY
 
     now = current_values(lead, row.values, row.properties)
     planned = row.values | {f"{PROPERTY}{name}": value for name, value in row.properties.items()}
@@ -361,11 +360,21 @@ def _left_to_write(row: PlanRow, of_record: list[Lead], types: PropertyTypes) ->
     return msgspec.structs.replace(row, values=left)
 
 
+def _without_objecting(batch: Batch, objections: Objections) -> Batch:
+    """Return a batch without the rows of people who must not be written to any more."""
+    rows, known = [], list(batch.known)
+    for row in batch.rows:
+        if (reason := objections.reason(row)) is None:
+            rows.append(row)
+        else:
+            known.append(
+                WriteResult(email_key=row.email_key, outcome="suppressed", target_id=row.target_id, reason=reason)
+            )
+    return Batch(batch.action, rows, known)
+
+
 def _without_quarantined(batch: Batch, ledger: Ledger) -> Batch:
     """Return a batch without the rows that the CRM has refused too often."""
-    from airflow_providers_leads.hooks.writing import PASSED, Batch
-    from airflow_providers_leads.leads.model.outcomes import WriteResult
-
     if batch.action == PASSED:
         return batch
     rows, known = [], list(batch.known)
@@ -378,8 +387,6 @@ def _without_quarantined(batch: Batch, ledger: Ledger) -> Batch:
 
 
 def _keep_ledger(ledger: Ledger, plan: str, results: Iterable[WriteResult]) -> None:
-    from airflow_providers_leads.leads.files.staging import read_rows
-    from airflow_providers_leads.leads.model.outcomes import PlanRow
 
     told = {
         result.email_key: result for result in results if result.outcome == "failed" or ledger.holds(result.email_key)
@@ -400,8 +407,6 @@ def _is_quarantine(reason: str) -> bool:
 
 def _tally(results: Iterable[WriteResult]) -> tuple[dict[str, int], Counter[str]]:
     """Return the number of results per outcome, and of failures per reason."""
-    from airflow_providers_leads.leads.model.outcomes import OUTCOMES
-
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for result in results:
@@ -409,3 +414,22 @@ def _tally(results: Iterable[WriteResult]) -> tuple[dict[str, int], Counter[str]
         if result.outcome in _UNWRITTEN:
             reasons[result.reason or "no reason given"] += 1
     return {outcome: outcomes[outcome] for outcome in OUTCOMES}, reasons
+
+
+def ledger_of(folder: Any, name: str, hook: LeadsHook) -> Ledger | None:
+    """Return the ledger of a destination, ``None`` when there is no place that outlasts the run."""
+    from airflow_providers_leads.leads.plan.ledger import Ledger
+
+    staging = conf.get("leads", "staging", fallback=None)
+    below = given(folder) or (f"{staging.rstrip('/')}/ledger" if staging else None)
+    if not below:
+        return None
+    check_local(str(below).rstrip("/"))
+    uri = storage_path(f"{str(below).rstrip('/')}/{name}.refused.parquet")
+    return Ledger.load(uri, account=hook.known_account, is_account=hook.is_account)
+
+
+def as_outcomes(planned: Mapping[str, Any]) -> dict[str, int]:
+    """Return the outcomes that applying a plan would give, from its numbers per action."""
+    actions = {"created": "create", "updated": "update", "unchanged": "unchanged", "suppressed": "suppress"}
+    return {outcome: planned[actions[outcome]] if outcome in actions else 0 for outcome in OUTCOMES}

@@ -6,7 +6,7 @@ Here it is decided what says nothing; what a value means is decided in :mod:`air
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_providers_leads.leads.model.values import NOTHING, is_missing, plain
@@ -122,6 +122,16 @@ def as_bool(name: str, value: Any) -> bool:
     """
     answer: bool = _checks().boolean(name, value)
     return answer
+
+
+def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Return a possibly templated choice.
+
+    :raises ValueError: naming the argument and the choices
+    """
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return str(value)
 
 
 def as_count(name: str, value: Any) -> int:

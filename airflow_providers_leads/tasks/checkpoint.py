@@ -41,6 +41,8 @@ class Checkpoint:
 
         self.state: dict[str, Any] = self._of_account(self._read())
         """What this try and those before it have noted; empty at first."""
+        self.is_new = not self.state
+        """True when no try before this one has noted anything that counts."""
 
     def _read(self) -> dict[str, Any]:
         if self._store is not None:
@@ -72,7 +74,7 @@ class Checkpoint:
 
     def clear(self) -> None:
         """Forget: the next try, or a deliberate second run, begins anew."""
-        self.state = {}
+        self.state, self.is_new = {}, True
         if self._store is not None:
             self._store.delete(self._name)
         else:

@@ -11,6 +11,7 @@ from airflow_providers_leads.tasks.arguments import as_count, as_entries, given
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
+    from airflow_providers_leads.leads.model.identity import IdentityRules
     from airflow_providers_leads.leads.plan.fields import FieldRule
 
 
@@ -114,6 +115,18 @@ def uri_in(item: Any, key: str) -> str:
     return uri
 
 
+def names_of_lists(entries: Sequence[Any]) -> list[str]:
+    """Return the URIs of lists, and the connection ids, that an operator was given.
+
+    :param entries: URIs, results of tasks that wrote them, and connection ids
+    :raises ValueError: for anything else
+    """
+    names = [uri_in(entry, "uri") if isinstance(entry, Mapping) else entry for entry in entries]
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError("suppressions must be URIs of lists, or connection ids")
+    return names
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanTask:
     """One plan that is asked for.
@@ -132,6 +145,8 @@ class PlanTask:
     :param log: the task's logger
     :param account: mark of the destination's account, for the plan file; default as far as it is known
     :param memory: what the merge says of its memory, ``None`` without one
+    :param identity: who is one person by the policy of the golden records
+    :param do_not_contact: where the do-not-contact domains of the CRMs that were read count
     :param max_changes: share of the destination's records that may be created or changed, ``None``: any
     """
 
@@ -150,9 +165,16 @@ class PlanTask:
     memory: Mapping[str, Any] | None = None
     max_changes: float | None = None
     fields: Mapping[str, FieldRule] = field(default_factory=dict)
+    identity: IdentityRules | None = None
+    do_not_contact: str = "everywhere"
 
     @property
     def own_properties(self) -> set[str]:
         """The destination's own properties that are written."""
         own = {name.removeprefix(PROPERTY) for name in self.fields if name.startswith(PROPERTY)}
         return own | set(self.properties.values())
+
+    @property
+    def joins(self) -> bool:
+        """True when by the policy addresses that differ may be one person."""
+        return self.identity is not None and self.identity.joins

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,7 @@ from airflow.providers.common.compat.sdk import Context, conf
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed
 from airflow_providers_leads.leads.memory.looking import erase_people
 from airflow_providers_leads.leads.memory.planned import PlanMemory
 from airflow_providers_leads.leads.memory.reads import ReadFacts, read_facts, remembered_rows
@@ -67,6 +69,14 @@ def open_memory(value: Any, context: Context) -> Folder | None:
 def folder_at(uri: str) -> Folder:
     """Return the memory at a URI."""
     return Folder(storage_path(uri), conf.get("leads", "memory_key", fallback=None) or None)
+
+
+def address_hash(known: Mapping[str, Any]) -> Callable[[str], int | None]:
+    """Return what makes of an address the hash by which a memory knows it.
+
+    :param known: what the merge says of its memory
+    """
+    return partial(keyed, folder_at(str(known["memory"])).key, ADDRESS)
 
 
 def share(name: str, value: Any) -> float | None:

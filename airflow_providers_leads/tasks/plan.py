@@ -11,7 +11,7 @@ import pendulum
 from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
 from airflow_providers_leads.tasks.arguments import given_entries
-from airflow_providers_leads.tasks.inputs import PlanTask, check_accounts
+from airflow_providers_leads.tasks.inputs import PlanTask, check_accounts, names_of_lists
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 
@@ -47,14 +47,14 @@ def property_names(properties: Any) -> dict[str, str]:
 def write_plan(task: PlanTask) -> dict[str, Any]:
     """Write the plan and return its URI and counts; everything that is wrong with the input is told before."""
     from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, PlanTotals
-    from airflow_providers_leads.leads.files.provenance import members_of
+    from airflow_providers_leads.leads.files.provenance import identity_of, members_of
     from airflow_providers_leads.leads.files.staging import RowWriter, count_rows, open_parquet
     from airflow_providers_leads.leads.model.outcomes import PlanRow
     from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
     from airflow_providers_leads.leads.plan.fields import check_rules, sources_of
     from airflow_providers_leads.leads.plan.planning import PlanRules, check_mode, iter_plan
-    from airflow_providers_leads.tasks.existing import suppressions_of, what_it_holds
-    from airflow_providers_leads.tasks.memory import check_changes, plan_memory
+    from airflow_providers_leads.tasks.existing import EVERYWHERE, source_connections, suppressions_of, what_it_holds
+    from airflow_providers_leads.tasks.memory import address_hash, check_changes, plan_memory
 
     hook, log, planned_at = task.hook, task.log, pendulum.now("UTC")
     check_mode(task.mode)
@@ -62,10 +62,15 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     golden = storage_path(task.golden)
     open_parquet(golden, LEAD_COLUMNS).close(force=True)
     members = members_of(golden, storage_path(task.members) if task.members else None, storage_path)
-    task = replace(task, members=None if members is None else str(members))
+    identity = identity_of(golden)
+    task = replace(task, members=None if members is None else str(members), identity=identity)
     check_accounts(hook, [golden, *([] if members is None else [members])])
     with phase(log, f"Who must not be written to {hook.conn_id}"):
-        suppressions = suppressions_of(task)
+        lists = names_of_lists(task.suppressions)
+        if task.do_not_contact == EVERYWHERE:
+            lists = list(dict.fromkeys([*lists, *source_connections([golden], log)]))
+        also = None if task.memory is None else address_hash(task.memory)
+        suppressions = suppressions_of(hook, lists, log, identity=identity, also=also)
     task = replace(task, fields=_placed(task))
     hook.check_properties(sorted(task.own_properties))
     types = hook.property_types()
@@ -101,10 +106,15 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         properties=sorted(task.own_properties),
         property_keys=sorted(set(task.properties) | (sources_of(task.fields) - set(PROFILE_FIELDS))),
         only={name: rule.only for name, rule in task.fields.items() if rule.only},
+        suppressions=lists,
+        identity=identity,
     )
     totals = PlanTotals()
     plan = f"{task.stem}.plan.parquet"
-    rows = iter_plan(golden, storage_path(existing), rules, scope=scope, members_uri=members, memory=memory)
+    rows = iter_plan(
+        golden, storage_path(existing), rules,
+        scope=scope, members_uri=members, memory=memory, identity=identity,
+    )  # fmt: skip
     total = count_rows(golden)
     progress = Progress(log, f"{hook.conn_id}: compared", total=total)
     with (

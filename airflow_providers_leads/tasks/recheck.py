@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def recheck(
     hook: LeadsHook, plan: str, stem: str, options: Mapping[str, Any], if_stale: str, *, log: Any
 ) -> dict[str, Any]:
-    """Write the plan as it is to be applied now; return its URI, the write options, and how many rows have changed.
+    """Write the plan as it is to be applied now.
+
+    Returned are its URI, the write options, how many rows have changed, and the URI of what the destination holds now,
+    ``None`` where nobody looked.
 
     :param hook: of the destination
     :param plan: URI of the plan file
@@ -38,16 +41,16 @@ def recheck(
     if if_stale not in IF_STALE:
         raise ValueError(f"if_stale must be one of {', '.join(IF_STALE)}, not {if_stale!r}")
     facts = read_plan_facts(storage_path(plan))
-    found = {"plan": plan, "options": _options(hook, plan, facts, options), "stale": 0}
+    found = {"plan": plan, "options": _options(hook, plan, facts, options), "stale": 0, "current": None}
     if if_stale == "ignore":
         return found
-    people = [row.email_key for row in read_rows(storage_path(plan), PlanRow) if row.action in ("create", "update")]
+    people = sum(row.action in ("create", "update") for row in read_rows(storage_path(plan), PlanRow))
     if not people:
         return found
     current, checked = f"{stem}.current.parquet", f"{stem}.checked.parquet"
     now = pendulum.now("UTC")
     with phase(log, f"What {hook.conn_id} holds now"):
-        whole = _read_current(hook, people, current, facts, log)
+        whole = _read_current(hook, plan, current, facts, log)
     rows = iter_recheck(
         storage_path(plan), storage_path(current),
         mode=facts.mode, scope=facts.scope, refuse=if_stale == "refuse", whole=whole,  # type: ignore[arg-type]
@@ -63,10 +66,10 @@ def recheck(
     if stale:
         log.warning(
             "%s: %d of %d leads are no longer as they were when planned at %s; %s",
-            hook.conn_id, stale, len(people), facts.planned_at,
+            hook.conn_id, stale, people, facts.planned_at,
             "they are left alone" if if_stale == "refuse" else "they are planned anew",
         )  # fmt: skip
-    return found | {"plan": checked, "stale": stale}
+    return found | {"plan": checked, "stale": stale, "current": current}
 
 
 def _options(hook: LeadsHook, plan: str, facts: PlanFacts, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,20 +92,22 @@ def _options(hook: LeadsHook, plan: str, facts: PlanFacts, given: Mapping[str, A
     return options
 
 
-def _read_current(hook: LeadsHook, people: list[str], uri: str, facts: PlanFacts, log: Any) -> bool:
+def _read_current(hook: LeadsHook, plan: str, uri: str, facts: PlanFacts, log: Any) -> bool:
     """Write what the destination holds now; true when that is all it holds, false when people were looked up."""
-    from airflow_providers_leads.leads.files.staging import write_rows
-    from airflow_providers_leads.leads.model.identity import spellings
+    from airflow_providers_leads.leads.files.staging import read_rows, write_rows
     from airflow_providers_leads.leads.model.schema import Lead
+    from airflow_providers_leads.tasks.existing import few_people, scope_of
 
-    scope: dict[str, Any] = {} if facts.scope is None else hook.parts.to_read([facts.scope])
+    scope = scope_of(hook, facts)
     if facts.properties and "properties" in hook.scope_keys:
         scope["properties"] = facts.properties
-    addresses = [spelling for key in people for spelling in spellings(key, key)]
-    if len(addresses) <= hook.lookup_rows:
+    if (few := few_people(hook, plan, facts)) is not None:
+        addresses, records = few
         log.info("%s: looking up %d addresses to see what has changed since the plan", hook.conn_id, len(addresses))
         write_rows(storage_path(uri), Lead, hook.find_leads(addresses, **scope))
-        return False
+        if records <= {lead.source_id for lead in read_rows(storage_path(uri), Lead)}:
+            return False
+        # Whose record isn't found under an address that is known may have got another one, or be gone.
     log.info("%s: reading what it holds to see what has changed since the plan", hook.conn_id)
     extract(hook, uri, scope=scope, log=log)
     return True

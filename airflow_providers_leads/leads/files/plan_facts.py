@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.files.staging import StagingError, as_path, open_parquet
+from airflow_providers_leads.leads.files.staging import StagingError, as_path, file_metadata, open_parquet
+from airflow_providers_leads.leads.model.identity import IdentityRules
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 
 ACTIONS: Final = ("create", "update", "unchanged", "suppress")
@@ -34,6 +35,8 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     :param property_keys: the golden properties that they are made of
     :param only: lead field, or ``properties.`` + property, that is written to new records (``create``) or empty places
         (``empty``) alone
+    :param suppressions: URIs of lists of whom not to write, and connections whose do-not-contact domains count
+    :param identity: who is one person by the policy of the golden records
     """
 
     conn_id: str
@@ -47,6 +50,8 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     properties: list[str] = []
     property_keys: list[str] = []
     only: dict[str, str] = {}
+    suppressions: list[str] = []
+    identity: IdentityRules = msgspec.field(default_factory=IdentityRules)
 
     def metadata(self) -> dict[str, str]:
         """Return the facts as metadata of a Parquet file."""
@@ -70,6 +75,11 @@ def read_plan_facts(uri: Any) -> PlanFacts:
         raise StagingError(f"{as_path(uri)} is a plan of another version of this package. Plan again.") from None
     finally:
         file.close(force=True)
+
+
+def plan_metadata(uri: Any) -> dict[str, str]:
+    """Return the metadata in which a file says which plan it is or comes from, empty when it says nothing."""
+    return {name: value for name, value in file_metadata(uri).items() if name == _KEY}
 
 
 class PlanTotals:

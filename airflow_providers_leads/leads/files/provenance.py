@@ -12,11 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from airflow_providers_leads.leads.files.staging import StagingError, as_path, file_metadata
+from airflow_providers_leads.leads.model.identity import IdentityRules
 
 ACCOUNTS: Final = "leads.accounts"
 MERGE: Final = "leads.merge"
 MEMBERS: Final = "leads.members"
 MEMORY: Final = "leads.memory"
+IDENTITY: Final = "leads.identity"
 
 Accounts = Mapping[str, Sequence[str]]
 """Connection id → the marks of the accounts that were read by it."""
@@ -59,6 +61,22 @@ def merge_metadata(inputs: Sequence[Any], members: Any, *arguments: str) -> dict
     name = hashlib.sha256(repr([footers, arguments]).encode()).hexdigest()[:16]
     found = {MERGE: name, **accounts_metadata(read_accounts(inputs))}
     return found if members is None else {**found, MEMBERS: str(members)}
+
+
+def identity_metadata(rules: IdentityRules) -> dict[str, str]:
+    """Return the metadata of golden records that were made by rules of who is one person."""
+    return {IDENTITY: msgspec.json.encode(rules, order="sorted").decode()} if rules.joins else {}
+
+
+def identity_of(golden: Any) -> IdentityRules:
+    """Return who is one person by the policy of a golden file; the usual rules where it doesn't say.
+
+    :raises StagingError: naming the file when its rules can't be read
+    """
+    try:
+        return msgspec.json.decode(file_metadata(golden).get(IDENTITY, "{}"), type=IdentityRules)
+    except msgspec.MsgspecError:
+        raise StagingError(f"{golden} has rules of identity of another version. Merge again.") from None
 
 
 def members_of(golden: Any, members: Any = None, path_of: Any = as_path) -> Any:

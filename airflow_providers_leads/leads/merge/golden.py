@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.files.provenance import MEMORY, merge_metadata
+from airflow_providers_leads.leads.files.provenance import MEMORY, identity_metadata, merge_metadata
 from airflow_providers_leads.leads.memory.table import FIELDS
 from airflow_providers_leads.leads.merge import slices, survivorship
 from airflow_providers_leads.leads.merge.components import RECORD, People, sort_by_person
@@ -107,6 +107,7 @@ def merge_files(
             people = replace(people, known=_overlaid(people.known, overlay))
         told = msgspec.json.encode(chosen, order="sorted").decode()
         metadata = merge_metadata(inputs, outputs.get("members"), told)
+        metadata |= identity_metadata(chosen.identity)
         if recall is not None and recall.beside:
             metadata |= {MEMORY: recall.beside}
         with Pieces(connection, metadata) as pieces:

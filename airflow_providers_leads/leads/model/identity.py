@@ -96,6 +96,16 @@ class IdentityRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     phone_region: str | None = None
     max_emails_per_phone: int = 3
 
+    @property
+    def spells(self) -> bool:
+        """True when one person's address may be spelled in several ways."""
+        return self.plus_tags or self.gmail_dots or bool(self.domain_aliases)
+
+    @property
+    def joins(self) -> bool:
+        """True when addresses that differ may be one person."""
+        return self.spells or "phone" in self.match_on
+
     def __post_init__(self) -> None:
         aliases, roles = _checked_aliases(self.domain_aliases, self.gmail_dots), _checked_roles(self.role_addresses)
         msgspec.structs.force_setattr(self, "domain_aliases", aliases)

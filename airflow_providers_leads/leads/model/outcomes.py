@@ -26,6 +26,7 @@ class PlanRow(msgspec.Struct, kw_only=True):
     :param properties: the destination's custom property or field → value to write
     :param properties_before: the same → value that the destination holds now
     :param requests: what writing it costs in API calls; a share of one where the API takes several records per call
+    :param addresses: further addresses of the person, as email keys, as far as the merge and the destination know them
     """
 
     email_key: str
@@ -39,6 +40,7 @@ class PlanRow(msgspec.Struct, kw_only=True):
     properties: dict[str, str] = {}
     properties_before: dict[str, str | None] = {}
     requests: float = 0.0
+    addresses: list[str] = []
 
 
 class WriteResult(msgspec.Struct, kw_only=True):

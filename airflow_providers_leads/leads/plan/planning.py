@@ -13,6 +13,7 @@ from airflow_providers_leads.leads.files.staging import StagingError, structs
 from airflow_providers_leads.leads.memory.planned import Past, PlanMemory, state_of
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import collect, connect, read_parquet
+from airflow_providers_leads.leads.model.identity import IdentityRules, person_key
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import (
     ALIASES_PROPERTY,
@@ -21,6 +22,7 @@ from airflow_providers_leads.leads.model.schema import (
     Lead,
 )
 from airflow_providers_leads.leads.plan.fields import Rules, may_write, ruled_values, sources_of
+from airflow_providers_leads.leads.plan.linked import alias_owners, linked_records
 from airflow_providers_leads.leads.plan.mapped import field_values, property_values, with_left_out
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, TEXT, PropertyTypes, value_text
 from airflow_providers_leads.leads.plan.remembered import remembered
@@ -46,6 +48,7 @@ _FACTS: Final = ("records", *(f"any_{name}" for name in STICKY_FIELDS), "weighed
 """Columns beside the golden record's and the existing one's."""
 _PAST: Final = ("facts", "edited", "clears", "noted")
 """Columns of what is remembered."""
+_BY_ADDRESS: Final = IdentityRules()
 _DECIDING: Final = frozenset({*RECORD, *STICKY_FIELDS, "email_key", "updated_at", "properties"})
 """Columns that are read whatever can be written."""
 
@@ -124,12 +127,20 @@ def suppression(golden: Lead, held: Held, rules: PlanRules, addresses: Iterable[
         return "opted_out"
     if golden.bounced or held.bounced or (held.record and held.record.bounced):
         return "bounced"
-    if not rules.suppressions:
-        return None
+    return rules.suppressions.reason(addresses_of(golden, held, addresses)) if rules.suppressions else None
+
+
+def addresses_of(golden: Lead, held: Held, addresses: Iterable[str] = ()) -> list[str]:
+    """Return every address of a person, as email keys, that of the golden record first.
+
+    :param golden: the golden record
+    :param held: what the destination holds of the person
+    :param addresses: further addresses of the person
+    """
     known = [golden.email_key, *addresses, *aliases_of(golden)]
     if held.record:
         known += [held.record.email_key, *aliases_of(held.record)]
-    return rules.suppressions.reason(dict.fromkeys(key for key in known if key))
+    return list(dict.fromkeys(key for key in known if key))
 
 
 def aliases_of(lead: Lead) -> list[str]:
@@ -161,6 +172,7 @@ def plan_row(
     :param addresses: further addresses of the person, as email keys
     """
     row = PlanRow(email_key=golden.email_key or "", action="unchanged", records=held.records)
+    row.addresses = [key for key in addresses_of(golden, held, addresses) if key != row.email_key]
     if existing := held.record:
         row.target_id, row.target_scope = existing.source_id, existing.source_scope
     properties, unwritten = property_values(golden, rules.properties, rules.types, rules.met)
@@ -252,6 +264,7 @@ def iter_plan(
     scope: str | None = None,
     members_uri: Any = None,
     memory: PlanMemory | None = None,
+    identity: IdentityRules = _BY_ADDRESS,
 ) -> Iterator[PlanRow]:
     """Yield the plan of a file of golden records against a file of what the destination holds, ordered by address.
 
@@ -264,6 +277,7 @@ def iter_plan(
     :param members_uri: the members that the golden records were made of: a record that the merge has joined to a person
         by more than the address is then found again, and not created under the other address
     :param memory: what the sync remembers of the destination and the people
+    :param identity: who is one person by the policy that the golden records were made by; default by address
     :raises StagingError: naming the file that is missing, broken, lacks a column, or holds a person twice
     """
     check_mode(rules.mode)
@@ -273,14 +287,13 @@ def iter_plan(
         existing = read_parquet(connection, existing_uri, LEAD_COLUMNS)
         if scope is not None:
             existing = existing.filter(existing.source_scope == scope)
-        aliases = alias_owners(connection, existing)
+        aliases = alias_owners(connection, existing, identity)
         members = None if members_uri is None else read_parquet(connection, members_uri, _MEMBER_COLUMNS)
-        # Nobody asks for a person's other addresses where there is nothing to find them in.
-        told = members if rules.suppressions else None
+        linked = linked_records(connection, golden, existing, members, identity) if identity.joins else None
         pasts = None if memory is None else _Pasts(connection, golden, existing, memory)
         golden, existing = (_what_decides(table, rules) for table in (golden, existing))
         slices = _slices(connection, golden)
-        joined = (_joined(golden, existing, members, told, each, pasts) for each in slices)
+        joined = (_joined(golden, existing, members, linked, each, pasts) for each in slices)
         batches = (batch for part in joined for batch in connection.to_pyarrow_batches(part, chunk_size=_CHUNK_ROWS))
         for batch in batches:
             records = structs(batch, Lead, rename=lambda name: f"{_EXISTING}{name}")
@@ -288,7 +301,7 @@ def iter_plan(
             for person, record, *known in zip(structs(batch, Lead), records, *facts, strict=True):
                 count, opted_out, bounced, weighed, addresses, remembered_facts, *states = known
                 held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
-                alias_of = aliases.get(person.email_key or "")
+                alias_of = aliases.get(person_key(person.email_key or "", identity))
                 row = plan_row(person, held, rules, alias_of=alias_of, addresses=addresses or ())
                 if memory is not None:
                     past = Past(remembered_facts or (), state_of(*states), bool(weighed))
@@ -325,8 +338,7 @@ def _what_decides(leads: ibis.Table, rules: PlanRules) -> ibis.Table:
     if rules.properties or rules.fields:
         return leads
     naming = leads.properties.contains(f'"{ALIASES_PROPERTY}"')
-    wanted = naming if rules.suppressions else ibis.literal(False)
-    return leads.mutate(properties=wanted.ifelse(leads.properties, ibis.null(str)))
+    return leads.mutate(properties=naming.ifelse(leads.properties, ibis.null(str)))
 
 
 def _slices(connection: Any, golden: ibis.Table) -> list[Slice]:
@@ -355,7 +367,7 @@ def _joined(
     golden: ibis.Table,
     existing: ibis.Table,
     members: ibis.Table | None,
-    told: ibis.Table | None,
+    linked: ibis.Table | None,
     bounds: Slice = (None, None),
     pasts: _Pasts | None = None,
 ) -> ibis.Table:
@@ -363,6 +375,7 @@ def _joined(
 
     names = existing.columns
     golden = _within(golden, "email_key", bounds)
+    belongs = None
     if members is not None:
         # A record may be read twice, and a person then has it twice; its golden row is the same.
         belongs = members.group_by(list(RECORD)).aggregate(golden_key=members.email_key.min())
@@ -371,10 +384,14 @@ def _joined(
             # Also of records that the merge did not read, under an address that the person had.
             links = pasts.links.mutate(weighed=ibis.literal(False))
             belongs = ibis.union(belongs, links.anti_join(belongs, list(RECORD)))
-        existing = existing.left_join(belongs, list(RECORD))
-        existing = existing.mutate(person=ibis.coalesce(existing.golden_key, existing.email_key))
+    if linked is not None:
+        linked = linked.mutate(weighed=ibis.literal(False))
+        belongs = linked if belongs is None else ibis.union(belongs, linked.anti_join(belongs, list(RECORD)))
+    if belongs is None:
+        existing = existing.mutate(golden_key=ibis.null(str), weighed=ibis.literal(True))
     else:
-        existing = existing.mutate(person=existing.email_key, weighed=ibis.literal(True))
+        existing = existing.left_join(belongs, list(RECORD))
+    existing = existing.mutate(person=ibis.coalesce(existing.golden_key, existing.email_key))
     usable = _within(existing.filter(existing.person.notnull()), "person", bounds)
     by_key = ibis.window(
         group_by=usable.person,
@@ -391,10 +408,10 @@ def _joined(
     first = counted.filter(counted.place == 0)
     renamed = first.select(*_FACTS[:-1], **{f"{_EXISTING}{name}": first[name] for name in names}, holder=first.person)
     joined = golden.left_join(renamed, golden.email_key == renamed.holder)
-    if told is None:
+    if members is None:
         joined = joined.mutate(addresses=ibis.null("array<string>"))
     else:
-        other = _within(told.filter(told.address != told.email_key), "email_key", bounds)
+        other = _within(members.filter(members.address != members.email_key), "email_key", bounds)
         others = other.group_by(member_key=other.email_key).aggregate(addresses=other.address.collect())
         joined = joined.left_join(others, joined.email_key == others.member_key)
     return _with_pasts(joined, pasts).order_by("email_key")
@@ -418,15 +435,3 @@ def _with_pasts(joined: ibis.Table, pasts: _Pasts | None) -> ibis.Table:
             joined[f"{_EXISTING}source_id"] == states.state_id,
         ],
     )
-
-
-def alias_owners(connection: Any, existing: ibis.Table) -> dict[str, str]:
-    """Return secondary address → record id; few records have any, so they fit in memory."""
-    some = existing.filter(existing.properties.contains(f'"{ALIASES_PROPERTY}"')).select("source_id", "properties")
-    # Of two records that list one address the same is named in every run.
-    some = some.order_by(some.source_id.desc())
-    owners: dict[str, str] = {}
-    for row in collect(connection, some):
-        for alias in msgspec.json.decode(row["properties"]).get(ALIASES_PROPERTY) or ():
-            owners[str(alias)] = row["source_id"]
-    return owners

@@ -12,8 +12,9 @@ from airflow_providers_leads.leads.files.staging import structs
 from airflow_providers_leads.leads.merge.engine import connect, read_parquet
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead
+from airflow_providers_leads.leads.plan.linked import alias_owners
 from airflow_providers_leads.leads.plan.mapped import left_out_of
-from airflow_providers_leads.leads.plan.planning import Held, Mode, alias_owners, current_values
+from airflow_providers_leads.leads.plan.planning import Held, Mode, current_values
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes
 
 if TYPE_CHECKING:

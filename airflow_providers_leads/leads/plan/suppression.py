@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from airflow_providers_leads.leads.files.address_lists import AddressListError, is_list_uri, read_list
 from airflow_providers_leads.leads.files.list_entries import Entry, domain_in, entries_in
-from airflow_providers_leads.leads.model.identity import domain_of
+from airflow_providers_leads.leads.model.identity import IdentityRules, domain_of, person_key
 
 __all__ = ["DO_NOT_CONTACT", "LISTED", "SuppressionError", "Suppressions", "is_list_uri", "read_suppressions"]
 
@@ -27,9 +27,11 @@ class Suppressions:
     An address takes eight bytes whatever its length, and none is kept in the clear.
 
     :param also: another hash by which addresses are kept, for people of whom only that is known
+    :param identity: which addresses are one person's by the policy
     """
 
-    def __init__(self, also: Callable[[str], int | None] | None = None) -> None:
+    def __init__(self, also: Callable[[str], int | None] | None = None, identity: IdentityRules | None = None) -> None:
+        self._identity = identity if identity is not None and identity.joins else None
         self.domains: dict[str, str] = {}
         self._also = also
         self._others: set[int] = set()
@@ -50,9 +52,9 @@ class Suppressions:
     def add_entry(self, entry: Entry) -> None:
         """Add an entry of a list."""
         if entry.is_domain:
-            self.domains.setdefault(entry.key, LISTED)
+            self._bar(entry.key, LISTED)
             return
-        self._hashes.append(_hash(entry.key))
+        self._hashes.append(_hash(self._person(entry.key)))
         if self._also is not None and (other := self._also(entry.key)) is not None:
             self._others.add(other)
 
@@ -69,8 +71,16 @@ class Suppressions:
         key = domain_in(domain)
         if key is None:
             return False
-        self.domains.setdefault(key, reason)
+        self._bar(key, reason)
         return True
+
+    def _bar(self, domain: str, reason: str) -> None:
+        # Of your own domains that are one by the policy the others have the same people.
+        for one in {domain, domain_of(self._person(f"a@{domain}"))}:
+            self.domains.setdefault(one, reason)
+
+    def _person(self, key: str) -> str:
+        return person_key(key, self._identity) if self._identity else key
 
     def reason(self, keys: Iterable[str]) -> str | None:
         """Return why a person must not be written, ``None`` when nothing stands against it.
@@ -85,10 +95,11 @@ class Suppressions:
         return LISTED if LISTED in found else next(iter(found), None)
 
     def _reason(self, key: str) -> str | None:
-        wanted = _hash(key)
+        person = self._person(key)
+        wanted = _hash(person)
         place = bisect_left(self._hashes, wanted)
         listed = place < len(self._hashes) and self._hashes[place] == wanted
-        return LISTED if listed else self.domains.get(domain_of(key))
+        return LISTED if listed else self.domains.get(domain_of(key)) or self.domains.get(domain_of(person))
 
 
 def _in_order(hashes: array[int]) -> array[int]:
