@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-faults test-integration test-memory soak check docs bench-merge bench-wire bench-machines format clean
+.PHONY: help demo test test-faults test-integration test-memory soak check docs bench-merge bench-files bench-wire bench-machines format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -45,6 +45,9 @@ docs: $(READY)            ## make the documentation; a warning is an error
 bench-merge: $(READY)     ## time the merge of 10 million leads against DuckDB, pandas and Polars; options in BENCH
 	@$(INSTALL) -e '.[bench]'
 	@$(BIN)/python tests/benchmarks/bench_merge.py $(BENCH)
+
+bench-files: $(READY)     ## read a CSV of a million leads beside DuckDB's bare read_csv; options in BENCH
+	@$(BIN)/python tests/benchmarks/bench_files.py $(BENCH)
 
 bench-wire: $(READY)      ## time reading and writing beside other clients, and see how quotas are kept; options in BENCH
 	@$(BIN)/python tests/benchmarks/bench_wire.py $(BENCH)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, Any, Final
 
 import msgspec
@@ -20,6 +20,7 @@ from airflow_providers_leads.leads.sources.rows import NO_OBJECT, TOO_MANY_CELLS
 
 _BATCH_ROWS: Final = 10_000
 _EXACT: Final = 2**53
+_MOST_OF_AN_ARRAY: Final = 64 << 20
 
 
 def cell_text(value: Any) -> str | None:
@@ -125,7 +126,7 @@ def _sheet_rows(cells: list[list[Any]], names: Sequence[str], first: int) -> Ite
 
 
 def open_json_lines(file: IO[bytes], path: object, encoding: str | None = None) -> Table:
-    """Return objects, one a line; their keys are the columns, which grow with the rows.
+    """Return objects, one a line or all in one array; their keys are the columns, which grow with the rows.
 
     :param file: open for reading
     :param path: for messages
@@ -133,7 +134,12 @@ def open_json_lines(file: IO[bytes], path: object, encoding: str | None = None) 
     :raises StagingError: when it can't be decoded, or no line holds an object
     """
     names: list[str] = []
-    rows = _objects(_numbered_lines(utf8(file, path, encoding)), names)
+    pieces = utf8(file, path, encoding)
+    head = next(pieces, b"")
+    if head.lstrip().startswith(b"["):
+        rows = _array(head, pieces, path, names)
+    else:
+        rows = _objects(_numbered_lines(chain((head,), pieces)), names)
     first = next(rows, None)
     if first is None or not names:
         raise StagingError(f"{path} holds no object: JSON Lines have one of them a line.")
@@ -143,6 +149,27 @@ def open_json_lines(file: IO[bytes], path: object, encoding: str | None = None) 
 def _again(first: Rows, rows: Iterator[Rows]) -> Iterator[Rows]:
     yield first
     yield from rows
+
+
+def _array(head: bytes, pieces: Iterator[bytes], path: object, names: list[str]) -> Iterator[Rows]:
+    """Yield the objects of an array, which is held as a whole; their numbers are those in it."""
+    whole = bytearray(head)
+    for piece in pieces:
+        whole += piece
+        if len(whole) > _MOST_OF_AN_ARRAY:
+            raise StagingError(
+                f"{path} is one JSON array of more than {_MOST_OF_AN_ARRAY >> 20} MB, which would have to be held as a "
+                "whole. Write it as JSON Lines, an object a line."
+            )
+    try:
+        items = msgspec.json.decode(bytes(whole), type=list[Any])
+    except msgspec.MsgspecError:
+        return
+    for first in range(0, len(items), _BATCH_ROWS):
+        numbered = list(enumerate(items[first : first + _BATCH_ROWS], first + 1))
+        taken = [(number, flat(item)) for number, item in numbered if isinstance(item, dict)]
+        broken = [(number, NO_OBJECT, str(item)) for number, item in numbered if not isinstance(item, dict)]
+        yield _typed([row for _, row in taken], [number for number, _ in taken], names, broken)
 
 
 def _numbered_lines(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -15,6 +15,7 @@ from airflow_providers_leads.leads.files.staging import RowWriter, StagingError
 from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.leads.sources.batches import Made, Reject
 from airflow_providers_leads.leads.sources.reading import FileOptions, FileRead, read_file
+from airflow_providers_leads.leads.sources.rows import BAD_QUOTES, TOO_MANY_CELLS
 from airflow_providers_leads.tasks.arguments import given
 from airflow_providers_leads.tasks.inputs import as_list, uri_in
 from airflow_providers_leads.tasks.paths import storage_path
@@ -172,6 +173,9 @@ def _tell(work: Writing, source: str, log: Any, rejects_uri: str) -> None:
     if work.rejected:
         reasons = ", ".join(f"{reason} {number}" for reason, number in work.reasons.most_common())
         log.warning("%s: rows that can't be used stand with their lines in %s: %s", source, rejects_uri, reasons)
+    mixed = sum(work.reasons[reason] for reason in (BAD_QUOTES, TOO_MANY_CELLS))
+    if mixed and "opted_out" in work.columns:
+        log.warning("%s: who opted out in %d rows whose cells can't be told apart is not known", source, mixed)
     for name, number in work.lost.items():
         log.warning("%s: %d values of %s were left out: %s", source, number, name, _LOST.get(name, _LOST_TIME))
 
