@@ -197,6 +197,24 @@ def read_parquet(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Tabl
     return connection.table(name).select(*columns)
 
 
+def read_often(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Table:
+    """Return a checked Parquet file as a table that is read more than once: a remote file is fetched once only.
+
+    It is fetched into a local file without compression, which goes with the connection.
+
+    :param connection: from :func:`connect`, to DuckDB
+    :param uri: URI or path object
+    :param columns: the columns wanted, all of which must be there
+    :raises StagingError: see :func:`~airflow_providers_leads.leads.files.staging.open_parquet`
+    """
+    table = read_parquet(connection, uri, columns)
+    if is_local(as_path(uri)):
+        return table
+    name = f"{spill_folder(connection)}/read-{uuid4().hex}.parquet"
+    write_soon_read(connection, table, name)
+    return connection.read_parquet(name).select(*columns)
+
+
 def keep(connection: Any, table: ibis.Table) -> ibis.Table:
     """Return a table that is computed once, because several results read it."""
     if is_duckdb(connection):
