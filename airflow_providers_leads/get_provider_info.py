@@ -184,7 +184,9 @@ def get_provider_info() -> dict[str, Any]:
             {"name": "leads_map", "class-name": "airflow_providers_leads.decorators.leads.leads_map_task"},
         ],
         "cli": ["airflow_providers_leads.cli.definition.get_leads_cli_commands"],
-        "extra-links": [f"airflow_providers_leads.operators.links.{name}" for name in ("CrmLink", "ReportLink")],
+        "extra-links": [
+            f"airflow_providers_leads.operators.links.{name}" for name in ("CrmLink", "PeopleLink", "ReportLink")
+        ],
         "sensors": _modules("sensors"),
         "triggers": _modules("triggers", ("base",)),
         "connection-types": [connection_type(crm) for crm in CRMS],
@@ -210,6 +212,11 @@ def get_provider_info() -> dict[str, Any]:
                         "Who sees addresses and values of people in Airflow's pages of runs: nobody; editors, who may "
                         "edit the DAG's runs; or permission, those of them who may also read 'Lead addresses'.",
                         "string", "nobody", "editors",
+                    ),
+                    "unlike": _option(
+                        "From when on a run is unlike the last ones, as JSON: created, updated and unwritten as "
+                        "multiples, read and quota as shares, least in people.",
+                        "string", None, '{"created": 3, "read": 0.5}',
                     ),
                     "timeout": _option("Seconds to wait for an answer.", "float", "60", None),
                     "max_retries": _option("Repeats of a failed request within a task.", "integer", "5", None),

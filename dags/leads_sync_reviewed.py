@@ -22,6 +22,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsPlanOperator,
     LeadsRememberOperator,
 )
+from airflow_providers_leads.operators.links import run_url
 from airflow_providers_leads.operators.report import LeadsReportOperator
 from airflow_providers_leads.retry_policy import leads_retry_args
 
@@ -85,13 +86,12 @@ def leads_sync_reviewed() -> None:
         return list((params or {})["destinations"])
 
     @task
-    def summary(plans: list[dict[str, Any]]) -> str:
+    def summary(plans: list[dict[str, Any]], dag_run: Any = None) -> str:
         """Return what the plans would do, as the table that the reviewer sees."""
         columns = ("conn_id", "create", "update", "unchanged", "suppress", "duplicates", "requests", "minutes")
         lines = [columns, ("---",) * len(columns)] + [[str(plan[column]) for column in columns] for plan in plans]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        looks = "\n".join(f"- `python -m airflow_providers_leads.plan show {plan['plan']}`" for plan in plans)
-        return f"{table}\n\nEach person and each change:\n\n{looks}"
+        return f"{table}\n\n[Each person and each change]({run_url(dag_run.dag_id, dag_run.run_id)})"
 
     extract = LeadsExtractOperator.partial(
         task_id="extract",

@@ -254,6 +254,15 @@ class LeadsHook(ConnectedHook):
 
     # Optional: the rest -----------------------------------------------------------------------------------------------
 
+    @property
+    def day_quota(self) -> dict[str, int] | None:
+        """Calls that are ``spent`` of a day's quota and its ``limit``, as the last answer said; ``None``: none did."""
+        client: Any = self.__dict__.get("client")
+        quota = client.day_quota if client else None
+        if quota is None or not quota.limit or quota.remaining is None:
+            return None
+        return {"spent": max(quota.limit - quota.remaining, 0), "limit": quota.limit}
+
     def app_url(self, record_id: str | None = None) -> str:
         """Return where people see their leads in the CRM's own pages; may ask the API.
 

@@ -23,7 +23,7 @@ from airflow_providers_leads.http.auth import is_at, origin_of
 from airflow_providers_leads.http.dialect import Dialect
 from airflow_providers_leads.http.errors import LeadsServerError, error_class
 from airflow_providers_leads.http.gate import GatedAdapter, leaving_by
-from airflow_providers_leads.http.hints import DAILY, read_quota, wait_hint
+from airflow_providers_leads.http.hints import DAILY, Quota, read_quota, wait_hint
 from airflow_providers_leads.http.json_text import encode, readable
 from airflow_providers_leads.http.problems import read_problem
 from airflow_providers_leads.http.rate_limit import HeldBackError, NoRoomError, RateLimiter
@@ -115,6 +115,8 @@ class HttpClient:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     rng: random.Random = field(default_factory=random.Random)
+    day_quota: Quota | None = field(default=None, init=False)
+    """What the last answer that spoke of it said of the day's quota."""
 
     def __post_init__(self) -> None:
         self.policy = within_task(self.policy)
@@ -312,6 +314,8 @@ class HttpClient:
             self.count(status)
 
     def _observe(self, limiter: RateLimiter, headers: Mapping[str, str]) -> None:
+        if self.dialect.day and (day := read_quota(headers, self.clock(), (self.dialect.day,))):
+            self.day_quota = day
         quota = read_quota(headers, self.clock(), self.dialect.quotas)
         if quota is None:
             return

@@ -16,6 +16,7 @@ class Dialect:
 
     :param waits: read how long it asks to wait, the first that answers wins
     :param quotas: headers that state its quota, the first that are there win
+    :param day: headers that state a day's quota, ``None`` when none do
     :param problems: form of its error answers
     :param statuses: HTTP statuses of its own and the errors that they are
     :param daily: what to do when a day's quota is spent
@@ -23,6 +24,7 @@ class Dialect:
 
     waits: tuple[WaitReader, ...] = WAITS
     quotas: tuple[QuotaHeaders, ...] = QUOTAS
+    day: QuotaHeaders | None = None
     problems: ProblemForm = USUAL
     statuses: Mapping[int, type[LeadsApiError]] = field(default_factory=dict)
     daily: str = "The day's quota is spent: run again when it is renewed."

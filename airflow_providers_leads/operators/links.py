@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom, conf
 
@@ -83,6 +84,21 @@ class ReportLink(BaseOperatorLink):
         """Return the address of the report, an empty text when there is none that a browser can open."""
         returned = XCom.get_value(ti_key=ti_key, key="return_value")
         return report_url(returned.get("report") if isinstance(returned, dict) else None)
+
+
+class PeopleLink(BaseOperatorLink):
+    """Opens the page of the task's run, which leads to each person that it plans to write or has written."""
+
+    name = "People"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address of the page."""
+        return run_url(ti_key.dag_id, ti_key.run_id)
+
+
+def run_url(dag_id: str, run_id: str) -> str:
+    """Return where Airflow shows what a run plans or did, down to each person: a link for those who review it."""
+    return f"{site()}{REPORTS_PREFIX}/runs/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
 
 
 def report_url(uri: Any) -> str:

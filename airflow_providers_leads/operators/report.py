@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import pendulum
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import ReportLink, report_url, reports_folder
@@ -20,6 +20,7 @@ from airflow_providers_leads.tasks.paths import check_local, file_name, safe_nam
 if TYPE_CHECKING:
     from airflow_providers_leads.report.history import Entry
     from airflow_providers_leads.report.run import Run
+    from airflow_providers_leads.report.unlike import Limits
 
 __all__ = ["LeadsMetricsReportOperator", "LeadsReportOperator"]
 
@@ -134,7 +135,18 @@ class LeadsReportOperator(_ReportOperator):
         files.add_results(_as_results(self.inputs))
         run.files = files.all
         facts = read_sync(files, storage_path)
-        return sync_page(facts, run, earlier(), show_addresses=shown), entry(facts, run)
+        html = sync_page(facts, run, earlier(), show_addresses=shown, limits=self._limits())
+        return html, entry(facts, run)
+
+    def _limits(self) -> Limits:
+        from airflow_providers_leads.report.unlike import Limits, limits_in
+
+        try:
+            return limits_in(conf.get("leads", "unlike", fallback=None) or "")
+        except ValueError as error:
+            # A report with other limits is worth more than none.
+            self.log.warning("The Airflow option [leads] unlike can't be used: %s", error)
+            return Limits()
 
 
 class LeadsMetricsReportOperator(_ReportOperator):

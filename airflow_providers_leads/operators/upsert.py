@@ -12,7 +12,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
-from airflow_providers_leads.operators.links import CrmLink
+from airflow_providers_leads.operators.links import CrmLink, PeopleLink
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.apply import apply_plan, as_outcomes, ledger_of
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, given, given_entries, one_of
@@ -86,7 +86,7 @@ class LeadsPlanOperator(LeadsOperator):
         "conn_id", "golden", "members", "output_uri", "existing", "mode", "write_options", "suppressions", "properties",
         "push_opt_outs", "memory", "max_changes", "max_people", "fields", "do_not_contact",
     )  # fmt: skip
-    operator_extra_links = (CrmLink(),)
+    operator_extra_links = (CrmLink(), PeopleLink())
     ui_color = "#fff4e0"
     datasets = Datasets(reads=("golden", "existing"), writes=("plan",), crm="reads")
     choices: ClassVar[Mapping[str, Sequence[str]]] = {
@@ -263,7 +263,7 @@ class LeadsApplyOperator(_Applying):
         "max_people",
     )  # fmt: skip
     ui_color = "#ffe9e0"
-    operator_extra_links = (CrmLink(),)
+    operator_extra_links = (CrmLink(), PeopleLink())
     datasets = Datasets(reads=("plan",), writes=("results",), crm="writes")
     choices: ClassVar[Mapping[str, Sequence[str]]] = {**ON_FAILURE, "if_stale": ("replan", "refuse", "ignore")}
 

@@ -28,6 +28,7 @@ _FOLDERS: Final = ("output_uri", "files")
 _WAITING: Final = ("awaiting_input", "deferred")
 """States of a task that waits for an answer; the second before Airflow 3.3."""
 _ASKING: Final = ("ApprovalOperator", "HITLOperator", "HITLBranchOperator", "HITLEntryOperator")
+_LONGEST_OF_RUN: Final = 1_000_000
 _LONGEST: Final = 20_000
 """Letters of a result that is looked at in the list: other tasks may return anything."""
 
@@ -53,12 +54,14 @@ class Counts:
     :param people: golden records
     :param planned: action → rows of the plans
     :param outcomes: outcome → rows of the results
+    :param quotas: connection → calls spent of a day's quota, and the quota, when its task ended
     """
 
     read: int | None = None
     people: int | None = None
     planned: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+    quotas: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, returned: Any) -> None:
         """Take what a task returned; anything else is passed over."""
@@ -69,6 +72,9 @@ class Counts:
             self.read = (self.read or 0) + _whole(rows)
         if "golden" in returned and isinstance(rows, Mapping):
             self.people = (self.people or 0) + _whole(rows.get("golden"))
+        if isinstance(quota := returned.get("quota"), Mapping):
+            conn_id, spent = str(returned.get("conn_id")), _whole(quota.get("spent"))
+            self.quotas[conn_id] = max((spent, _whole(quota.get("limit"))), self.quotas.get(conn_id, (0, 0)))
         for key, names, into in (("plan", ACTIONS, self.planned), ("results", OUTCOMES, self.outcomes)):
             if isinstance(returned.get(key), str):
                 into.update({name: _whole(returned[name]) for name in names if name in returned})
@@ -243,7 +249,9 @@ def _xcoms(session: Any, line: RunLine) -> tuple[list[Any], dict[str, str], str]
     """Return what the tasks returned, where CRMs show their lists, and where the report is."""
     crm_key, report_key = _LINK_KEYS
     rows = session.scalars(
-        _of_run(select(XComModel), XComModel, line).where(XComModel.key.in_((RETURNED, *_LINK_KEYS)))
+        _of_run(select(XComModel), XComModel, line).where(
+            XComModel.key.in_((RETURNED, *_LINK_KEYS)), func.length(cast(XComModel.value, Text)) < _LONGEST_OF_RUN
+        )
     )
     by_task: dict[tuple[str, int], dict[str, Any]] = defaultdict(dict)
     for row in rows:

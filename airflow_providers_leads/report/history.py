@@ -28,6 +28,7 @@ class Entry(msgspec.Struct, kw_only=True):
     :param summary: one sentence
     :param report: name of the report's file, beside the folder of the entries
     :param outcomes: outcome → leads, over all destinations
+    :param reasons: reason → leads that were left out for it; ``None`` in entries of older versions
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Entry(msgspec.Struct, kw_only=True):
     conflicts: int = 0
     requests: int = 0
     outcomes: dict[str, int] = {}
+    reasons: dict[str, int] | None = None
 
     @property
     def counts(self) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -15,11 +16,14 @@ from airflow_providers_leads.report.masking import mask_address, mask_addresses,
 from airflow_providers_leads.report.page import percent, render, words
 from airflow_providers_leads.report.run import Run
 from airflow_providers_leads.report.sync_facts import PENDING, Destination, SyncFacts
+from airflow_providers_leads.report.unlike import Figures, Limits, kinds_of, unlike
 
 _ORDER: Final = (*OUTCOMES, PENDING)
 _FLOW_WIDTHS: Final = {"narrow": 330, "middle": 640, "wide": 1000}
 _FIELDS: Final = {"new": "created", "filled": "updated", "replaced": "suppressed"}
 """Kind of write → CSS variable of its colour."""
+_COMPARED: Final = 10
+"""Runs that a run is compared with."""
 _BOTH: Final = ("small", "large")
 _CONFLICTS: Final = {"spelling": "unchanged", "other": "suppressed"}
 
@@ -61,18 +65,50 @@ def entry(facts: SyncFacts, run: Run) -> Entry:
         conflicts=sum(map(sum, facts.conflicts.values())),
         requests=sum(destination.requests for destination in facts.destinations),
         outcomes=dict(facts.outcomes),
+        reasons=dict(_left_out(facts)),
     )
 
 
-def sync_page(facts: SyncFacts, run: Run, history: Sequence[Entry] = (), *, show_addresses: bool = False) -> str:
+def _left_out(facts: SyncFacts) -> Counter[str]:
+    """Return kind of reason → leads; of very many reasons the rarest stand together and are no kind."""
+    reasons: Counter[str] = Counter()
+    for destination in facts.destinations:
+        for (_, reason), number in destination.reasons.items():
+            reasons[reason] += number if reason != "others" else 0
+    return kinds_of(+reasons)
+
+
+def _figures(entry: Entry) -> Figures:
+    """Return what of a run is compared with others."""
+    counts, unwritten = entry.counts, ("failed", "ambiguous", PENDING)
+    return Figures(
+        read=entry.leads,
+        created=counts["created"],
+        updated=counts["updated"],
+        unwritten=sum(counts[name] for name in unwritten) if entry.status != "planned" else None,
+        reasons=entry.reasons,
+    )
+
+
+def sync_page(
+    facts: SyncFacts,
+    run: Run,
+    history: Sequence[Entry] = (),
+    *,
+    show_addresses: bool = False,
+    limits: Limits | None = None,
+) -> str:
     """Return the report as HTML.
 
     :param facts: what the files tell
     :param run: what is known of the run beside them
     :param history: earlier runs, the oldest first, without this one
     :param show_addresses: true shows addresses and values as they are; they are personal data
+    :param limits: from when on something is told as unlike the last runs
     """
     flow = _flow(facts)
+    now = entry(facts, run)
+    compared = [_figures(one) for one in history[-_COMPARED:] if one.kind == now.kind]
     return render(
         "sync",
         facts=facts,
@@ -88,7 +124,8 @@ def sync_page(facts: SyncFacts, run: Run, history: Sequence[Entry] = (), *, show
         examples=_examples(facts, shown=show_addresses),
         failures=_failures(facts, shown=show_addresses),
         reasons=_reasons(facts, shown=show_addresses),
-        trend=_trend([*history, entry(facts, run)]),
+        trend=_trend([*history, now]),
+        unlike=unlike(_figures(now), compared, limits, planned=now.status == "planned"),
         took=(run.finished - run.started).total_seconds() if run.started else None,
         order=_ORDER,
         shown=show_addresses,

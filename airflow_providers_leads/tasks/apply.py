@@ -118,7 +118,8 @@ def apply_plan(
             work.leave_for_retry()
             raise
     work.forget()
-    return {"results": results, "conn_id": hook.conn_id, **outcomes, "quarantined": quarantined}
+    quota = {"quota": hook.day_quota} if hook.day_quota else {}
+    return {"results": results, "conn_id": hook.conn_id, **outcomes, "quarantined": quarantined, **quota}
 
 
 class _Work:

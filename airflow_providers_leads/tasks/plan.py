@@ -152,6 +152,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         "minutes": minutes,
         "unknown_properties": unmet,
         **({"memory": dict(task.memory)} if task.memory is not None else {}),
+        **({"quota": quota} if (quota := hook.day_quota) else {}),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pyarrow.parquet as pq
@@ -105,6 +106,8 @@ def test_approved_plans_are_applied_but_for_who_opted_out_while_they_waited(sand
     assert result.state == "success"
     assert "| hubspot_default | " in shown
     assert "@" not in shown
+    # One click from Required Actions to each person.
+    assert f"](/leads/reports/runs/leads_sync_reviewed/{quote(result.run_id, safe='')})" in shown
     applied = {made["conn_id"]: made for made in result.returned("apply")}
     assert applied["hubspot_default"]["created"] > 0
     assert applied["persistiq_default"]["created"] > 0

@@ -109,6 +109,7 @@ DIALECT: Final = Dialect(
             milliseconds="X-HubSpot-RateLimit-Interval-Milliseconds",
         ),
     ),
+    day=QuotaHeaders("X-HubSpot-RateLimit-Daily", "X-HubSpot-RateLimit-Daily-Remaining", reset=""),
     problems=PROBLEMS,
     # The account is moving to another data centre.
     statuses={477: LeadsRateLimitError},

@@ -13,6 +13,7 @@ import pytest
 from airflow_rows import START, Task, add_run, audit_log, clear, make_database
 from fastapi import HTTPException
 from fastapi.testclient import TestClient
+from report_files import write_merge
 
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.files.staging import RowWriter, write_rows
@@ -62,8 +63,13 @@ def add_sync(folder: Path, dag_id: str, run_id: str, *, day: int = 0, **more: An
     """Add a run of which the files lie below its DAG's and its own name."""
     place = folder / dag_id / run_id / "upsert"
     returned = write_plan(place)
-    task = Task("upsert", returned, 0, rendered={"output_uri": f"file://{place}"}, xcoms={"_link_CrmLink": LIST})
-    add_run(dag_id, run_id, [task], day=day, **more)
+    upsert = Task("upsert", returned, 0, rendered={"output_uri": f"file://{place}"}, xcoms={"_link_CrmLink": LIST})
+    write_merge(place.parent)
+    names = ("golden", "members", "conflicts", "rejects")
+    merged = {name: f"file://{place.parent}/golden/{name}.parquet" for name in names}
+    rows = {"golden": 3, "inputs": 7}
+    merge = Task("deduplicate", {**merged, "rows": rows}, rendered={"output_uri": f"file://{place.parent}/golden"})
+    add_run(dag_id, run_id, [merge, upsert], day=day, **more)
     return place
 
 
@@ -120,6 +126,7 @@ def get(monkeypatch: pytest.MonkeyPatch) -> Iterator[Get]:
             more = urlencode({**(query or {}), **({"token": user} if user else {})})
             return client.get(f"{path}{'&' if '?' in path else '?'}{more}")
 
+        ask.client = client  # type: ignore[attr-defined]
         yield ask
     clear()
 
@@ -137,7 +144,7 @@ def check_harmless(answer: Any) -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
-PAGES = ("/runs/mine/r1", "/runs/mine/r1/hubspot_default.0")
+PAGES = ("/runs/mine/r1", "/runs/mine/r1/hubspot_default.0", "/runs/mine/r1/hubspot_default.0/p3")
 
 
 def test_the_list_has_the_runs_that_the_user_may_read(get: Get, tmp_path: Path) -> None:
@@ -168,6 +175,7 @@ def test_the_list_is_searched_and_paged(get: Get, tmp_path: Path) -> None:
     # What stands for anything in SQL stands for itself.
     assert get("/", query={"search": "4_%"}).text.count('href="runs/mine/') == 3
     assert get("/", query={"state": "failed"}).text.count('href="runs/mine/') == 1
+    assert get("/", query={"before": "9" * 30}).status_code == 422
     hostile = get("/", query={"search": ATTACK, "state": ATTACK})
     check_harmless(hostile)
     assert "No run fits" in hostile.text
@@ -181,7 +189,7 @@ def test_who_may_not_read_the_dag_sees_nothing(
     add_sync(tmp_path, "mine", "r1")
     answer = get(path, user)
     assert answer.status_code == status
-    assert ("created" in answer.text) is (status == 200)
+    assert ("hubspot_default" in answer.text) is (status == 200)
     add_sync(tmp_path, "theirs", "r1")
     assert get(path.replace("mine", "theirs"), "reader").status_code == 403
 
@@ -288,7 +296,8 @@ def test_what_cannot_be_written_down_is_not_shown(get: Get, tmp_path: Path, monk
     [
         "/runs/mine/none", "/runs/mine/r1/none", "/runs/mine/r1/..%2fhubspot_default.0", "/runs/mine/..%2f..%2fetc",
         "/runs/mine/r1/file:%2f%2f%2fetc%2fpasswd", "/runs/mine/../theirs/r1/hubspot_default.0",
-        "/runs/mine/r1/%00", "/runs/mine%2f..%2ftheirs/r1",
+        "/runs/mine/r1/%00", "/runs/mine/r1/hubspot_default.0/p99", "/runs/mine/r1/hubspot_default.0/..%2fx",
+        "/runs/mine/r1/hubspot_default.0/x1", "/runs/mine%2f..%2ftheirs/r1",
     ],
 )  # fmt: skip
 def test_an_address_never_leads_to_other_files(path: str, get: Get, tmp_path: Path) -> None:
@@ -362,3 +371,85 @@ def test_a_run_that_waits_leads_to_its_answer(get: Get, tmp_path: Path) -> None:
     assert "/dags/mine/runs/r1/required_actions" in page
     assert "planned, nothing is written yet" in page
     assert "2 create" in text_of(page)
+
+
+def test_a_person_is_shown_with_each_change_its_origin_conflicts_and_record(
+    get: Get, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LEADS__UNMASK", "editors")
+    add_sync(tmp_path, "mine", "r1")
+    path = PAGES[1]
+    ben, ann = get(f"{path}/p1", "editor", query={"show": "1"}), get(f"{path}/p0", "editor", query={"show": "1"})
+    for page in (ben, ann):
+        check_harmless(page)
+    text = text_of(ben.text)
+    assert "ben@example.org" in text
+    assert "Updated in hubspot_default" in text
+    assert "city Ulm �gnp.exe� yes" in text
+    assert 'href="https://app.hubspot.com/contacts/7/record/0-1/77"' in ben.text
+    text = text_of(ann.text)
+    assert "Where each value came from" in text
+    assert "Conflicts" in text
+    # Of three spellings one was kept; each says whose it is.
+    assert all(f"{city} " in text for city in ("Köln", "Koeln", "KÖLN"))
+    assert "hubspot-2" in text
+    assert "perspective-1" in text
+    assert "PersistIQ" in text
+    masked = get(f"{path}/p0", "editor")
+    assert not any(secret in masked.text for secret in (*PEOPLE, *SECRETS, "Koeln"))
+    assert "Where each value came from" in masked.text
+    assert [entry["extra"] for entry in audit_log()] == [
+        f'{{"files": "hubspot_default.0", "rows": "{place}"}}' for place in ("p1", "p0")
+    ]
+
+
+def test_a_person_is_found_by_an_address_that_stands_in_no_log(
+    get: Get, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LEADS__UNMASK", "editors")
+    add_sync(tmp_path, "mine", "r1")
+    client: TestClient = get.client  # type: ignore[attr-defined]
+
+    def look_up(address: str, user: str = "editor") -> Any:
+        return client.post(f"{PAGES[1]}?token={user}", data={"address": address})
+
+    found = look_up(" BEN@Example.org ")
+    assert (found.status_code, found.headers["location"]) == (303, "hubspot_default.0/p1?show=1")
+    for nobody in ("nobody@example.org", "no address", "", ATTACK):
+        assert look_up(nobody).headers["location"] == "hubspot_default.0?nobody=1"
+    assert "Nobody has this address" in get(PAGES[1], "editor", query={"nobody": "1"}).text
+    # Who may not see people can't find out who is there.
+    assert look_up("ben@example.org", "reader").status_code == 403
+    assert all("@" not in entry["extra"] for entry in audit_log())
+
+
+def test_what_is_unlike_the_last_runs_stands_on_top(
+    get: Get, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def sync(day: int, read: int, created: int, reason: str) -> None:
+        place = tmp_path / "mine" / f"r{day}" / "upsert"
+        rows = [WriteResult(email_key=PEOPLE[0], outcome="suppressed", reason=reason)]
+        write_rows(f"{place}/c.results.parquet", WriteResult, rows)
+        quota = {"spent": 249_900 if day == 4 else 10, "limit": 250_000}
+        upsert = {"results": f"file://{place}/c.results.parquet", "conn_id": "c", "created": created, "quota": quota}
+        extract = {"uri": "file:///x", "rows": read, "watermark": None}
+        add_run("mine", f"r{day}", [Task("extract", extract), Task("upsert", upsert)], day=day)
+
+    for day in range(1, 4):
+        sync(day, 1_000 + day, 10, "opted_out")
+    sync(4, 400, 90, f"mail ann@example.org {ATTACK}")
+    assert "Unlike the last runs" not in get("/runs/mine/r3").text
+    page = get("/runs/mine/r4")
+    check_harmless(page)
+    text = text_of(page.text)
+    assert "90 people were created, 9 times as many as in the 3 runs before (10)." in text
+    assert "400 leads were read, 60 % fewer than in the 3 runs before (1,002)." in text
+    assert "c: 100 of 250,000 calls are left today." in text
+    assert "A reason that the 3 runs before did not have: mail …" in text
+    monkeypatch.setenv("AIRFLOW__LEADS__UNLIKE", '{"created": 10, "read": 0.1}')
+    text = text_of(get("/runs/mine/r4").text)
+    assert "were created" not in text
+    assert "fewer" not in text
+    monkeypatch.setenv("AIRFLOW__LEADS__UNLIKE", '{"creations": 10}')
+    assert "were created" in text_of(get("/runs/mine/r4").text)
+    assert "unlike: unknown key" in caplog.text

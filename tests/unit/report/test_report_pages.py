@@ -20,6 +20,7 @@ from airflow_providers_leads.report.page import duration, is_page, number, perce
 from airflow_providers_leads.report.run import Run
 from airflow_providers_leads.report.sync import entry, status, sync_page
 from airflow_providers_leads.report.sync_facts import read_sync
+from airflow_providers_leads.report.unlike import Limits
 
 HISTORY = [
     Entry(kind="sync", dag_id="d", run_id=str(n), at=NOW - timedelta(days=9 - n), status="ok", summary="", people=n)
@@ -109,6 +110,29 @@ def test_without_the_library_for_charts_numbers_stand_in_tables(run: Path, monke
     assert re.search(r"<details open><summary>The numbers", html)
     # The flow chart is our own.
     assert html.count("<svg") == 3
+
+
+def test_what_is_unlike_the_last_runs_stands_on_top(run: Path) -> None:
+    facts = read_sync(files_of(run))
+    before = [
+        Entry(
+            kind="sync", dag_id="d", run_id=str(n), at=NOW, status="ok", summary="", leads=1_000,
+            outcomes={"created": 1, "updated": 1, "suppressed": 1}, reasons={"bounced": 1},
+        )
+        for n in range(3)
+    ]  # fmt: skip
+    page = sync_page(facts, run_of(), before)
+    top = page[: page.index('class="tiles"')]
+    assert "7 leads were read, 99 % fewer than in the 3 runs before (1,000)." in top
+    # One failed and one was not reached; nobody was left unwritten before.
+    assert "2 people were not written, nobody in the 3 runs before." in top
+    assert "A reason that the 3 runs before did not have: opted out (1 person)." in top
+    assert "dan@example.org" not in top
+    assert "leads were read" not in sync_page(facts, run_of(), before, limits=Limits(read=0)).split('class="tiles"')[0]
+    assert "Unlike the last runs" not in sync_page(facts, run_of(), [])
+    # Entries of an older version say nothing of reasons.
+    older = [Entry(kind="sync", dag_id="d", run_id="0", at=NOW, status="ok", summary="", leads=7)]
+    assert "did not have" not in sync_page(facts, run_of(), older)
 
 
 def test_what_is_kept_of_a_run_is_counts_and_no_person(run: Path) -> None:

@@ -562,3 +562,25 @@ def test_more_properties_than_a_url_holds_are_read_in_batches(
     assert [row["properties"] for row in rows] == [{MANY[0]: str(i)} for i in ([1] if read == "get" else [1, 2])]
     assert rows[0]["associations"] == {"companies": {"results": []}}
     assert all(len(r.url) < 8_300 for r in requests_mock.request_history)
+
+
+@pytest.mark.parametrize(
+    ("headers", "quota"),
+    [
+        ({}, None),
+        ({"X-HubSpot-RateLimit-Daily": "250000"}, None),
+        ({"X-HubSpot-RateLimit-Daily": "x", "X-HubSpot-RateLimit-Daily-Remaining": "y"}, None),
+        (
+            {"X-HubSpot-RateLimit-Daily": "250000", "X-HubSpot-RateLimit-Daily-Remaining": "100"},
+            {"spent": 249_900, "limit": 250_000},
+        ),
+    ],
+)
+def test_what_is_left_of_the_day_is_known_from_the_answers(
+    headers: dict[str, str], quota: Any, monkeypatch: pytest.MonkeyPatch, requests_mock: requests_mock.Mocker
+) -> None:
+    hook = make_hook(monkeypatch)
+    assert hook.day_quota is None
+    requests_mock.get(url(CONTACTS + "/5"), json=ONE, headers=headers)
+    hook.get_contact("5")
+    assert hook.day_quota == quota
