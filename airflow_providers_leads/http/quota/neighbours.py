@@ -59,7 +59,7 @@ class Neighbours:
         before = self._growth = 0
         if 100 * remaining < _HALF * limit:
             mine, since = self._count(limit, now - window), self._count(limit, left_at)
-            if self._remaining is not None:
+            if self._remaining is not None and self._heard_at >= now - window:
                 # By so many it fell for what others sent since the last answer: as many may be under way again.
                 self._growth = max(0, self._estimate(mine, limit) - remaining)
             if 100 * (limit - remaining - mine) > _NOTICED * limit:

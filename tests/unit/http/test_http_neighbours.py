@@ -38,7 +38,7 @@ class Vendor:
 class Machine:
     """One request after the other, as long as the window lets it."""
 
-    def __init__(self, *, heeds: bool) -> None:
+    def __init__(self, *, heeds: int) -> None:
         self.now, self.heeds = 0.0, heeds
         self.window = LocalWindow(Departures(), lambda: self.now)
         self.turn = Turn()
@@ -51,7 +51,7 @@ class Machine:
     def answer(self, now: float, left_at: float, accepted: bool, remaining: int) -> float:
         self.now = now
         self.window.arrived(self.turn.place, left_at + 0.03 * PERIOD)
-        if self.heeds:
+        if remaining <= self.heeds:
             self.window.heard(LIMIT, PERIOD, remaining, left_at)
         if accepted:
             return 0.0
@@ -59,8 +59,14 @@ class Machine:
         return PERIOD
 
 
-def spent(starts: Sequence[float], *, rolling: bool = True, heeds: bool = True, seed: int = 1) -> tuple[list[int], int]:
-    """Return how many requests each machine got through from the third window to the eleventh, and the refusals."""
+def spent(starts: Sequence[float], *, rolling: bool = True, heeds: int = LIMIT, seed: int = 1) -> tuple[list[int], int]:
+    """Return how many requests each machine got through from the third window to the eleventh, and the refusals.
+
+    :param starts: of each machine, in seconds
+    :param rolling: the kind of window
+    :param heeds: answers tell what remains when it is no more than this; -1: never
+    :param seed: of the latencies
+    """
     random.seed(seed)
     rng, vendor = random.Random(seed), Vendor(rolling)
     machines = [Machine(heeds=heeds) for _ in starts]
@@ -102,8 +108,17 @@ def test_who_comes_later_is_not_starved(machines: int, refusals: float, least: f
     assert min(accepted) >= least * sum(accepted) / machines
 
 
+@pytest.mark.parametrize("rolling", [True, False], ids=["rolling", "fixed"])
+@pytest.mark.parametrize("machines", [2, 4])
+def test_headers_near_the_limit_alone_are_enough(machines: int, rolling: bool) -> None:
+    accepted, refused = spent([0.0] * machines, rolling=rolling, heeds=LIMIT // 10)
+    assert refused <= 1
+    assert sum(accepted) >= 0.92 * 9 * LIMIT
+    assert max(accepted) <= 1.6 * min(accepted)
+
+
 def test_without_heeding_what_remains_who_comes_later_gets_nothing() -> None:
-    accepted, _ = spent([0.0, 7.0], heeds=False)
+    accepted, _ = spent([0.0, 7.0], heeds=-1)
     assert min(accepted) < 0.05 * sum(accepted), "or these tests tell nothing"
 
 
