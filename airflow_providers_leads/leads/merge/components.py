@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import ibis
 import msgspec
 
 from airflow_providers_leads.leads.merge.engine import batches, forget, in_memory, keep, scalar
@@ -19,6 +20,7 @@ from airflow_providers_leads.leads.model.identity import (
     person_key,
     person_key_expr,
 )
+from airflow_providers_leads.leads.model.phones import phone_keys
 from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, MERGED_IDS_PROPERTY
 
 if TYPE_CHECKING:
@@ -60,8 +62,6 @@ def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules, rec
     :param rules: what else but the address itself joins records
     :param recall: what a sync remembers of who is one person
     """
-    import ibis
-
     named = alone = leads.mutate(person=person_key_expr(leads.email_key, rules))
     remembered = _remembered_edges(recall, rules) if recall else []
     if recall and (nameless := recall.nameless()):
@@ -165,10 +165,6 @@ def _rows(connection: Any, table: ibis.Table) -> Iterator[dict[str, Any]]:
 
 def _join_phones(connection: Any, named: ibis.Table, rules: IdentityRules) -> tuple[Any, Any, list[dict[str, Any]]]:
     """Return the leads, those without address named by their phone, the edges from phones, and the shared phones."""
-    import ibis
-
-    from airflow_providers_leads.leads.model.phones import phone_keys
-
     texts = [row["phone"] for row in _rows(connection, named.filter(named.phone.notnull()).select("phone").distinct())]
     keys = phone_keys(texts, rules.phone_region, extensions=True)
     usable = [(text, key) for text, key in zip(texts, keys, strict=True) if key]
@@ -194,8 +190,6 @@ def _by_name(joined: ibis.Table, rules: IdentityRules) -> ibis.Table:
     Where all first names and all last names that are known with a number are the same, it is one node. Else each whole
     name is one of its own, and who has no name is in none.
     """
-    import ibis
-
     first, last = (joined[name].strip().lower().nullif("") for name in ("first_name", "last_name"))
     # A shared mailbox says nothing about whose phone it is.
     counts = joined.person.isnull() | ~is_role_expr(joined.person, rules)
@@ -240,8 +234,6 @@ def _components(connection: Any, edges: ibis.Table) -> ibis.Table:
 
     :raises ValueError: when it doesn't settle, which only a chain of astronomic length could bring about
     """
-    import ibis
-
     both = keep(connection, ibis.union(edges.select("a", "b"), edges.select(a=edges.b, b=edges.a), distinct=True))
     first = both.group_by("a").aggregate(least=both.b.min())
     kept = labels = keep(connection, first.select(node=first.a, label=ibis.least(first.a, first.least)))

@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
+import duckdb
+import ibis
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from airflow_providers_leads.leads.files.columns import strings
 from airflow_providers_leads.leads.files.staging import (
     VERSION_METADATA,
@@ -55,9 +61,6 @@ def connect(url: str = DEFAULT_ENGINE) -> Iterator[Any]:
 
 @contextmanager
 def _duckdb(target: str, settings: dict[str, str]) -> Iterator[Any]:
-    import duckdb
-    import ibis
-
     if target:
         raise ValueError("engine: duckdb:// takes settings only, no file: what it reads and writes are the given URIs")
     folder = settings.get("temp_directory") or None
@@ -106,16 +109,11 @@ def in_memory(columns: Mapping[str, Sequence[str | None]]) -> ibis.Table:
 
     :param columns: name → values, all of one length
     """
-    import ibis
-    import pyarrow as pa
-
     return ibis.memtable(pa.table({name: strings(values) for name, values in columns.items()}))
 
 
 def _refused(settings: dict[str, str]) -> list[str]:
     """Return the names of the settings that DuckDB refuses; their values may be secrets."""
-    import duckdb
-
     names = []
     for name, value in settings.items():
         try:
@@ -133,8 +131,6 @@ def blaming(inputs: Sequence[Any]) -> Iterator[None]:
     :raises StagingError: naming the broken file
     :raises MemoryError: when the memory limit or the disk did not suffice
     """
-    import duckdb
-
     try:
         yield
     except duckdb.OutOfMemoryException:
@@ -189,10 +185,11 @@ def read_parquet(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Tabl
         return connection.read_parquet(local_name(path)).select(*columns)
     if not is_duckdb(connection):
         return connection.read_parquet(str(path)).select(*columns)
-    import pyarrow.dataset as ds
-
     # Read through the path's own filesystem, which holds the credentials.
     name = f"remote_{uuid4().hex}"
+    # Only for files of a store: it loads pandas where that is installed.
+    import pyarrow.dataset as ds
+
     connection.con.register(name, ds.dataset(str(path.path), filesystem=path.fs, format="parquet"))
     return connection.table(name).select(*columns)
 
@@ -279,9 +276,6 @@ def spill_folder(connection: Any) -> str:
 
 
 def _stream(connection: Any, table: ibis.Table, part: Any, metadata: Mapping[str, str] | None) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     # Through this process in batches: the engine's own writer would not know the store's credentials, or would leave a
     # folder of parts where one file is promised.
     fields = [field.with_type(_in_utc(field.type)) for field in table.schema().to_pyarrow()]
@@ -293,8 +287,6 @@ def _stream(connection: Any, table: ibis.Table, part: Any, metadata: Mapping[str
 
 def _in_utc(kind: Any) -> Any:
     """Return an Arrow type whose times are UTC, which Spark's are without saying so."""
-    import pyarrow as pa
-
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", tz="UTC")
     if pa.types.is_struct(kind):
@@ -304,8 +296,6 @@ def _in_utc(kind: Any) -> Any:
 
 def record_hash(source: Any, scope: Any, source_id: Any) -> Any:
     """Return a hash of three text columns, by DuckDB's own function: Ibis goes by way of a text of bits."""
-    import ibis
-    import ibis.expr.datatypes as dt
 
     def hash_of(one: str, two: str, three: str) -> int:
         raise AssertionError("runs in DuckDB only")

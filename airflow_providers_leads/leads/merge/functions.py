@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.staging import appearing, as_path, open_parquet
 from airflow_providers_leads.leads.merge.components import RECORD
@@ -55,9 +58,6 @@ def filter_leads(
     :raises FunctionError: when the function returned something else
     :raises StagingError: when the file can't be used
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     counts = {"rows": 0, "dropped": 0, "protected": 0, "rejects": 0}
     with _batches(source, batch_rows) as (schema, batches), _writer(target, schema) as write:
         for first, batch in batches:
@@ -115,8 +115,6 @@ def map_leads(
 @contextmanager
 def _batches(source: Any, rows: int) -> Iterator[tuple[pa.Schema, Iterator[tuple[int, pa.Table]]]]:
     """Yield a file's schema, and its batches with the number of their first row, counted from 1."""
-    import pyarrow as pa
-
     file = open_parquet(source, LEAD_COLUMNS)
 
     def tables() -> Iterator[tuple[int, pa.Table]]:
@@ -133,8 +131,6 @@ def _batches(source: Any, rows: int) -> Iterator[tuple[pa.Schema, Iterator[tuple
 
 @contextmanager
 def _writer(target: Any, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    import pyarrow.parquet as pq
-
     with (
         appearing(as_path(target)) as part,
         part.open("wb") as file,
@@ -157,8 +153,6 @@ def _call(function: Callable[[Any], Any], batch: pa.Table, form: Form, first: in
 
 
 def _mask(returned: Any, rows: int, first: int) -> pa.ChunkedArray:
-    import pyarrow as pa
-
     if isinstance(returned, (pa.Array, pa.ChunkedArray)):
         values = returned.to_pylist()
     elif isinstance(returned, Sequence) and not isinstance(returned, (str, bytes)):
@@ -176,8 +170,6 @@ def _mask(returned: Any, rows: int, first: int) -> pa.ChunkedArray:
 
 def _from_dicts(returned: Any, before: pa.Table, first: int) -> dict[str, pa.ChunkedArray]:
     """Return the changed columns of what a function returned as dicts."""
-    import pyarrow as pa
-
     if not isinstance(returned, Sequence) or isinstance(returned, (str, bytes)):
         raise FunctionError(
             f"the function must return a list of dicts, one for each lead, and returned {_kind(returned)}"
@@ -205,8 +197,6 @@ def _from_dicts(returned: Any, before: pa.Table, first: int) -> dict[str, pa.Chu
 
 def _from_arrow(returned: Any, before: pa.Table, first: int) -> dict[str, pa.ChunkedArray]:
     """Return the changed columns of what a function returned as a table."""
-    import pyarrow as pa
-
     if isinstance(returned, pa.RecordBatch):
         returned = pa.Table.from_batches([returned])
     if not isinstance(returned, pa.Table):
@@ -230,8 +220,6 @@ def _from_arrow(returned: Any, before: pa.Table, first: int) -> dict[str, pa.Chu
 
 def _with_rules(before: pa.Table, given: dict[str, pa.ChunkedArray], first: int) -> dict[str, pa.ChunkedArray]:
     """Return the changed columns after what a function must not do was refused, and the address keys made anew."""
-    import pyarrow as pa
-
     after = dict(given)
     for name in RECORD:
         _refuse(first, before, after.pop(name, None), name, lambda old, new: old != new, "says which record it is")

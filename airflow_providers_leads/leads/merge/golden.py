@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import ibis
 import msgspec
 
 from airflow_providers_leads.leads.files.provenance import MEMORY, identity_metadata, merge_metadata
@@ -47,8 +48,6 @@ def members(placed: ibis.Table) -> ibis.Table:
 
     :param placed: ranked leads
     """
-    import ibis
-
     records = placed.select(
         *RECORD, "rank", "updated_at", "member_count",
         email_key=placed.golden_key, address=placed.email_key,
@@ -133,8 +132,6 @@ def merge_files(
 
 def _overlaid(leads: ibis.Table, overlay: ibis.Table) -> ibis.Table:
     """Return leads as a memory lets the merge see them."""
-    import ibis
-
     joined = leads.left_join(overlay.rename(overlaid="row", seen_at="at"), leads.row == overlay.row)
     silenced = joined.silenced.fill_null(0)
     fields = {
@@ -201,8 +198,6 @@ def _repeated(connection: Any, leads: ibis.Table, rows: int) -> bool:
 
 
 def _read_all(connection: Any, inputs: Sequence[Any]) -> ibis.Table:
-    import ibis
-
     if is_duckdb(connection):
         tables = [read_numbered(connection, uri, LEAD_COLUMNS, place * _ROWS_APART) for place, uri in enumerate(inputs)]
     else:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from airflow_providers_leads.leads.files.staging import StagingError, as_path, open_parquet
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
@@ -56,9 +59,6 @@ def explain(golden_uri: Any, members_uri: Any, email_key: str) -> list[Origin]:
 
 
 def _rows(uri: Any, columns: tuple[str, ...], email_key: str) -> list[dict[str, Any]]:
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     open_parquet(uri, ("email_key", *columns)).close(force=True)
     with as_path(uri).open("rb") as file:
         table = pq.read_table(file, columns=list(columns), filters=pc.field("email_key") == email_key)

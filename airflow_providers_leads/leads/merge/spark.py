@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+import ibis
+import pyarrow as pa
+
 if TYPE_CHECKING:
     import ibis
 
@@ -29,7 +32,6 @@ def open_spark(target: str, settings: dict[str, str]) -> Iterator[Any]:
         from pyspark.sql import SparkSession
     except ImportError:
         raise ValueError("engine: spark:// needs the package pyspark, and Java 17") from None
-    import ibis
     from py4j.protocol import Py4JError
 
     # It tells of every connection that it closes, even after the log's own file is gone.
@@ -76,8 +78,6 @@ def batches(connection: Any, table: ibis.Table) -> Iterator[Any]:
     :param connection: from :func:`open_spark`
     :param table: the expression
     """
-    import pyarrow as pa
-
     packed = _frame(connection, table).mapInArrow(_packed, "batch binary")
     for row in packed.toLocalIterator():
         yield from pa.ipc.open_stream(row["batch"])
@@ -85,8 +85,6 @@ def batches(connection: Any, table: ibis.Table) -> Iterator[Any]:
 
 def _packed(batches: Iterator[Any]) -> Iterator[Any]:
     """Yield one row per batch, the batch itself in Arrow's stream format: rows alone would leave Spark one by one."""
-    import pyarrow as pa
-
     for batch in batches:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema) as writer:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+import ibis
+
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.policy import MergePolicy
 from airflow_providers_leads.leads.model.properties import properties_udf
@@ -76,8 +78,6 @@ def places(placed: ibis.Table) -> ibis.Table:
 
 
 def _priority(leads: ibis.Table, policy: MergePolicy) -> Any:
-    import ibis
-
     listed = [(leads.source == source, place) for place, source in enumerate(policy.priority)]
     return ibis.cases(*listed, else_=len(listed)) if listed else ibis.literal(0)
 
@@ -87,14 +87,10 @@ def _newest(leads: ibis.Table) -> Any:
 
 
 def _row_number(leads: ibis.Table, *order: Any) -> Any:
-    import ibis
-
     return ibis.row_number().over(_by_person(leads, *order))
 
 
 def _by_person(leads: ibis.Table, *order: Any) -> Any:
-    import ibis
-
     return ibis.window(group_by=leads.person, order_by=list(order))
 
 
@@ -133,8 +129,6 @@ def may_win(table: ibis.Table, field: str, policy: MergePolicy) -> Any:
 
 @cache
 def _duckdb_arg_min(*, filtered: bool) -> Any:
-    import ibis
-
     def arg_min(value: str, order: int) -> str:
         raise AssertionError("runs in DuckDB only")
 
@@ -164,8 +158,6 @@ def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: boo
         where the person has no value
     :param duckdb: true uses a function of DuckDB's that gives the same at half the price
     """
-    import ibis
-
     wins = {field: (may_win(table, field, policy), order_of(table, field, policy)) for field in PROFILE_FIELDS}
     columns: dict[str, Any] = {
         # Within a group the winner's absent value counts as well.
@@ -212,8 +204,6 @@ def golden_of_one(table: ibis.Table, policy: MergePolicy, *, lineage: bool) -> i
     :param policy: says which sources have a say
     :param lineage: as in :func:`golden`
     """
-    import ibis
-
     fixed = _named(table.email_key)
     told = {field: table[field] for field in PROFILE_FIELDS}
     for field, value in told.items():
@@ -226,8 +216,6 @@ def golden_of_one(table: ibis.Table, policy: MergePolicy, *, lineage: bool) -> i
 
 
 def _named(golden_key: Any) -> dict[str, Any]:
-    import ibis
-
     columns = {"source": ibis.literal(GOLDEN_SOURCE), "source_scope": ibis.literal("")}
     return {**columns, "source_id": golden_key, "email_key": golden_key}
 
@@ -290,8 +278,6 @@ def conflicts(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
     :param table: from :func:`disputed`
     :param policy: decided between them
     """
-    import ibis
-
     own = _own_order(policy)
     long = table.pivot_longer(list(PROFILE_FIELDS), names_to="field", values_to="value")
     said = long.value.notnull()

@@ -7,7 +7,11 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final
 
+import ibis
+import ibis.expr.datatypes as dt
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, NOTHING
 
@@ -50,9 +54,6 @@ def merge_lists(lists: Any) -> Any:
 
     :param lists: Arrow array of lists of texts
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if lists is None or isinstance(lists, list):
         # Spark calls it with one list at a time.
         return _ENCODER.encode(merge_objects(map(msgspec.json.decode, lists))).decode() if lists else None
@@ -68,7 +69,4 @@ def merge_lists(lists: Any) -> Any:
 @cache
 def properties_udf() -> Any:
     """Return :func:`merge_lists` as a function that an engine calls with a column of lists."""
-    import ibis
-    import ibis.expr.datatypes as dt
-
     return ibis.udf.scalar.pyarrow(merge_lists, signature=((dt.Array(dt.string),), dt.string))

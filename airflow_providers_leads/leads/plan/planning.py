@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+import ibis
 import msgspec
 
 from airflow_providers_leads.leads.files.staging import StagingError, structs
@@ -331,8 +332,6 @@ def _check_golden(connection: Any, golden: ibis.Table, uri: Any) -> None:
 
 def _what_decides(leads: ibis.Table, rules: PlanRules) -> ibis.Table:
     """Return what a plan is made of; of the properties, which are most of a record, what something is read from."""
-    import ibis
-
     needed = {*rules.writable, *_DECIDING, *rules.fields, *sources_of(rules.fields)}
     leads = leads.select(name for name in LEAD_COLUMNS if name in needed)
     if rules.properties or rules.fields:
@@ -343,8 +342,6 @@ def _what_decides(leads: ibis.Table, rules: PlanRules) -> ibis.Table:
 
 def _slices(connection: Any, golden: ibis.Table) -> list[Slice]:
     """Return the ranges of addresses that are planned one after the other: sorting all people would hold them all."""
-    import ibis
-
     (counted,) = collect(connection, golden.aggregate(rows=golden.count()))
     rows = counted["rows"]
     each = max(_SLICE_ROWS, math.ceil(rows / _MOST_SLICES))
@@ -371,8 +368,6 @@ def _joined(
     bounds: Slice = (None, None),
     pasts: _Pasts | None = None,
 ) -> ibis.Table:
-    import ibis
-
     names = existing.columns
     golden = _within(golden, "email_key", bounds)
     belongs = None
@@ -418,8 +413,6 @@ def _joined(
 
 
 def _with_pasts(joined: ibis.Table, pasts: _Pasts | None) -> ibis.Table:
-    import ibis
-
     if pasts is None:
         return joined.mutate(**{name: ibis.null("string") for name in _PAST})
     facts = pasts.facts.select("facts", past_key="email_key")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+import ibis
 import msgspec
 
 from airflow_providers_leads.leads.files.staging import structs
@@ -197,8 +198,6 @@ def iter_recheck(
 
 def _joined(plan: ibis.Table, current: ibis.Table) -> ibis.Table:
     """Return the plan's rows, each with the record that it would write to."""
-    import ibis
-
     usable = current.filter(current.email_key.notnull())
     same = ibis.window(group_by=usable.email_key)
     chosen = ibis.window(group_by=usable.email_key, order_by=[usable.source_scope, usable.source_id])
@@ -223,7 +222,5 @@ def _joined(plan: ibis.Table, current: ibis.Table) -> ibis.Table:
 
 
 def _renamed(table: ibis.Table, prefix: str, key: str) -> ibis.Table:
-    import ibis
-
     held = {f"{_HELD}{name}": table[name] for name in LEAD_COLUMNS}
     return table.select(*_FACTS, **held, holder=ibis.literal(prefix) + table[key])
