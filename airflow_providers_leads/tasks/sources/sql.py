@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -71,6 +72,10 @@ def _cursor(hook: DbApiHook, conn: Any) -> Any:
         cursor = conn.cursor("leads")
         cursor.itersize = _FETCHED
         return cursor
+    if hook.dialect_name in ("mysql", "mariadb"):
+        with suppress(ImportError, AttributeError):
+            cursors = import_module(f"{type(conn).__module__.partition('.')[0]}.cursors")
+            return conn.cursor(cursors.SSCursor)
     return conn.cursor()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -146,3 +148,43 @@ def test_a_failure_leaves_what_was_there(
 def test_bad_arguments(database: sqlite3.Connection, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         write("r", **arguments)
+
+
+class Streaming(sqlite3.Cursor):
+    """A cursor that is named as drivers name those that stream, and knows its columns once it has fetched."""
+
+    fetched = False
+    itersize = 0
+
+    def fetchmany(self, size: int = 0) -> list[Any]:
+        type(self).fetched = True
+        return super().fetchmany(size)
+
+    @property
+    def description(self) -> Any:
+        return super().description if type(self).fetched else None
+
+
+@pytest.mark.parametrize("dialect", ["postgresql", "mysql"])
+def test_drivers_that_would_fetch_everything_stream(
+    database: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dialect: str
+) -> None:
+    database.execute("CREATE TABLE people (mail TEXT)")
+    database.execute("INSERT INTO people VALUES ('ann@example.com')")
+    database.commit()
+    asked: list[Any] = []
+
+    class Connection(sqlite3.Connection):
+        def cursor(self, kind: Any = None) -> Any:
+            asked.append(kind)
+            return super().cursor(Streaming)
+
+    Connection.__module__ = "driver.connections"
+    monkeypatch.setitem(sys.modules, "driver", ModuleType("driver"))
+    monkeypatch.setitem(sys.modules, "driver.cursors", SimpleNamespace(SSCursor="streams"))
+    file = str(tmp_path / "warehouse.db")
+    hook = SimpleNamespace(dialect_name=dialect, get_conn=lambda: sqlite3.connect(file, factory=Connection))
+    monkeypatch.setattr("airflow_providers_leads.tasks.sources.sql.sql_hook", lambda conn_id: hook)
+    monkeypatch.setattr(Streaming, "fetched", False)
+    assert read(tmp_path, "SELECT mail FROM people")["rows"] == 1
+    assert asked == [{"postgresql": "leads", "mysql": "streams"}[dialect]]
