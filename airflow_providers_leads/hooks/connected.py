@@ -31,6 +31,7 @@ from airflow_providers_leads.http.errors import (
 from airflow_providers_leads.http.pagination import Pages, iter_pages
 from airflow_providers_leads.http.rate_limit import RateLimiter, shared_limiter
 from airflow_providers_leads.http.retry import RetryPolicy
+from airflow_providers_leads.leads.model.values import whole_text
 
 _MOST_THREADS = 8
 
@@ -267,7 +268,11 @@ def fetch_connection(conn_id: str) -> Connection:
     """Return an Airflow connection.
 
     :raises AirflowNotFoundException: naming the connection and the ways to make it
+    :raises LeadsSettingsError: for what is no name of one
     """
+    if not isinstance(conn_id, str) or not conn_id.strip():
+        raise LeadsSettingsError("the connection id must be the name of an Airflow connection")
+    conn_id = whole_text(conn_id)
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:

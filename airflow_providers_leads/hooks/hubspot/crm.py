@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -323,7 +324,7 @@ class HubSpotCrm(LeadsHook):
         :raises ValueError: for an id that is no whole number
         """
         one_of("id_property", id_property, ("id", "userId"))
-        if not str(owner_id).strip().isdecimal():
+        if not re.fullmatch(r"\s*[0-9]+\s*", str(owner_id)):
             raise ValueError("owner_id must be a whole number; list_owners finds an owner by address")
         values = {"owner_id": record_id("owner_id", owner_id)}
         params = {"idProperty": id_property, "archived": archived_param(archived)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ MAX_ROWS: Final = 10_000
 """Rows that HubSpot gives for one query."""
 MAX_BODY: Final = 2_500
 """Characters of a request that leave room for the paging; HubSpot refuses 3,000."""
+_ID: Final = re.compile(r"[0-9]{1,40}")
 _MAX_FILTERS_PER_GROUP: Final = 6
 _MAX_FILTERS: Final = 18
 
@@ -26,7 +28,7 @@ _MAX_FILTERS: Final = 18
 def is_page(body: Any) -> bool:
     """Tell whether a body is a page of search results."""
     rows = body.get("results") if isinstance(body, dict) else None
-    return isinstance(rows, list) and all(isinstance(r, dict) and str(r.get("id")).isdigit() for r in rows)
+    return isinstance(rows, list) and all(isinstance(r, dict) and _ID.fullmatch(str(r.get("id"))) for r in rows)
 
 
 def search_pages(

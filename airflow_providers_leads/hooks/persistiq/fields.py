@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from airflow_providers_leads.hooks.arguments import json_body
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import Lead, flag, leftover, text
 
@@ -49,6 +50,17 @@ def field_names(account_fields: Collection[str]) -> dict[str, str]:
     """
     custom = {field: next((n for n in names if n in account_fields), None) for field, names in _CUSTOM.items()}
     return {**_BUILT_IN, **{field: name for field, name in custom.items() if name}}
+
+
+def lead_values(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a lead as they stand in a request: no missing ones, and no white space around an address.
+
+    :raises ValueError: naming the argument, when JSON can't say one of them
+    """
+    sent: dict[str, Any] = json_body(name, values)
+    if isinstance(address := sent.get("email"), str):
+        sent["email"] = address.strip()
+    return sent
 
 
 def to_lead(row: Mapping[str, Any], conn_id: str) -> Lead:

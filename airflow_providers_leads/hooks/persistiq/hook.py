@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from airflow_providers_leads.get_provider_info import default_host
-from airflow_providers_leads.hooks.arguments import addresses, json_body, maybe_instant
+from airflow_providers_leads.hooks.arguments import addresses, maybe_instant
 from airflow_providers_leads.hooks.base import refuse_properties
 from airflow_providers_leads.hooks.batches import run_batch, run_chunks
 from airflow_providers_leads.hooks.campaigns import Campaigns
@@ -19,7 +19,14 @@ from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns
 from airflow_providers_leads.hooks.persistiq.creating import LEADS_PER_CALL, LeadCreator
 from airflow_providers_leads.hooks.persistiq.enrolling import PersistIQEnrolling
 from airflow_providers_leads.hooks.persistiq.erasing import erase
-from airflow_providers_leads.hooks.persistiq.fields import EVENT_GROUPS, HELD, WEBHOOK_SETTINGS, field_names, to_lead
+from airflow_providers_leads.hooks.persistiq.fields import (
+    EVENT_GROUPS,
+    HELD,
+    WEBHOOK_SETTINGS,
+    field_names,
+    lead_values,
+    to_lead,
+)
 from airflow_providers_leads.hooks.persistiq.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
 from airflow_providers_leads.http.errors import LeadsApiError
@@ -87,9 +94,13 @@ class PersistIQHook(PersistIQCampaigns):
         if any("data" in lead for lead in leads):
             raise ValueError("leads must be flat, as in {'email': …, 'first_name': …}; 'data' is the form of updates")
         creator = LeadCreator(self, dup, given("creator_id", creator_id))
-        return run_batch(
-            [_sent(index, lead) for index, lead in enumerate(leads)], LEADS_PER_CALL, creator, self.client.pause
-        )
+        sent = [lead_values(f"leads[{index}]", lead) for index, lead in enumerate(leads)]
+        result = run_batch(sent, LEADS_PER_CALL, creator, self.client.pause)
+        for taken in result.succeeded:
+            taken.input = leads[taken.index]
+        for refused in result.failed:
+            refused.input = leads[refused.index]
+        return result
 
     # What the pipeline uses -------------------------------------------------------------------------------------------
 
@@ -293,13 +304,6 @@ class PersistIQHook(PersistIQCampaigns):
         more = "more than " if answer.body.get("has_more") else ""
         rights = "Its keys are not restricted: it may read, write, and send mail."
         return True, f"PersistIQ accepts the key: {more}{count} users. {rights}"
-
-
-def _sent(index: int, lead: Mapping[str, Any]) -> dict[str, Any]:
-    sent: dict[str, Any] = json_body(f"leads[{index}]", lead)
-    if isinstance(address := sent.get("email"), str):
-        sent["email"] = address.strip()
-    return sent
 
 
 def _properties_of(row: PlanRow) -> list[str]:

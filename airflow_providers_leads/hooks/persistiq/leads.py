@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_providers_leads.hooks.arguments import boolean, json_body
+from airflow_providers_leads.hooks.arguments import boolean
 from airflow_providers_leads.hooks.base import require
 from airflow_providers_leads.hooks.persistiq.account import PersistIQAccount, given, maybe_wire
 from airflow_providers_leads.hooks.persistiq.answers import Record, person, person_of, records_in
+from airflow_providers_leads.hooks.persistiq.fields import lead_values
 from airflow_providers_leads.http.errors import LeadsNotFoundError
 from airflow_providers_leads.leads.model.identity import spellings
 
@@ -102,7 +103,7 @@ class PersistIQLeads(PersistIQAccount):
             "owner_id": given("owner_id", owner_id),
             "bounced": None if bounced is None else boolean("bounced", bounced),
             "optedout": None if optedout is None else boolean("optedout", optedout),
-            "data": json_body("data", data) if data else None,
+            "data": lead_values("data", data) if data else None,
         }
         body = {name: value for name, value in changes.items() if value is not None}
         if not body:

@@ -95,7 +95,8 @@ def wire_value(name: str, value: object) -> str:
     if isinstance(meant, date):
         return meant.isoformat()
     if isinstance(meant, (str, int, float, Decimal)):
-        return text_value(name, meant)
+        words = text_value(name, meant)
+        return words.strip() if name == "email" else words
     raise ValueError(f"{name} must be text, a number, a boolean or a date; to clear a field write an empty text")
 
 

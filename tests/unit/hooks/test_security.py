@@ -16,6 +16,8 @@ from airflow_providers_leads.hooks.base import LeadsHook, get_leads_hook
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
 
+pytestmark = pytest.mark.invented_requests
+
 KEYS = {
     "hubspot": "pat-eu1-11111111-2222-3333-4444-555555555555",
     "perspective": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",

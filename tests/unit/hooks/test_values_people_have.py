@@ -19,6 +19,8 @@ import pytest
 import requests_mock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from vendor_requests import judged
+from vendor_tables import TABLE
 
 from airflow_providers_leads.hooks.arguments.signatures import BY_ANNOTATION
 from airflow_providers_leads.hooks.base import LeadsHook
@@ -190,8 +192,8 @@ def test_what_no_property_can_hold_is_refused_by_name(value: Any, crm: Any) -> N
 def test_results_show_the_inputs_that_were_given(crm: Any) -> None:
     """Row 1: what is absent for the CRM is no reason to change what the caller sees again."""
     inputs = [{"email": "a@b.de", "phone": None, "city": "Bonn"}]
-    result = HubSpotHook().batch_create_contacts(inputs)
-    assert [done.input for done in (*result.succeeded, *result.failed)] == inputs
+    for result in (HubSpotHook().batch_create_contacts(inputs), PersistIQHook().create_leads(inputs)):
+        assert [done.input for done in (*result.succeeded, *result.failed)] == inputs
 
 
 @pytest.mark.parametrize(
@@ -244,6 +246,10 @@ def test_addresses_are_trimmed_wherever_they_are_written(crm: Any) -> None:
     assert body(crm)["properties"]["email"] == "a@b.de"
     PersistIQHook().create_leads([{"email": " a@b.de "}])
     assert body(crm)["leads"][0]["email"] == "a@b.de"
+    PersistIQHook().update_lead("l", data={"email": " a@b.de "})
+    assert body(crm)["data"] == {"email": "a@b.de"}
+    PerspectiveHook().update_contact_value("f", "c", "email", " a@b.de ")
+    assert body(crm)["value"] == "a@b.de"
     PerspectiveHook().create_contact("f", email=" a@b.de ")
     assert body(crm)["email"] == "a@b.de"
 
@@ -253,7 +259,7 @@ def test_addresses_are_trimmed_wherever_they_are_written(crm: Any) -> None:
 # Arguments that only the package itself gives.
 INSIDE = {
     "rows", "row", "batches", "options", "trail", "people", "position", "pages", "path_params", "params", "query",
-    "expect", "decode", "auth", "values", "client", "names", "account", "mark",
+    "expect", "decode", "auth", "client", "names", "account", "mark",
 }  # fmt: skip
 PLUMBING = {
     "apply_plan", "batched", "write_batches", "create_rows", "update_rows", "erase_steps", "request", "rows", "pages",
@@ -325,15 +331,18 @@ OF_METHOD: dict[tuple[Any, str], dict[str, Any]] = {
     (PerspectiveHook, "get_chart"): {"subtype": "chart_visitor_devices"},
     (PerspectiveHook, "create_contact"): {"email": "a@b.de"},
     (PersistIQHook, "update_lead"): {"status": "active"},
+    (HubSpotHook, "get_owner"): {"owner_id": "5"},
 }
 # What a message may name instead: the field of which it is the value, or what it is together with.
 ALSO_NAMED = {
-    "value": ("city",), "email": ("phone",), "contact_id": ("email",), "data": ("status",), "lead_ids": ("lead_id",),
+    "value": ("city",),
+    "values": ("field",), "email": ("phone",), "contact_id": ("email",), "data": ("status",), "lead_ids": ("lead_id",),
     "filters": ("filter_groups",), "emails": ("addresses",), "email_keys": ("address",),
     "name": ("a domain",), "id_property": ("owner_id",),
 }  # fmt: skip
 
 
+@pytest.mark.invented_requests
 @pytest.mark.parametrize(("hook", "name"), PUBLIC)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -361,6 +370,9 @@ def test_whatever_is_passed_is_sent_right_or_refused_by_name(
     for request in crm.request_history:
         request.url.encode("ascii")
         sent = (request.body or b"").decode()
+        wrong = judged(TABLE, request.method, request.url, request.body, request.headers.get("Content-Type", ""))
+        # An id that no record has costs an answer that says so.
+        assert wrong is None or "no such endpoint" in wrong or "no text like" in wrong, wrong
         if missing(arguments[odd]):
             assert not any(word in sent + request.url for word in ("nan", "NaT", "<NA>", "None", "masked")), sent
     crm.reset_mock()
