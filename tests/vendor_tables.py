@@ -170,6 +170,7 @@ def _hubspot(version: str, *, dated: bool) -> list[Endpoint]:
         Endpoint("GET", f"{lists}/{DIGITS}"),
         Endpoint("GET", f"{lists}/object-type-id/0-1/name/{SEGMENT}"),
         Endpoint("GET", f"{lists}/{DIGITS}/memberships", {"limit": number(1, 250), "after": NAME}),
+        Endpoint("PUT", f"{lists}/{DIGITS}/memberships/(?:add|remove)", body=each(RECORD_ID, 100_000, 1)),
         Endpoint("GET", f"{lists}/records/0-1/{DIGITS}/memberships", {"after": NAME}),
         Endpoint("GET", f"{account}/details"),
         Endpoint("GET", f"{account}/api-usage/daily/private-apps"),

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Templated
-from airflow_providers_leads.tasks.arguments import as_bool, given, given_entries
+from airflow_providers_leads.tasks.arguments import as_bool, as_entries, as_mapping, given, given_entries
+from airflow_providers_leads.tasks.paths import uri_or_none
 from airflow_providers_leads.tasks.returns import check_failures, check_output, tolerance, write_table
 
 if TYPE_CHECKING:
     from airflow_providers_leads.leads.model.outcomes import BatchResult
+
+_NEEDED: Final = ("name", "label", "type", "field_type")
 
 
 class HubSpotEnsurePropertiesOperator(LeadsOperator):
@@ -60,26 +63,38 @@ class HubSpotEnsurePropertiesOperator(LeadsOperator):
 
         dry_run = as_bool("dry_run", self.plan_only)
         hook = HubSpotHook(self.hubspot_conn_id)
-        group = str(self.group["name"])
-        held = hook.known_properties([str(wanted["name"]) for wanted in self.properties])
-        lacking = [wanted for wanted in self.properties if wanted["name"] not in held]
-        for wanted in self.properties:
-            kind = held.get(wanted["name"], wanted)["type"]
-            if kind != wanted["type"]:
+        group, definitions = self._definitions()
+        held = hook.known_properties([definition["name"] for definition in definitions])
+        lacking = [definition for definition in definitions if definition["name"] not in held]
+        for definition in definitions:
+            kind = held.get(definition["name"], definition)["type"]
+            if kind != definition["type"]:
                 raise ValueError(
-                    f"{hook.label}: HubSpot has a property {wanted['name']!r} of type {kind!r}, and {wanted['type']!r} "
-                    "is needed. Choose another name."
+                    f"{hook.label}: HubSpot has a property {definition['name']!r} of type {kind!r}, and "
+                    f"{definition['type']!r} is needed. Choose another name."
                 )
         # A group without properties of ours would be asked for each time otherwise.
-        makes_group = bool(lacking) and group not in {found["name"] for found in hook.list_property_groups()}
+        makes_group = bool(lacking) and group["name"] not in {known["name"] for known in hook.list_property_groups()}
         if not dry_run:
             if makes_group:
-                _unless_there(LeadsConflictError, hook.create_property_group, group, label=self.group["label"])
-            for wanted in lacking:
-                _unless_there(LeadsConflictError, hook.create_property, **{**wanted, "group_name": group})
-        names = [str(wanted["name"]) for wanted in lacking]
-        self.log.info("%s: %d properties are there, missing: %s", hook.label, len(self.properties) - len(names), names)
-        return {"group_created": makes_group, "created": names, "existing": len(self.properties) - len(names)}
+                _unless_there(LeadsConflictError, hook.create_property_group, group["name"], label=group["label"])
+            for definition in lacking:
+                _unless_there(LeadsConflictError, hook.create_property, **{**definition, "group_name": group["name"]})
+        names = [definition["name"] for definition in lacking]
+        self.log.info("%s: %d properties are there, missing: %s", hook.label, len(definitions) - len(names), names)
+        return {"group_created": makes_group, "created": names, "existing": len(definitions) - len(names)}
+
+    def _definitions(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        entries = as_entries("properties", given(self.properties))
+        definitions = [as_mapping(f"properties[{index}]", entry) for index, entry in enumerate(entries)]
+        group = as_mapping("group", given(self.group))
+        for where, definition, needed in (
+            ("group", group, ("name", "label")),
+            *((f"properties[{index}]", definition, _NEEDED) for index, definition in enumerate(definitions)),
+        ):
+            if lacking := [name for name in needed if not isinstance(definition.get(name), str)]:
+                raise ValueError(f"{where} needs a text as {lacking[0]}")
+        return group, definitions
 
 
 class PersistIQEngagementToHubSpotOperator(LeadsOperator):
@@ -151,7 +166,8 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
 
         dry_run, tolerated = as_bool("dry_run", self.plan_only), tolerance(self.on_failure, self.max_failed)
         property_of, start = self._property_of(), given(self.start_at)
-        check_output(given(self.output_uri))
+        uri = uri_or_none("output", self.output_uri)
+        check_output(uri)
         if start is None:
             raise ValueError("start_at must be given")
         persistiq, hubspot = PersistIQHook(self.persistiq_conn_id), HubSpotHook(self.hubspot_conn_id)
@@ -170,9 +186,8 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
                 )
         result = hubspot.batch_update_contacts(inputs) if inputs and not dry_run else None
         failed = 0 if result is None else len(result.failed)
-        uri = given(self.output_uri)
         if uri is not None:
-            write_table(str(uri), _rows(inputs, result), ("contact_id", "outcome", "reason", "properties"))
+            write_table(uri, _rows(inputs, result), ("contact_id", "outcome", "reason", "properties"))
         if result is not None and failed:
             reasons = "; ".join(f"{reason} ({number})" for reason, number in result.summary["reasons"].items())
             message = f"{hubspot.label}: {failed} of {len(inputs)} contacts were not written: {reasons}."
@@ -195,7 +210,8 @@ class PersistIQEngagementToHubSpotOperator(LeadsOperator):
         wanted = given(self.properties)
         if wanted is None:
             return dict(PROPERTY_OF)
-        if not isinstance(wanted, Mapping) or not (chosen := given_entries(wanted)) or set(chosen) - set(FIELDS):
+        chosen = given_entries("properties", wanted)
+        if not chosen or set(chosen) - set(FIELDS):
             raise ValueError(f"properties must be a mapping of any of {', '.join(FIELDS)} to HubSpot's properties")
         return {field: str(name) for field, name in chosen.items()}
 

@@ -296,7 +296,13 @@ class LeadsDeduplicateOperator(LeadsOperator):
             recall = recall_for(remembered, inputs, policy, folder, context, self.log)
         with phase(self.log, f"Merge {len(sources)} files"):
             rows = merge_files(
-                sources, single, policy=policy, engine=self.engine, lineage=lineage, partitions=split, recall=recall
+                sources,
+                single,
+                policy=policy,
+                engine=given(self.engine) or "duckdb://",
+                lineage=lineage,
+                partitions=split,
+                recall=recall,
             )
         self.log.info(
             "Merged %(inputs)d leads into %(golden)d golden records; %(conflicts)d values disagree, "
@@ -313,12 +319,10 @@ def _file_uri(output: Any, stem: str, conn_id: str, context: Context) -> str:
     return uri if uri.endswith(".parquet") else f"{uri}/{file_name(conn_id, context)}.{stem}.parquet"
 
 
-def _scope_for(hook: LeadsHook, scope: Mapping[str, Any] | None) -> dict[str, Any]:
+def _scope_for(hook: LeadsHook, scope: Any) -> dict[str, Any]:
     from airflow_providers_leads.hooks.base import all_scope_keys
 
-    if scope is not None and not isinstance(scope, Mapping):
-        raise ValueError("scope must be a mapping such as {'funnel_ids': [...]}")
-    wanted = given_entries(scope)
-    if unknown := sorted(set(wanted) - all_scope_keys()):
+    requested = given_entries("scope", scope)
+    if unknown := sorted(set(requested) - all_scope_keys()):
         raise ValueError(f"scope: unknown key {unknown[0]!r}; known are {', '.join(sorted(all_scope_keys()))}")
-    return {key: value for key, value in wanted.items() if key in hook.scope_keys}
+    return {key: value for key, value in requested.items() if key in hook.scope_keys}

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import Context
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, Templated
 from airflow_providers_leads.tasks.arguments import given
-from airflow_providers_leads.tasks.paths import check_local, safe_name, storage_path
+from airflow_providers_leads.tasks.paths import check_local, safe_name, storage_path, uri_or_none
 
 if TYPE_CHECKING:
     from airflow_providers_leads.leads.model.metrics import MetricRow, MetricTable
@@ -260,7 +260,7 @@ class _Sink:
 
     def __init__(self, table: MetricTable, output: Any, sql_conn_id: Any, name: Any) -> None:
         self.table = table
-        self.uri = given(output)
+        self.uri = uri_or_none("output", output)
         self.name = None
         if self.uri is None and given(sql_conn_id) is None:
             raise ValueError("output or sql_conn_id must be given, or both: a URI for Parquet, a SQL connection")
@@ -283,7 +283,7 @@ class _Sink:
         if self.uri is not None:
             from airflow_providers_leads.leads.model.metrics import write_metrics
 
-            folder = str(self.uri).rstrip("/")
+            folder = self.uri.rstrip("/")
             written["uri"] = folder if folder.endswith(".parquet") else f"{folder}/{stem}.parquet"
             write_metrics(storage_path(written["uri"]), self.table, rows)
         if self.name is not None:
@@ -330,14 +330,13 @@ def _chosen(name: str, value: Any, known: Sequence[str] | None) -> list[str]:
     """
     from airflow_providers_leads.hooks.arguments import id_list, one_of
 
-    if given(value) is None:
+    meant = given(value)
+    if meant is None:
         return list(known or ())
     # An empty list is a choice, unlike an empty text, which is what a template makes of nothing.
-    if not isinstance(value, str):
-        value = list(value)
-    if value == [] or (isinstance(value, str) and _is_empty_list(value)):
+    if meant == [] or (isinstance(meant, str) and _is_empty_list(meant)):
         return []
-    chosen = id_list(name, value) or []
+    chosen = id_list(name, meant) or []
     return chosen if known is None else [one_of(name, item, known) for item in chosen]
 
 

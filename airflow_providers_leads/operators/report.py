@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -15,7 +15,7 @@ from airflow_providers_leads.operators.links import ReportLink, report_url, repo
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, as_count, given
 from airflow_providers_leads.tasks.inputs import as_list
-from airflow_providers_leads.tasks.paths import check_local, file_name, safe_name, storage_path
+from airflow_providers_leads.tasks.paths import check_local, file_name, safe_name, storage_path, uri_or_none
 
 if TYPE_CHECKING:
     from airflow_providers_leads.report.history import Entry
@@ -55,7 +55,7 @@ class _ReportOperator(LeadsOperator):
         from airflow_providers_leads.report import history
         from airflow_providers_leads.report.page import write_text
 
-        if given(self.files) is None and not self.inputs:
+        if given(self.files) is None and not given(self.inputs):
             raise ValueError("files or inputs must be given: the folder of a run's files, or the results of its tasks")
         most = as_count("history", self.history)
         folder = f"{_reports(self.output_uri)}/{safe_name(context['ti'].dag_id)}/{safe_name(context['ti'].task_id)}"
@@ -71,9 +71,9 @@ class _ReportOperator(LeadsOperator):
 
     def _found(self) -> list[str]:
         """Return the URIs of all files below the given folder; a run that failed early has left none."""
-        if (folder := given(self.files)) is None:
+        if (folder := uri_or_none("files", self.files)) is None:
             return []
-        return [str(path) for path in storage_path(str(folder).rstrip("/")).rglob("*.parquet")]
+        return [str(path) for path in storage_path(folder.rstrip("/")).rglob("*.parquet")]
 
     @abstractmethod
     def make(self, run: Run, found: Sequence[str], earlier: Callable[[], list[Entry]]) -> tuple[str, Entry]:
@@ -185,11 +185,14 @@ class LeadsMetricsReportOperator(_ReportOperator):
 
 def _as_results(value: Any) -> list[Any]:
     """Return results of tasks as a list, without those of tasks that were skipped."""
-    return [item for item in as_list(given(value)) if item is not None]
+    results = [item for item in as_list(given(value)) if item is not None]
+    if not all(isinstance(item, (str, Mapping)) for item in results):
+        raise ValueError("inputs must be results of tasks, or URIs of files")
+    return results
 
 
 def _reports(output: Any) -> str:
-    folder = given(output) or reports_folder()
+    folder = uri_or_none("output", output) or reports_folder()
     if not folder:
         raise ValueError(
             "output is not given and neither of the Airflow options [leads] reports and [leads] staging is set: give "

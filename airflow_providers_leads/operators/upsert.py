@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import pendulum
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_providers_leads.leads.model.values import plain
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import CrmLink, PeopleLink
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
@@ -20,7 +21,7 @@ from airflow_providers_leads.tasks.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.inputs import as_list, get_hook, task_results, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
-from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
+from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path, uri_or_none
 from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
 from airflow_providers_leads.tasks.recheck import recheck
 from airflow_providers_leads.tasks.returns import tolerance
@@ -139,7 +140,7 @@ class LeadsPlanOperator(LeadsOperator):
     @property
     def options(self) -> dict[str, Any]:
         """The write options that were given."""
-        return given_entries(self.write_options)
+        return given_entries("write_options", self.write_options)
 
     def run(self, context: Context) -> dict[str, Any]:
         """Plan; see the class."""
@@ -163,7 +164,7 @@ class LeadsPlanOperator(LeadsOperator):
                 hook=self.hook,
                 stem=f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}",
                 golden=uri_in(self.golden, "golden"),
-                members=given(self.members) or merged.get("members"),
+                members=uri_or_none("members", self.members) or merged.get("members"),
                 existing=[] if wrote else task_results("existing", given(self.existing), self.log),
                 mode=self.mode,
                 options=self.options,
@@ -297,7 +298,7 @@ class LeadsApplyOperator(_Applying):
         self._requested.check(self)
         hook = get_hook(self.conn_id, self.max_people)
         stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
-        plan, options = uri_in(self.plan, "plan"), given_entries(self.write_options)
+        plan, options = uri_in(self.plan, "plan"), given_entries("write_options", self.write_options)
         checkpoint = _checkpoint(context, stem, hook)
         of = _fingerprint(plan, self.conn_id, options, self.if_stale)
         checked = _begun(checkpoint, of, lambda _: recheck(hook, plan, stem, options, self.if_stale, log=self.log))
@@ -423,7 +424,7 @@ def _fingerprint(uri: str, *arguments: Any) -> str:
     except OSError:
         # Whoever reads it says what is wrong.
         content = ""
-    told = msgspec.json.encode([content, *arguments], order="sorted", enc_hook=str)
+    told = msgspec.json.encode(plain([content, *arguments]), order="sorted", enc_hook=str)
     return hashlib.sha256(told).hexdigest()
 
 

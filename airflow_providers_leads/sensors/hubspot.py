@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import Context, XComArg
 
 from airflow_providers_leads.operators.signatures import SensorArguments, Templated, WaitArguments
 from airflow_providers_leads.sensors.base import LeadsSensor, text
-from airflow_providers_leads.tasks.arguments import given
+from airflow_providers_leads.tasks.arguments import as_mapping, given
 from airflow_providers_leads.tasks.inputs import as_list
 
 
@@ -50,7 +50,10 @@ class HubSpotNewContactSensor(LeadsSensor):
     def query(self, context: Context) -> dict[str, Any]:
         """Return what to look for."""
         return {
-            "filters": [dict(condition) for condition in given(self.filters) or ()],
+            "filters": [
+                as_mapping(f"filters[{index}]", condition)
+                for index, condition in enumerate(as_list(given(self.filters)))
+            ],
             "since": self._since(self.since, context),
         }
 

@@ -6,7 +6,7 @@ Here it is decided what says nothing; what a value means is decided in :mod:`air
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_providers_leads.leads.model.values import NOTHING, is_missing, plain
@@ -51,10 +51,14 @@ class Requested:
                 )
 
 
-def given_entries(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the entries of a possibly templated mapping that say something; see :func:`given`."""
-    meant = given(values) or {}
-    return {name: value for name, value in meant.items() if given(value) is not None}
+def given_entries(name: str, values: Any) -> dict[str, Any]:
+    """Return the entries of a possibly templated mapping that say something; see :func:`given`.
+
+    :raises ValueError: naming the argument, for what is no mapping
+    """
+    meant = given(values)
+    entries = {} if meant is None else as_mapping(name, meant)
+    return {key: value for key, value in entries.items() if given(value) is not None}
 
 
 class RendersValues:

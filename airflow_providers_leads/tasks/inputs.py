@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_providers_leads.leads.model.values import plain
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
 from airflow_providers_leads.tasks.arguments import as_count, as_entries, given
 
@@ -81,23 +82,14 @@ def as_list(value: Any) -> list[Any]:
 
     A text may show a list as JSON or Python writes it.
     """
-    if isinstance(value, str) and value.strip()[:1] == "[":
-        return as_entries("results", value)
-    if value is None:
+    meant = plain(value)
+    if isinstance(meant, str) and meant.strip()[:1] == "[":
+        return as_entries("results", meant)
+    if meant is None:
         return []
-    if isinstance(value, (str, Mapping)):
-        return [value]
-    try:
-        # The results of a mapped task are a lazy sequence, which fetches a slice in one call, item by item otherwise.
-        items = list(value[:]) if isinstance(value, Sequence) else list(value)
-    except TypeError:
-        # Those of several tasks, joined by concat(), can't be sliced.
-        items = list(value)
-    return [part for item in items for part in (as_list(item) if _is_several(item) else [item])]
-
-
-def _is_several(item: Any) -> bool:
-    return isinstance(item, Iterable) and not isinstance(item, (str, bytes, Mapping))
+    if not isinstance(meant, list):
+        return [meant]
+    return [part for item in meant for part in (as_list(item) if isinstance(item, list) else [item])]
 
 
 def uri_in(item: Any, key: str) -> str:

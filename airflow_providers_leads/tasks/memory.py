@@ -23,7 +23,7 @@ from airflow_providers_leads.leads.memory.remember import Kept, other_runs, reme
 from airflow_providers_leads.leads.memory.whereabouts import knows_all, people_there
 from airflow_providers_leads.leads.merge.policy import MergePolicy
 from airflow_providers_leads.tasks.arguments import given
-from airflow_providers_leads.tasks.paths import check_local, safe_name, storage_path
+from airflow_providers_leads.tasks.paths import check_local, safe_name, storage_path, uri_or_none
 
 _FEW_RECORDS: Final = 10
 """A CRM with fewer remembered records breaks no circuit: a share of so few says nothing."""
@@ -42,8 +42,9 @@ def memory_uri(value: Any, context: Context) -> str | None:
     if wanted is None or word == "false":
         return None
     if word != "true":
-        check_local(str(wanted).rstrip("/"))
-        return str(wanted).rstrip("/")
+        uri = (uri_or_none("memory", wanted) or "").rstrip("/")
+        check_local(uri)
+        return uri
     staging = conf.get("leads", "staging", fallback=None)
     if not staging:
         raise ValueError("memory is true and the Airflow option [leads] staging is not set: give memory a URI")
@@ -89,9 +90,10 @@ def share(name: str, value: Any) -> float | None:
         return None
     try:
         number = float(wanted)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
-    if number < 0:
+    # Nothing is more than NaN, and everything would be allowed.
+    if not number >= 0:
         raise ValueError(f"{name} must be a share such as 0.5, or none")
     return number
 

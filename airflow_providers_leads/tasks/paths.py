@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from airflow.providers.common.compat.sdk import Context, conf
 
+from airflow_providers_leads.leads.model.values import whole_text
 from airflow_providers_leads.tasks.arguments import given
 
 log = logging.getLogger(__name__)
@@ -56,9 +57,11 @@ def uri_or_none(name: str, value: Any) -> str | None:
     """
     if (uri := given(value)) is None:
         return None
-    if isinstance(uri, str) or hasattr(uri, "open"):
-        return str(uri).strip()
-    raise ValueError(f"{name} must be a URI such as s3://conn_id@bucket/leads, not a {type(uri).__name__}")
+    text = str(uri).strip()
+    # A list or mapping as text is what a template makes of one, and the name of no file.
+    if not (isinstance(uri, str) or hasattr(uri, "open")) or text[:1] in ("[", "{"):
+        raise ValueError(f"{name} must be a URI such as s3://conn_id@bucket/leads, and one")
+    return text
 
 
 def safe_name(text: str) -> str:
@@ -69,14 +72,20 @@ def safe_name(text: str) -> str:
 def file_name(conn_id: str, context: Mapping[str, Any]) -> str:
     """Return the stem of the files of one task instance: the connection, and the map index when it is mapped."""
     index = getattr(context.get("ti"), "map_index", -1)
-    return safe_name(conn_id) if not isinstance(index, int) or index < 0 else f"{safe_name(conn_id)}.{index}"
+    stem = safe_name(str(conn_id))
+    return stem if not isinstance(index, int) or index < 0 else f"{stem}.{index}"
 
 
 def storage_path(uri: str) -> Any:
-    """Return Airflow's path object for a URI, which knows the credentials of its connection."""
+    """Return Airflow's path object for a URI, which knows the credentials of its connection.
+
+    :raises ValueError: for what is none
+    """
     from airflow.sdk import ObjectStoragePath
 
-    return ObjectStoragePath(uri)
+    if not isinstance(uri, (str, os.PathLike, ObjectStoragePath)):
+        raise ValueError(f"expected the URI of a file, not a {type(uri).__name__}")
+    return ObjectStoragePath(whole_text(uri) if isinstance(uri, str) else uri)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +34,7 @@ def property_names(properties: Any) -> dict[str, str]:
 
     :raises ValueError: when it is no mapping of names to names, or two go to one place
     """
-    if properties is not None and not isinstance(properties, Mapping):
-        raise ValueError("properties must be a mapping such as {'utm_source': 'utm_source'}")
-    names = given_entries(properties)
+    names = given_entries("properties", properties)
     if not all(isinstance(name, str) and name.strip() for pair in names.items() for name in pair):
         raise ValueError("properties must map names to names")
     if len(set(names.values())) < len(names):

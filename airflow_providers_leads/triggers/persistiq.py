@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
+from airflow_providers_leads.hooks.arguments import items
 from airflow_providers_leads.triggers.base import LeadsEventTrigger
 
 EVENT_KINDS: Final[Mapping[str, str]] = {
@@ -31,9 +32,9 @@ def event_kinds(names: Iterable[str] | str | None) -> list[str]:
     :param names: of :data:`EVENT_KINDS`, or PersistIQ's own; one text may hold several, separated by commas
     :raises ValueError: for a name that is neither: the wait would never end
     """
-    listed = names.split(",") if isinstance(names, str) else list(names or ())
-    kinds = [EVENT_KINDS.get(name.strip(), name.strip()) for name in listed]
-    if not kinds or not set(kinds) <= _LEAD_KINDS:
+    listed = items("events", names, split=True)
+    kinds = [EVENT_KINDS.get(name.strip(), name.strip()) for name in listed if isinstance(name, str)]
+    if len(kinds) < len(listed) or not kinds or not set(kinds) <= _LEAD_KINDS:
         known = ", ".join((*EVENT_KINDS, *sorted(_LEAD_KINDS - set(EVENT_KINDS.values()))))
         raise ValueError(f"events must name at least one of: {known}")
     return sorted(set(kinds))

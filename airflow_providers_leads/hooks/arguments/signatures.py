@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from airflow_providers_leads.hooks.arguments.checks import boolean
 from airflow_providers_leads.hooks.arguments.values import (
+    conditions,
     id_texts,
     items,
     mapping,
@@ -54,10 +55,12 @@ BY_ANNOTATION: Final[Mapping[str, Convert]] = {
     "Iterable[Mapping[str, Any] | tuple[Any, Any]] | None": optional(items),
     "Iterable[int | str | Mapping[str, Any]] | None": _NAMES,
     "Iterable[str | int]": partial(items, split=True),
+    "Sequence[str]": id_texts,
     "Sequence[str] | None": _IDS,
     "Iterable[object] | str | None": plain_value,
     "Iterable[str]": texts,
     "Names": _NAMES,
+    "Filters": optional(conditions),
 }
 """What becomes of an argument; one whose annotation is not among them is handed on as it is."""
 

@@ -177,6 +177,17 @@ def mappings(name: str, value: Any) -> list[dict[str, Any]]:
     return entries
 
 
+def conditions(name: str, value: Any) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return one mapping, in which ``None`` is a value, or a list of mappings; a text may show either.
+
+    :raises ValueError: for anything else
+    """
+    meant = plain_value(name, value)
+    if isinstance(meant, str) and meant.strip()[:1] == "{":
+        meant = _shown(name, meant.strip())
+    return _named(name, meant) if isinstance(meant, dict) else mappings(name, meant)
+
+
 def json_body(name: str, value: Any) -> Any:
     """Return a value as it stands in a JSON body.
 

@@ -208,7 +208,7 @@ def filter_inputs(groups: Iterable[Mapping[str, Any]] | None) -> list[dict[str, 
     :raises ValueError: for an unknown operator, or a value that it lacks
     """
     found = []
-    for index, group in enumerate(groups or ()):
+    for index, group in enumerate([] if groups is None else items("filter_groups", groups)):
         filters = group.get("filters") if isinstance(group, Mapping) else None
         if not isinstance(filters, Sequence) or isinstance(filters, str) or not filters:
             raise ValueError(f"filter_groups[{index}] must be a mapping with a non-empty list 'filters'")

@@ -50,7 +50,7 @@ def connect(url: str = DEFAULT_ENGINE) -> Iterator[Any]:
     :raises ValueError: for another kind of engine, or a setting that the engine refuses
     """
     # Not by urlsplit, to which the brackets of local[2] are a broken IPv6 address.
-    kind, separator, rest = url.partition("://")
+    kind, separator, rest = str(url).partition("://")
     target, _, query = rest.partition("?")
     openers = {"duckdb": _duckdb, "spark": spark.open_spark}
     if not separator or kind not in openers:

@@ -5,7 +5,7 @@ Whatever the function does, nobody gets mail for it: who has opted out or bounce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -18,6 +18,7 @@ from airflow_providers_leads.leads.files.staging import appearing, as_path, open
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead, arrow_schema, text
+from airflow_providers_leads.leads.model.values import plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,11 +154,8 @@ def _call(function: Callable[[Any], Any], batch: pa.Table, form: Form, first: in
 
 
 def _mask(returned: Any, rows: int, first: int) -> pa.ChunkedArray:
-    if isinstance(returned, (pa.Array, pa.ChunkedArray)):
-        values = returned.to_pylist()
-    elif isinstance(returned, Sequence) and not isinstance(returned, (str, bytes)):
-        values = list(returned)
-    else:
+    values = plain(returned)
+    if not isinstance(values, list):
         raise FunctionError(
             f"the function must return a list of true or false, one for each lead, and returned {_kind(returned)}"
         )
@@ -170,13 +168,14 @@ def _mask(returned: Any, rows: int, first: int) -> pa.ChunkedArray:
 
 def _from_dicts(returned: Any, before: pa.Table, first: int) -> dict[str, pa.ChunkedArray]:
     """Return the changed columns of what a function returned as dicts."""
-    if not isinstance(returned, Sequence) or isinstance(returned, (str, bytes)):
+    changes = plain(returned)
+    if not isinstance(changes, list):
         raise FunctionError(
             f"the function must return a list of dicts, one for each lead, and returned {_kind(returned)}"
         )
-    _check_length(len(returned), before.num_rows, first)
+    _check_length(len(changes), before.num_rows, first)
     after = []
-    for number, (lead, change) in enumerate(zip(before.to_pylist(), returned, strict=True), start=first):
+    for number, (lead, change) in enumerate(zip(before.to_pylist(), changes, strict=True), start=first):
         if not isinstance(change, Mapping):
             raise FunctionError(f"row {number}: the function must return a dict and returned {_kind(change)}")
         _check_names(change, f"row {number}: ")

@@ -266,7 +266,7 @@ PLUMBING = {
     "path", "one", "delete", "build_client", "typed_pages", "contact_pages", "value_writer", "found_pages",
     "prepare_writes", "write_cost", "patch_lead", "test_connection", "probe", "check_properties", "is_account",
     "get_hook",
-    "settle", "scope_of", "upsert", "found_secondary", "with_all_links",
+    "settle", "scope_of", "changed_pages", "narrowed_pages", "current", "upsert", "found_secondary", "with_all_links",
 }  # fmt: skip
 PUBLIC = [
     pytest.param(hook, name, id=f"{hook.__name__}.{name}")
@@ -322,7 +322,7 @@ RIGHT = {
     "leads": [{"email": "a@b.de"}], "lead_ids": ["l"], "field": "city", "value": "Bonn", "body": "<p>",
     "inbox_message_id": "m", "primary_id": "1", "merged_id": "2", "activity_id": "3", "emails": ["a@b.de"],
     "email_keys": ["a@b.de"], "filters": [], "values": {"city": "Bonn"}, "insight_id": "i",
-    "contact_ids": ["1"],
+    "contact_ids": ["1"], "list_id": "7",
 }  # fmt: skip
 
 

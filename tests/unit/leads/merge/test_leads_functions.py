@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -157,6 +159,37 @@ WRONG_LEADS = [
     ({"properties": SECRET}, 4, "row 5: properties must be the text of a JSON object"),
     ({"properties": "[1]"}, 4, "row 5: properties must be the text of a JSON object"),
 ]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        lambda leads: np.array([one["city"] == "c0" for one in leads]),
+        lambda leads: pd.DataFrame(leads)["city"] == "c0",
+        lambda leads: [np.bool_(one["city"] == "c0") for one in leads],
+        lambda leads: iter([one["city"] == "c0" for one in leads]),
+    ],
+    ids=["array", "series", "numpy's booleans", "iterator"],
+)
+def test_row_3_masks_of_numpy_and_pandas_are_masks(mask: Any, files: tuple[str, str]) -> None:
+    source, target = files
+    filter_leads(source, target, mask, batch_rows=3)
+    assert ids(target) == [0, 2, 3, 5, 6]
+
+
+@pytest.mark.parametrize("missing", [float("nan"), pd.NA, pd.NaT, np.nan, None], ids=repr)
+def test_rows_1_and_3_values_of_data_frames_are_the_values_they_are(missing: Any, files: tuple[str, str]) -> None:
+    source, target = files
+    changes = {
+        "city": missing,
+        "title": np.str_("Dr."),
+        "updated_at": pd.Timestamp("2026-02-01T00:00Z"),
+        "phone": "nan",
+    }
+    map_leads(source, target, lambda leads: pd.DataFrame([changes for _ in leads], dtype=object))
+    assert {(row.city, row.title, row.updated_at, row.phone) for row in read_rows(target, Lead)} == {
+        (None, "Dr.", datetime(2026, 2, 1, tzinfo=UTC), "nan")
+    }
 
 
 @pytest.mark.parametrize(
