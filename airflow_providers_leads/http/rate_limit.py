@@ -127,6 +127,8 @@ class RateLimiter:
             self._gate.wait_for(lambda: not any(map(arrived, self._unanswered)), _LONGEST_READ)
             if self._window.blocked() > 0:
                 raise HeldBackError
+            # To sign it and to connect may have taken long.
+            self._last.left_at = self._clock()
             yield
             self._unanswered.add(way)
 

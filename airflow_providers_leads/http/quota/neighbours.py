@@ -58,13 +58,13 @@ class Neighbours:
         """
         before = self._growth = 0
         if 100 * remaining < _HALF * limit:
-            mine, since = self._count(limit, now - window), self._count(limit, left_at)
+            mine = self._count(limit, now - window)
             if self._remaining is not None and self._heard_at >= now - window:
                 # By so many it fell for what others sent since the last answer: as many may be under way again.
                 self._growth = max(0, self._estimate(mine, limit) - remaining)
             if 100 * (limit - remaining - mine) > _NOTICED * limit:
                 self._noticed_at = now
-            before = mine - since
+            before = mine - self._later(limit, left_at)
         self._remaining, self._heard_at, self._left_at, self._before = remaining, now, left_at, before
         self._look_at = now + window * random.uniform(*_LOOK_AGAIN)
 
@@ -84,10 +84,11 @@ class Neighbours:
         crowded = now < self._noticed_at + _REMEMBERED * window
         if crowded and (gap := self._departures.nth_last(1) + window / (_PACE * limit) - now) > 0:
             return gap
-        if 100 * (self._remaining - self._growth - self._count(limit, self._left_at)) >= _PLENTY * limit:
+        if 100 * (self._remaining - self._growth - self._later(limit, self._left_at)) >= _PLENTY * limit:
             return 0.0
         mine = self._count(limit, now - window)
-        percent = 100 * (self._estimate(mine, limit) - self._growth) / limit
+        # Beside others one more may be under way at any time.
+        percent = 100 * (self._estimate(mine, limit) - self._growth - crowded) / limit
         share = _FIRST * _GROWTH**percent if crowded else _ALL * (percent >= _SPARE)
         if percent > 0 and 100 * mine < share * limit:
             return 0.0
@@ -95,8 +96,12 @@ class Neighbours:
 
     def _estimate(self, mine: int, limit: int) -> int:
         """Return what remains by now as far as our own requests tell: those that came since, less those that went."""
-        since = self._count(limit, self._left_at)
+        since = self._later(limit, self._left_at)
         return (self._remaining or 0) - since + max(0, self._before + since - mine)
+
+    def _later(self, most: int, left_at: float) -> int:
+        """Return how many requests left after the one that has been answered, whose own arrival is noted by now."""
+        return max(0, self._count(most, left_at) - 1)
 
     def _count(self, most: int, after: float) -> int:
         """Return how many requests left after a moment, at most so many."""

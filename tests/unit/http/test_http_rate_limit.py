@@ -137,9 +137,10 @@ def test_spellings_of_an_origin_share_a_limiter() -> None:
     ("ours", "remaining", "reset_in", "least", "most"),
     [
         pytest.param(0, 50, None, 0, 0, id="plenty left"),
-        pytest.param(0, 1, None, 0, 0, id="one left"),
+        pytest.param(0, 1, None, 2.0, 4.1, id="one left, for which others may be on their way"),
+        pytest.param(0, 2, None, 0, 0, id="two left"),
         pytest.param(0, 0, None, 2.0, 4.1, id="others spent it all"),
-        pytest.param(0, 0, 4.0, 4.0, 4.0, id="the vendor says when"),
+        pytest.param(0, 0, 4.0, 4.0, 4.1, id="the vendor says when"),
         pytest.param(0, 0, 400.0, 10.0, 10.0, id="no longer than a window"),
         pytest.param(99, 0, None, 10.1, 10.1, id="we spent it all but the last"),
         pytest.param(95, 2, None, 0, 0, id="nearly all of it is ours"),
@@ -212,3 +213,17 @@ def test_an_answer_after_more_departures_than_are_remembered_changes_none(clock:
     window.add(3.0)
     window.correct(first, 9.0)
     assert [window.nth_last(1), window.nth_last(2)] == [3.0, 2.0]
+
+
+def test_a_request_that_had_to_connect_first_counts_from_its_own_arrival(clock: FakeClock) -> None:
+    limiter = limiter_on(clock, 1, 1.0)
+    limiter.acquire()
+    clock.now += 0.5
+    with limiter.leaving(1, lambda way: False):
+        pass
+    clock.now += 0.02
+    limiter.answered(1)
+    limiter.arrived()
+    arrived = clock.now
+    limiter.acquire()
+    assert clock.now - arrived >= 1.0
