@@ -37,7 +37,9 @@ def write_outcome(
     if recall.folder.writing() and recall.generation is not None:
         export(con, "SELECT * FROM memory_before", recall.outputs["baseline"])
     counts = recall.result.counts
-    counts["new"] = recall._one("SELECT count(*) FROM memory_link WHERE new") if recall.generation else 0
+    # Who has no address is in no memory, and new in every run.
+    new = 'SELECT count(*) FROM memory_link JOIN memory_read USING ("row") WHERE new AND email_hash IS NOT NULL'
+    counts["new"] = recall._one(new) if recall.generation else 0
     counts["moved"] = recall._one("SELECT count(*) FROM memory_link WHERE moved AND NOT new")
     counts["gone"] = recall._one("SELECT count(*) FROM memory_newly_gone")
 
