@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import pendulum
 from airflow.providers.common.compat.sdk import Context, conf
 
+from airflow_providers_leads.leads.files.places import parquet_below
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import ReportLink, report_url, reports_folder
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
@@ -73,7 +74,7 @@ class _ReportOperator(LeadsOperator):
         """Return the URIs of all files below the given folder; a run that failed early has left none."""
         if (folder := uri_or_none("files", self.files)) is None:
             return []
-        return [str(path) for path in storage_path(folder.rstrip("/")).rglob("*.parquet")]
+        return [str(path) for path in parquet_below(storage_path(folder.rstrip("/")))]
 
     @abstractmethod
     def make(self, run: Run, found: Sequence[str], earlier: Callable[[], list[Entry]]) -> tuple[str, Entry]:

@@ -68,7 +68,7 @@ def read_metrics(uris: Iterable[str], path: Any = str) -> MetricFacts:
                     for batch in file.iter_batches(columns=list(columns)):
                         _take(scope_column, batch.to_pylist(), found)
         finally:
-            file.close(force=True)
+            file.close()
     for measured in (*facts.funnels.values(), *facts.campaigns.values()):
         measured.past = dict(sorted(measured.past.items())[-_MOST_WINDOWS:])
     facts.funnels = dict(sorted(facts.funnels.items()))

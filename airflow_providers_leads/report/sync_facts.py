@@ -335,7 +335,7 @@ def _are_writes(path: Any) -> bool:
     try:
         return {"email_key", "outcome", "fields"} <= set(file.schema_arrow.names)
     finally:
-        file.close(force=True)
+        file.close()
 
 
 def _read_write(tables: _Tables, into: Destination, plan: str | None, results: str | None) -> None:

@@ -175,12 +175,12 @@ class _Work:
     def _failed(self, batches: Iterator[Batch], options: Mapping[str, Any]) -> Iterator[Batch]:
         """Yield batches of which only those rows are to be sent that failed in an earlier try, all else as it ended."""
         from airflow_providers_leads.hooks.writing import Batch
-        from airflow_providers_leads.leads.files.staging import StagingError, open_parquet, read_rows
+        from airflow_providers_leads.leads.files.staging import StagingError, check_parquet, read_rows
         from airflow_providers_leads.leads.model.outcomes import WriteResult
 
         earlier = storage_path(self._earlier)
         try:
-            open_parquet(earlier, WriteResult.__struct_fields__).close(force=True)
+            check_parquet(earlier, WriteResult.__struct_fields__)
         except StagingError:
             self._log.warning("%s: the results of an earlier try are gone: looking up all of it", self._hook.conn_id)
             yield from _looked_up(self._hook, batches, options)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_providers_leads.leads.files.places import remove
 from airflow_providers_leads.tasks.paths import storage_path
 
 if TYPE_CHECKING:
@@ -78,4 +79,4 @@ class Checkpoint:
         if self._store is not None:
             self._store.delete(self._name)
         else:
-            storage_path(self._uri).unlink(missing_ok=True)
+            remove(storage_path(self._uri))

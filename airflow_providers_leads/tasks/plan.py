@@ -46,7 +46,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     """Write the plan and return its URI and counts; everything that is wrong with the input is told before."""
     from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, PlanTotals
     from airflow_providers_leads.leads.files.provenance import identity_of, members_of
-    from airflow_providers_leads.leads.files.staging import RowWriter, count_rows, open_parquet
+    from airflow_providers_leads.leads.files.staging import RowWriter, check_parquet, count_rows
     from airflow_providers_leads.leads.model.outcomes import PlanRow
     from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
     from airflow_providers_leads.leads.plan.fields import check_rules, sources_of
@@ -58,7 +58,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     check_mode(task.mode)
     hook.check_write_options(**task.options)
     golden = storage_path(task.golden)
-    open_parquet(golden, LEAD_COLUMNS).close(force=True)
+    check_parquet(golden, LEAD_COLUMNS)
     members = members_of(golden, storage_path(task.members) if task.members else None, storage_path)
     identity = identity_of(golden)
     task = replace(task, members=None if members is None else str(members), identity=identity)

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 from airflow_providers_leads.leads.files.list_columns import ListProblemError, Role, role_of, roles_of, row_entries
 from airflow_providers_leads.leads.files.list_entries import Entry, entries_in
 from airflow_providers_leads.leads.files.list_text import decoded, text_rows
-from airflow_providers_leads.leads.files.staging import StagingError, as_path, open_parquet
+from airflow_providers_leads.leads.files.parquet import open_parquet
+from airflow_providers_leads.leads.files.places import StagingError, as_path
 
 # What people put in place of a list; it is said what to do rather than that there is no such connection.
 _NO_LISTS: Final = frozenset({".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".gz", ".zip", ".pdf", ".doc", ".docx"})
@@ -200,15 +201,12 @@ def _pairs(value: tuple[tuple[str, Any], ...]) -> Iterator[tuple[str, str]]:
 
 
 def _parquet(path: Any) -> Rows:
-    file = open_parquet(path)
-    try:
+    with open_parquet(path) as file:
         place = 0
         for batch in file.iter_batches():
             for row in batch.to_pylist():
                 place += 1
                 yield place, _cells(_as_pairs(row))
-    finally:
-        file.close(force=True)
 
 
 def _as_pairs(value: Any) -> Any:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from airflow_providers_leads.leads.files.row_groups import concatenate
+from airflow_providers_leads.leads.files.places import publish, remove
 from airflow_providers_leads.leads.files.staging import (
     RowWriter,
     StagingError,
-    appearing,
     as_path,
+    check_parquet,
     count_rows,
-    open_parquet,
     read_rows,
     write_rows,
 )
@@ -27,9 +26,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Parts(Generic[S]):
-    """Rows on their way to one Parquet file, kept in numbered parts until :meth:`assemble`.
+    """Rows on their way to one name, kept in numbered parts until :meth:`assemble`.
 
-    :param uri: the file in the end
+    :param uri: of the file, or of the folder of parts, in the end
     :param kind: the row type
     :param owner: keeps the parts of different writers to one URI apart
     :param count: how many parts an earlier try has left that are to be kept; any beyond are written over
@@ -75,13 +74,13 @@ class Parts(Generic[S]):
         columns = self._kind.__struct_fields__
         try:
             for number in range(self.count):
-                open_parquet(self._part(number), columns).close(force=True)
+                check_parquet(self._part(number), columns)
         except StagingError:
             return False
         return True
 
     def assemble(self, more: Iterable[S] = ()) -> int:
-        """Put all parts together into the one file, and return its rows; the parts stay.
+        """Let all parts appear under the name, as one file or as a folder of them, and return the rows; the parts stay.
 
         :param more: rows to end with, which are in no part
         """
@@ -94,10 +93,9 @@ class Parts(Generic[S]):
             if first is not None:
                 write_rows(last, self._kind, chain([first], rows), metadata=self._metadata)
                 parts.append(last)
-            with appearing(self.path) as part, part.open("wb") as file:
-                concatenate(parts, file)
+            publish(parts, self.path)
         finally:
-            last.unlink(missing_ok=True)
+            remove(last)
         return count_rows(self.path)
 
     def discard(self) -> None:
@@ -105,7 +103,7 @@ class Parts(Generic[S]):
         self._abandon()
         number = 0
         while number < self.count or self._part(number).exists():
-            self._part(number).unlink(missing_ok=True)
+            remove(self._part(number))
             number += 1
         self.count = 0
 

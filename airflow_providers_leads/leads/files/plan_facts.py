@@ -74,7 +74,7 @@ def read_plan_facts(uri: Any) -> PlanFacts:
     except msgspec.MsgspecError:
         raise StagingError(f"{as_path(uri)} is a plan of another version of this package. Plan again.") from None
     finally:
-        file.close(force=True)
+        file.close()
 
 
 def plan_metadata(uri: Any) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from airflow_providers_leads.leads.files.places import parts_of
 from airflow_providers_leads.leads.files.staging import StagingError, as_path, file_metadata
 from airflow_providers_leads.leads.model.identity import IdentityRules
 
@@ -37,9 +38,10 @@ def read_accounts(uris: Iterable[Any]) -> dict[str, list[str]]:
     :raises StagingError: naming a file that can't be used
     """
     together: dict[str, list[str]] = {}
-    for uri in uris:
-        for conn_id, marks in _accounts(uri).items():
-            together.setdefault(conn_id, []).extend(marks)
+    for part in [part for uri in uris for part in parts_of(as_path(uri))]:
+        for conn_id, marks in _accounts(part).items():
+            known = together.setdefault(conn_id, [])
+            known += [mark for mark in marks if mark not in known]
     return together
 
 

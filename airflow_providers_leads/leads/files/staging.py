@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cache
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin, get_type_hints
 
 import msgspec
-from upath import UPath
 
 from airflow_providers_leads.leads.files.columns import encode_rows, read_objects
-from airflow_providers_leads.leads.model.schema import MOSTLY_UNIQUE, SCHEMA_VERSION, arrow_schema, struct_schema
+from airflow_providers_leads.leads.files.parquet import (
+    check_parquet,
+    check_readable,
+    count_rows,
+    digest,
+    file_metadata,
+    open_parquet,
+)
+from airflow_providers_leads.leads.files.places import (
+    StagingError,
+    appearing,
+    as_path,
+    is_local,
+    local_name,
+)
+from airflow_providers_leads.leads.model.schema import MOSTLY_UNIQUE, SCHEMA_VERSION, struct_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+__all__ = [
+    "VERSION_METADATA", "RowWriter", "StagingError", "appearing", "as_path", "check_parquet", "check_readable",
+    "count_rows", "digest", "file_metadata", "is_local", "local_name", "open_parquet", "read_rows", "structs",
+    "write_rows",
+]  # fmt: skip
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -25,27 +44,6 @@ _BATCH_ROWS: Final = 10_000
 # So few that they are still in the processor's caches.
 _TURNED_ROWS: Final = 1_000
 VERSION_METADATA: Final = {"leads.schema_version": SCHEMA_VERSION}
-_OF_YOUR_OWN: Final = "Leads of a file of your own are read by LeadsFromFileOperator."
-_VERSION_KEY: Final = b"leads.schema_version"
-
-
-class StagingError(ValueError):
-    """A file can't be used; the message names the file and what is wrong with it."""
-
-
-def as_path(uri: Any) -> Any:
-    """Return a path object for a URI; path objects (such as Airflow's ObjectStoragePath) pass through."""
-    return UPath(uri) if isinstance(uri, str) else uri
-
-
-def is_local(path: Any) -> bool:
-    """Tell whether a path is a file on this machine."""
-    return getattr(path, "protocol", "") in ("", "file", "local")
-
-
-def local_name(path: Any) -> str:
-    """Return the operating system's name of a local path."""
-    return str(path.path) if hasattr(path, "path") else str(path)
 
 
 @cache
@@ -161,32 +159,6 @@ class RowWriter:
             self._flush()
 
 
-def move_into_place(part: Any, path: Any) -> None:
-    """Give a complete file its name, replacing what an earlier try left there."""
-    if is_local(path):
-        # One step on a local disk, so no reader meets half a file.
-        part.rename(path)
-    else:
-        path.fs.mv(str(part.path), str(path.path))
-
-
-@contextmanager
-def appearing(path: Any) -> Iterator[Any]:
-    """Yield the path under which to write a file that gets its name only when it is complete.
-
-    :param path: path object; its folder is made
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-    except BaseException:
-        if part.exists():
-            part.unlink()
-        raise
-    move_into_place(part, path)
-
-
 def write_rows(
     uri: Any,
     kind: type[msgspec.Struct],
@@ -206,116 +178,6 @@ def write_rows(
     return writer.rows
 
 
-def _kind(arrow_type: pa.DataType) -> str:
-    """Return what a column holds in a word; widths, units and encodings of it don't matter."""
-    import pyarrow as pa
-
-    def is_text(kind: pa.DataType) -> bool:
-        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-    kinds = {"text": is_text, "truth": pa.types.is_boolean, "time": pa.types.is_timestamp}
-    plain = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
-    return next((word for word, fits in kinds.items() if fits(plain)), str(plain))
-
-
-def _problem(file: Any, required: Sequence[str]) -> str | None:
-    """Return what keeps a Parquet file from being used."""
-    held = {field.name: field.type for field in file.schema_arrow}
-    if missing := [name for name in required if name not in held]:
-        return f"has no column '{missing[0]}'. A file of leads has: {', '.join(required)}. {_OF_YOUR_OWN}"
-    version = (file.schema_arrow.metadata or {}).get(_VERSION_KEY, SCHEMA_VERSION.encode()).decode()
-    if version != SCHEMA_VERSION:
-        return (
-            f"is of schema version {version}, this package writes {SCHEMA_VERSION}. "
-            "Run the pipeline from its extract again."
-        )
-    for field in arrow_schema():
-        if field.name in required and _kind(held[field.name]) != _kind(field.type):
-            return f"has the column '{field.name}' as {held[field.name]}; it must be {field.type}."
-    return None
-
-
-def open_parquet(uri: Any, required: Sequence[str] = ()) -> Any:
-    """Return a ``pyarrow.parquet.ParquetFile`` whose columns and version were checked.
-
-    :param uri: the file
-    :param required: columns that must be there
-    :raises StagingError: naming the file when it is missing, is no Parquet file, lacks a column, or was written by
-        another version of this package
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = as_path(uri)
-    source = None
-    try:
-        source = path.open("rb")
-        file = pq.ParquetFile(source)
-    except FileNotFoundError:
-        raise StagingError(
-            f"{path} does not exist. Did the task that writes it run, on a disk that this one shares?"
-        ) from None
-    except (pa.ArrowException, OSError):
-        if source is not None:
-            source.close()
-        raise StagingError(
-            f"{path} is not a readable Parquet file. Run the task that writes it again. {_OF_YOUR_OWN}"
-        ) from None
-    if problem := _problem(file, required):
-        file.close(force=True)
-        raise StagingError(f"{path} {problem}")
-    return file
-
-
-def check_readable(uri: Any) -> None:
-    """Read a Parquet file from its first to its last row.
-
-    :raises StagingError: naming the file when it is damaged
-    """
-    import pyarrow as pa
-
-    file = open_parquet(uri)
-    try:
-        for _ in file.iter_batches():
-            pass
-    except (pa.ArrowException, OSError):
-        raise StagingError(f"{as_path(uri)} is damaged. Run the task that writes it again.") from None
-    finally:
-        file.close(force=True)
-
-
-def count_rows(uri: Any) -> int:
-    """Return the number of rows of a Parquet file, from its footer."""
-    file = open_parquet(uri)
-    try:
-        return int(file.metadata.num_rows)
-    finally:
-        file.close(force=True)
-
-
-def file_metadata(uri: Any, *, with_footer: bool = False) -> dict[str, str]:
-    """Return what a Parquet file says of itself as a whole.
-
-    :param uri: the file
-    :param with_footer: adds, under the empty name, a fingerprint of its footer, which differs for other rows
-    :raises StagingError: see :func:`open_parquet`
-    """
-    file = open_parquet(uri)
-    try:
-        found = {name.decode(): value.decode() for name, value in (file.schema_arrow.metadata or {}).items()}
-        if with_footer:
-            found[""] = hashlib.sha256(repr(file.metadata.to_dict()).encode()).hexdigest()
-        return found
-    finally:
-        file.close(force=True)
-
-
-def digest(uri: Any) -> str:
-    """Return a fingerprint of a file's content."""
-    with as_path(uri).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_rows(uri: Any, kind: type[S]) -> Iterator[S]:
     """Yield a file's rows as structs, a batch in memory at a time.
 
@@ -324,12 +186,9 @@ def read_rows(uri: Any, kind: type[S]) -> Iterator[S]:
     :raises StagingError: see :func:`open_parquet`
     """
     names = list(kind.__struct_fields__)
-    file = open_parquet(uri, names)
-    try:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
+    with open_parquet(uri, names) as file:
+        for batch in file.iter_batches(columns=names):
             yield from structs(batch, kind)
-    finally:
-        file.close(force=True)
 
 
 def structs(batch: Any, kind: type[S], rename: Callable[[str], str] = str) -> Iterator[S]:

@@ -247,11 +247,8 @@ def _rows_of(path: Any) -> int:
 
     :raises StagingError: when it is missing, damaged or holds something else
     """
-    file = open_parquet(path, ("source", "source_scope", "source_id", "person", "email_hash", "by_sync"))
-    try:
-        return int(file.metadata.num_rows)
-    finally:
-        file.close(force=True)
+    with open_parquet(path, ("source", "source_scope", "source_id", "person", "email_hash", "by_sync")) as file:
+        return file.num_rows
 
 
 def _mark_name(mark: Writing) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from airflow_providers_leads.leads.files.places import StagingError, as_path, is_complete
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts, read_plan_facts
-from airflow_providers_leads.leads.files.staging import StagingError, as_path
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Writing
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
@@ -85,7 +85,7 @@ def writes_sql(
         f"{table.named(name + '_set')}"
         for name in fields
     )
-    there = results is not None and as_path(results).exists()
+    there = results is not None and is_complete(as_path(results))
     outcomes = (
         "(SELECT email_key, outcome, target_id, coalesce(from_json(fields, '[\"VARCHAR\"]'), []) AS fields "
         f"FROM read_parquet({quoted(local(results))}))"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
@@ -155,43 +157,67 @@ def read_numbered(connection: Any, uri: Any, columns: Sequence[str], first: int)
     A remote file is read once, into a local one that goes with the connection.
 
     :param connection: from :func:`connect`, to DuckDB
-    :param uri: URI or path object
+    :param uri: URI or path object, of a file or a folder of parts
     :param columns: the columns wanted, all of which must be there
     :param first: the first row's number
-    :raises StagingError: see :func:`~airflow_providers_leads.leads.files.staging.open_parquet`
+    :raises StagingError: see :func:`~airflow_providers_leads.leads.files.parquet.open_parquet`
     """
     path = as_path(uri)
     if is_local(path):
-        open_parquet(uri, columns).close(force=True)
-        name = local_name(path)
+        with open_parquet(path, columns) as file:
+            parts, sizes = file.parts, file.part_rows
     else:
         name = f"{spill_folder(connection)}/read-{uuid4().hex}.parquet"
         write_soon_read(connection, read_parquet(connection, uri, columns), name)
-    numbered = connection.read_parquet(name, file_row_number=True)
-    return numbered.select(*columns, row=numbered.file_row_number + first)
+        parts, sizes = [as_path(name)], [0]
+    names = plain_names(connection, parts)
+    if len(parts) == 1:
+        numbered = connection.read_parquet(names, file_row_number=True)
+        return numbered.select(*columns, row=numbered.file_row_number + first)
+    numbered = connection.read_parquet(names, file_row_number=True, filename=True)
+    # A file's name is one value for all rows that DuckDB looks at together.
+    begins = zip(parts, accumulate(sizes, initial=first), strict=False)
+    begin = ibis.cases(*((numbered.filename == local_name(part), number) for part, number in begins))
+    return numbered.select(*columns, row=numbered.file_row_number + begin)
 
 
 def read_parquet(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Table:
     """Return a checked Parquet file as a table of the engine.
 
     :param connection: from :func:`connect`
-    :param uri: URI or path object
+    :param uri: URI or path object, of a file or a folder of parts
     :param columns: the columns wanted, all of which must be there
-    :raises StagingError: see :func:`~airflow_providers_leads.leads.files.staging.open_parquet`
+    :raises StagingError: see :func:`~airflow_providers_leads.leads.files.parquet.open_parquet`
     """
-    open_parquet(uri, columns).close(force=True)
-    path = as_path(uri)
-    if is_local(path):
-        return connection.read_parquet(local_name(path)).select(*columns)
-    if not is_duckdb(connection):
-        return connection.read_parquet(str(path)).select(*columns)
-    # Read through the path's own filesystem, which holds the credentials.
-    name = f"remote_{uuid4().hex}"
+    with open_parquet(uri, columns) as file:
+        return read_files(connection, file.parts).select(*columns)
+
+
+def read_files(connection: Any, parts: Sequence[Any]) -> ibis.Table:
+    """Return Parquet files of one schema, all local or all in one store, as a table of the engine.
+
+    :param connection: from :func:`connect`
+    :param parts: path objects
+    """
+    if is_local(parts[0]) or not is_duckdb(connection):
+        names = plain_names(connection, parts)
+        return connection.read_parquet(names) if is_duckdb(connection) else spark.read_files(connection, names)
     # Only for files of a store: it loads pandas where that is installed.
     import pyarrow.dataset as ds
 
-    connection.con.register(name, ds.dataset(str(path.path), filesystem=path.fs, format="parquet"))
-    return connection.table(name).select(*columns)
+    # Read through the path's own filesystem, which holds the credentials.
+    name = f"remote_{uuid4().hex}"
+    source = ds.dataset([str(part.path) for part in parts], filesystem=parts[0].fs, format="parquet")
+    connection.con.register(name, source)
+    return connection.table(name)
+
+
+def plain_names(connection: Any, parts: Sequence[Any]) -> list[str]:
+    """Return the names of files such that the engine takes none for a pattern."""
+    names = [local_name(part) if is_local(part) else str(part) for part in parts]
+    if is_duckdb(connection):
+        return [re.sub(r"[*?[]", r"[\g<0>]", name) for name in names]
+    return [re.sub(r"[*?[\]{}\\]", r"\\\g<0>", name) for name in names]
 
 
 def read_often(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Table:
@@ -247,7 +273,8 @@ def write(connection: Any, table: ibis.Table, uri: Any, metadata: Mapping[str, s
     """
     path = as_path(uri)
     with appearing(path) as part:
-        if is_local(path) and is_duckdb(connection):
+        # Ibis takes a backslash in a name for the begin of an escape.
+        if is_local(path) and is_duckdb(connection) and "\\" not in local_name(part):
             write_local(connection, table, local_name(part), metadata)
         else:
             _stream(connection, table, part, metadata)

@@ -127,7 +127,7 @@ def _batches(source: Any, rows: int) -> Iterator[tuple[pa.Schema, Iterator[tuple
     try:
         yield file.schema_arrow, tables()
     finally:
-        file.close(force=True)
+        file.close()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from airflow_providers_leads.leads.files.staging import StagingError, as_path, open_parquet
+from airflow_providers_leads.leads.files.staging import StagingError, open_parquet
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
 
@@ -59,8 +59,11 @@ def explain(golden_uri: Any, members_uri: Any, email_key: str) -> list[Origin]:
 
 
 def _rows(uri: Any, columns: tuple[str, ...], email_key: str) -> list[dict[str, Any]]:
-    open_parquet(uri, ("email_key", *columns)).close(force=True)
-    with as_path(uri).open("rb") as file:
-        table = pq.read_table(file, columns=list(columns), filters=pc.field("email_key") == email_key)
-    rows: list[dict[str, Any]] = table.to_pylist()
+    rows: list[dict[str, Any]] = []
+    with open_parquet(uri, ("email_key", *columns)) as found:
+        parts = found.parts
+    for part in parts:
+        with part.open("rb") as file:
+            table = pq.read_table(file, columns=list(columns), filters=pc.field("email_key") == email_key)
+        rows += table.to_pylist()
     return rows

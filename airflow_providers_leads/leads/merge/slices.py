@@ -10,9 +10,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_providers_leads.leads.files.row_groups import concatenate
-from airflow_providers_leads.leads.files.staging import appearing, as_path, count_rows
-from airflow_providers_leads.leads.merge.engine import is_duckdb, scalar, spill_folder, write_local, write_soon_read
+from upath import UPath
+
+from airflow_providers_leads.leads.files.places import publish
+from airflow_providers_leads.leads.files.staging import as_path, count_rows
+from airflow_providers_leads.leads.merge.engine import (
+    is_duckdb,
+    plain_names,
+    read_files,
+    scalar,
+    spill_folder,
+    write_local,
+    write_soon_read,
+)
 
 if TYPE_CHECKING:
     import ibis
@@ -64,7 +74,8 @@ def slices(connection: Any, table: ibis.Table, places: ibis.Table, key: str, *, 
             if count == 1 and not parts:
                 yield table.inner_join(places.limit(0), "row")
             for part in parts:
-                yield connection.read_parquet(str(part / "*.parquet"), hive_partitioning=False)
+                files = plain_names(connection, sorted(part.glob("*.parquet")))
+                yield connection.read_parquet(files, hive_partitioning=False)
 
 
 class Pieces:
@@ -100,16 +111,14 @@ class Pieces:
 
     def whole(self, name: str) -> ibis.Table:
         """Return the results of all slices as one table."""
-        table: ibis.Table = self._connection.read_parquet(self._files[name])
-        return table
+        return read_files(self._connection, [UPath(piece) for piece in self._files[name]])
 
     def write(self, name: str, uri: Any) -> int:
-        """Write the results of all slices to one Parquet file, which appears only when it is complete.
+        """Let the results of all slices appear under one name, as a folder of parts when they are several.
 
         :param uri: URI or path object
         :return: the number of rows
         """
         path = as_path(uri)
-        with appearing(path) as part, part.open("wb") as file:
-            concatenate([Path(piece) for piece in self._files[name]], file)
+        publish([UPath(piece) for piece in self._files[name]], path)
         return count_rows(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -61,6 +61,17 @@ def _frame(connection: Any, table: ibis.Table) -> Any:
     # Registers the functions and tables of this process that the expression uses.
     connection._run_pre_execute_hooks(table)
     return connection.raw_sql(connection.compile(table))
+
+
+def read_files(connection: Any, names: Sequence[str]) -> ibis.Table:
+    """Return Parquet files as a table.
+
+    :param connection: from :func:`open_spark`
+    :param names: as Spark names them: a pattern unless escaped
+    """
+    name = f"read_{uuid4().hex}"
+    connection._session.read.parquet(*names).createTempView(name)
+    return connection.table(name)
 
 
 def keep(connection: Any, table: ibis.Table) -> ibis.Table:

@@ -72,5 +72,5 @@ def people_elsewhere(uris: Sequence[Any], source: str, scope: str) -> tuple[list
                     if row["email_key"]:
                         (known if ours else people).add(row["email_key"])
         finally:
-            file.close(force=True)
+            file.close()
     return sorted(people - known), records

@@ -145,7 +145,7 @@ def file_to_sql(
             )
     finally:
         for file in files.values():
-            file.close(force=True)
+            file.close()
     log.info("%s: %d rows into %s", conn_id, rows, name)
     return {"table": name, "rows": rows, "run_id": run_id}
 

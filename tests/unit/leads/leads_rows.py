@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from airflow_providers_leads.leads.files.staging import as_path, write_rows
+from airflow_providers_leads.leads.files.places import as_path, parts_of
+from airflow_providers_leads.leads.files.staging import write_rows
 from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
 from airflow_providers_leads.leads.merge.policy import MergePolicy
 from airflow_providers_leads.leads.model.identity import email_key
@@ -27,9 +28,11 @@ def lead(
 
 
 def table(uri: Any) -> list[dict[str, Any]]:
-    """Return a Parquet file's rows as dicts."""
-    with as_path(uri).open("rb") as file:
-        rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+    """Return the rows of a Parquet file, or of a folder of parts, as dicts."""
+    rows: list[dict[str, Any]] = []
+    for part in parts_of(as_path(uri)):
+        with part.open("rb") as file:
+            rows += pq.read_table(file).to_pylist()
     return rows
 
 

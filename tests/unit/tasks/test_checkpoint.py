@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_providers_leads.leads.files import staging
+from airflow_providers_leads.leads.files import places
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 
 
@@ -92,7 +92,7 @@ def test_a_worker_that_is_killed_while_it_notes_leaves_what_was_noted_before(
     noted = Checkpoint(context(), "apply", beside)
     noted.note(settled=1)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(staging, "move_into_place", kill)
+        patch.setattr(places, "move_into_place", kill)
         noted.note(settled=2)
     after = Checkpoint(context(), "apply", beside)
     assert after.state == {"settled": 1}

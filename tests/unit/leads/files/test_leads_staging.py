@@ -251,8 +251,8 @@ def test_a_file_that_cannot_be_used_is_named_with_what_is_wrong(content: bytes |
     assert "rows.parquet" in str(caught.value)
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(StagingError, match="not a readable Parquet file"):
+def test_a_folder_without_parts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StagingError, match="is a folder without"):
         count_rows(str(tmp_path))
 
 

@@ -1,0 +1,211 @@
+"""Parquet files, and folders of them, read as one thing and refused when they don't fit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from airflow_providers_leads.leads.files.places import StagingError, as_path, parts_of
+from airflow_providers_leads.leads.model.schema import SCHEMA_VERSION, arrow_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH_ROWS: Final = 10_000
+_OF_YOUR_OWN: Final = "Leads of a file of your own are read by LeadsFromFileOperator."
+_VERSION_KEY: Final = b"leads.schema_version"
+
+
+class ParquetFiles:
+    """Checked Parquet files as one, from :func:`open_parquet`; one of them is open at a time.
+
+    :ivar parts: path objects of the files, in the order of their rows
+    :ivar part_rows: rows of each
+    :ivar schema_arrow: the first file's schema and metadata
+    """
+
+    def __init__(self, uri: Any, required: Sequence[str]) -> None:
+        path = as_path(uri)
+        self.parts = parts_of(path)
+        self.part_rows: list[int] = []
+        self._columns: list[str] = []
+        self._file: Any = None
+        self._at: Any = None
+        try:
+            # From the last to the first, which stays open: it is the only one as a rule.
+            for part in reversed(self.parts):
+                file = self._open(part)
+                self.part_rows.insert(0, int(file.metadata.num_rows))
+                self._check(part, file.schema_arrow, required)
+        except BaseException:
+            self.close()
+            raise
+        self.schema_arrow: pa.Schema = file.schema_arrow
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of all files, from their footers."""
+        return sum(self.part_rows)
+
+    def _open(self, part: Any) -> Any:
+        from pyarrow import ArrowException, parquet
+
+        self.close()
+        source = None
+        try:
+            source = part.open("rb")
+            self._file = parquet.ParquetFile(source)
+        except FileNotFoundError:
+            raise StagingError(
+                f"{part} does not exist. Did the task that writes it run, on a disk that this one shares?"
+            ) from None
+        except (ArrowException, OSError):
+            if source is not None:
+                source.close()
+            raise StagingError(
+                f"{part} is not a readable Parquet file. Run the task that writes it again. {_OF_YOUR_OWN}"
+            ) from None
+        self._at = part
+        return self._file
+
+    def _check(self, part: Any, schema: pa.Schema, required: Sequence[str]) -> None:
+        if problem := _problem(schema, required):
+            raise StagingError(f"{part} {problem}")
+        names = sorted(schema.names)
+        if self._columns and self._columns != names:
+            raise StagingError(f"{part} has other columns than the files beside it: they are not parts of one thing.")
+        self._columns = names
+
+    def iter_batches(
+        self, batch_size: int = _BATCH_ROWS, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of all files in record batches.
+
+        :param batch_size: most rows of a batch
+        :param columns: the columns wanted, default all
+        """
+        names = list(self.schema_arrow.names if columns is None else columns)
+        for part in self.parts:
+            file = self._opened(part)
+            for batch in file.iter_batches(batch_size=batch_size, columns=names):
+                # Parts of another writer may differ in widths or encodings of their types.
+                yield batch if len(self.parts) == 1 else _as_in(self.schema_arrow, batch.select(names))
+
+    def footers(self) -> list[dict[str, Any]]:
+        """Return what the footers of all files say, as plain values."""
+        return [self._opened(part).metadata.to_dict() for part in self.parts]
+
+    def _opened(self, part: Any) -> Any:
+        return self._file if part is self._at and self._file is not None else self._open(part)
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close(force=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _as_in(schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    fields = [schema.field(name) for name in batch.schema.names]
+    if batch.schema.types == [field.type for field in fields]:
+        return batch
+    columns = [column.cast(field.type) for column, field in zip(batch.columns, fields, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _kind(arrow_type: pa.DataType) -> str:
+    """Return what a column holds in a word; widths, units and encodings of it don't matter."""
+    import pyarrow as pa
+
+    def is_text(kind: pa.DataType) -> bool:
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+    kinds = {"text": is_text, "truth": pa.types.is_boolean, "time": pa.types.is_timestamp}
+    plain = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+    return next((word for word, fits in kinds.items() if fits(plain)), str(plain))
+
+
+def _problem(schema: pa.Schema, required: Sequence[str]) -> str | None:
+    """Return what keeps a Parquet file from being used."""
+    types = {field.name: field.type for field in schema}
+    if missing := [name for name in required if name not in types]:
+        return f"has no column '{missing[0]}'. A file of leads has: {', '.join(required)}. {_OF_YOUR_OWN}"
+    version = (schema.metadata or {}).get(_VERSION_KEY, SCHEMA_VERSION.encode()).decode()
+    if version != SCHEMA_VERSION:
+        return (
+            f"is of schema version {version}, this package writes {SCHEMA_VERSION}. "
+            "Run the pipeline from its extract again."
+        )
+    for field in arrow_schema():
+        if field.name in required and _kind(types[field.name]) != _kind(field.type):
+            return f"has the column '{field.name}' as {types[field.name]}; it must be {field.type}."
+    return None
+
+
+def open_parquet(uri: Any, required: Sequence[str] = ()) -> ParquetFiles:
+    """Open a Parquet file, or a folder of them, whose columns and version are checked; close it in the end.
+
+    :param uri: of a file, or of a folder whose ``.parquet`` files are parts of one thing
+    :param required: columns that must be there
+    :raises StagingError: naming the file when it is missing, is no Parquet file, lacks a column, or was written by
+        another version of this package
+    """
+    return ParquetFiles(uri, required)
+
+
+def check_parquet(uri: Any, required: Sequence[str] = ()) -> None:
+    """Test that a file can be used; parameters and errors are those of :func:`open_parquet`."""
+    open_parquet(uri, required).close()
+
+
+def check_readable(uri: Any) -> None:
+    """Read a Parquet file from its first to its last row.
+
+    :raises StagingError: naming the file when it is damaged
+    """
+    import pyarrow as pa
+
+    with open_parquet(uri) as file:
+        try:
+            for _ in file.iter_batches():
+                pass
+        except (pa.ArrowException, OSError):
+            raise StagingError(f"{as_path(uri)} is damaged. Run the task that writes it again.") from None
+
+
+def count_rows(uri: Any) -> int:
+    """Return the number of rows of a Parquet file, from its footer."""
+    with open_parquet(uri) as file:
+        return file.num_rows
+
+
+def file_metadata(uri: Any, *, with_footer: bool = False) -> dict[str, str]:
+    """Return what a Parquet file, or the first part of a folder, says of itself as a whole.
+
+    :param uri: the file
+    :param with_footer: adds, under the empty name, a fingerprint of the footers, which differs for other rows
+    :raises StagingError: see :func:`open_parquet`
+    """
+    with open_parquet(uri) as file:
+        found = {name.decode(): value.decode() for name, value in (file.schema_arrow.metadata or {}).items()}
+        if with_footer:
+            found[""] = hashlib.sha256(repr(file.footers()).encode()).hexdigest()
+        return found
+
+
+def digest(uri: Any) -> str:
+    """Return a fingerprint of a file's content, of a folder's that of its parts in their order."""
+    total = hashlib.sha256()
+    for part in parts_of(as_path(uri)):
+        with part.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()

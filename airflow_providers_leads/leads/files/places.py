@@ -1,0 +1,254 @@
+"""Where files are: paths taken as the names they are, never as patterns, and files that appear only when complete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from errno import EEXIST, EISDIR, ENOTDIR, ENOTEMPTY
+from pathlib import Path
+from typing import Any, Final
+
+from upath import UPath
+
+_PARQUET: Final = ".parquet"
+_HIDDEN: Final = (".", "_")
+# Stands in a folder of a store, which has no step that moves all parts at once, until the last of them is there.
+_INCOMPLETE: Final = "_incomplete"
+_IN_THE_WAY: Final = (EEXIST, EISDIR, ENOTDIR, ENOTEMPTY)
+
+
+class StagingError(ValueError):
+    """A file can't be used; the message names the file and what is wrong with it."""
+
+
+def as_path(uri: Any) -> Any:
+    """Return a path object for a URI; path objects (such as Airflow's ObjectStoragePath) pass through."""
+    return UPath(uri) if isinstance(uri, str) else uri
+
+
+def is_local(path: Any) -> bool:
+    """Tell whether a path is a file on this machine."""
+    return getattr(path, "protocol", "") in ("", "file", "local")
+
+
+def local_name(path: Any) -> str:
+    """Return the operating system's name of a local path."""
+    return str(path.path) if hasattr(path, "path") else str(path)
+
+
+def _is_pattern(path: Any) -> bool:
+    """Tell whether fsspec would take a name for a pattern where it moves or removes."""
+    return any(char in str(path.path) for char in "*?[")
+
+
+def remove(path: Any) -> None:
+    """Remove a file, if it is there."""
+    with suppress(FileNotFoundError):
+        if is_local(path):
+            Path(local_name(path)).unlink()
+        elif _is_pattern(path):
+            path.fs.rm_file(str(path.path))
+        else:
+            path.unlink()
+
+
+def _remove_parts(folder: Any) -> None:
+    """Remove the parts of a folder on a store; whatever else is there stays."""
+    for part in _parts_below(folder):
+        remove(part)
+    remove(folder.joinpath(_INCOMPLETE))
+    # It may hold other things, and on most stores there are no folders.
+    with suppress(OSError, NotImplementedError):
+        folder.fs.rmdir(str(folder.path))
+
+
+def is_folder(path: Any) -> bool:
+    """Tell whether a path is a folder."""
+    return Path(local_name(path)).is_dir() if is_local(path) else bool(path.fs.isdir(str(path.path)))
+
+
+def _names_below(folder: Any) -> list[str]:
+    """Return the store's names of all files below a folder, in order."""
+    if is_local(folder):
+        found = [f"{root}/{name}" for root, _, names in os.walk(local_name(folder)) for name in names]
+        return sorted(found)
+    # Another process may have written there since it was listed last.
+    folder.fs.invalidate_cache()
+    # Not glob() or find(), to which some names are patterns; and what can't be listed is no empty folder.
+    listed = folder.fs.walk(str(folder.path), on_error="raise")
+    return sorted(f"{root.rstrip('/')}/{name}" for root, _, names in listed for name in names if name)
+
+
+def _below(folder: Any) -> dict[tuple[str, ...], Any]:
+    """Return the files below a folder that no part of their name hides, by the names that lead to them."""
+    start = (local_name(folder) if is_local(folder) else str(folder.fs._strip_protocol(str(folder.path)))).rstrip("/")
+    found = {}
+    for name in _names_below(folder):
+        steps = tuple(name[len(start) :].strip("/").split("/"))
+        if not any(step.startswith(_HIDDEN) for step in steps):
+            found[steps] = folder.joinpath(*steps)
+    return found
+
+
+def _parts_below(folder: Any) -> list[Any]:
+    return [part for steps, part in _below(folder).items() if steps[-1].endswith(_PARQUET)]
+
+
+def parquet_below(folder: Any) -> list[Any]:
+    """Return what lies below a folder under a name that ends in ``.parquet``: files, and folders of parts.
+
+    :param folder: path object
+    """
+    found: dict[tuple[str, ...], None] = {}
+    for steps in _below(folder) if is_folder(folder) else ():
+        end = next((place for place, step in enumerate(steps, start=1) if step.endswith(_PARQUET)), None)
+        if end:
+            found[steps[:end]] = None
+    return [folder.joinpath(*steps) for steps in found]
+
+
+def parts_of(path: Any) -> list[Any]:
+    """Return the Parquet files that a name stands for: the file itself, or all below the folder of that name.
+
+    Whatever begins with a dot or an underscore is hidden, as Spark and Hive have it.
+
+    :param path: path object
+    :raises StagingError: when it is a folder that holds none, or not all of its parts yet
+    """
+    if is_local(path):
+        if not is_folder(path):
+            return [path]
+    elif path.fs.isfile(str(path.path)) or not is_folder(path):
+        return [path]
+    if _is_marked(path):
+        raise StagingError(f"{path} is incomplete: whoever wrote it was stopped. Run the task that writes it again.")
+    found = _parts_below(path)
+    if not found:
+        raise StagingError(f"{path} is a folder without .parquet files. Did the task that writes it run?")
+    return found
+
+
+def is_complete(path: Any) -> bool:
+    """Tell whether there is a file, or a folder with all its parts.
+
+    :param path: path object
+    """
+    return bool(path.exists()) and not (is_folder(path) and (_is_marked(path) or not _parts_below(path)))
+
+
+def _is_marked(folder: Any) -> bool:
+    return not is_local(folder) and bool(folder.fs.exists(str(folder.joinpath(_INCOMPLETE).path)))
+
+
+def move_into_place(part: Any, path: Any) -> None:
+    """Give a complete file, or a local folder, its name, replacing what an earlier try left there."""
+    if is_local(path):
+        # One step on a local disk, so no reader meets half a file.
+        _replace(Path(local_name(part)), Path(local_name(path)))
+        return
+    if is_folder(path):
+        # Not every store can have a file and a folder of one name.
+        _remove_parts(path)
+    if _is_pattern(path):
+        path.fs.cp_file(str(part.path), str(path.path))
+        path.fs.rm_file(str(part.path))
+    else:
+        path.fs.mv(str(part.path), str(path.path))
+
+
+def _replace(part: Path, path: Path) -> None:
+    try:
+        part.replace(path)
+    except OSError as error:
+        if error.errno not in _IN_THE_WAY:
+            raise
+        # A file in place of a folder, or a folder in place of anything.
+        if path.is_dir() and any(not steps[-1].endswith(_PARQUET) for steps in _below(path)):
+            raise StagingError(
+                f"{path} is a folder that holds other things than Parquet files. Choose another output."
+            ) from None
+        aside = path.with_name(f".{path.name}.old")
+        _discard(aside)
+        path.replace(aside)
+        part.replace(path)
+        _discard(aside)
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def appearing(path: Any) -> Iterator[Any]:
+    """Yield the path under which to write a file that gets its name only when it is complete.
+
+    :param path: path object; its folder is made
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    if is_local(part):
+        # What a try that was killed has left may be a folder.
+        _discard(Path(local_name(part)))
+    try:
+        yield part
+        move_into_place(part, path)
+    except BaseException:
+        if is_local(part):
+            _discard(Path(local_name(part)))
+        else:
+            remove(part)
+        raise
+
+
+def publish(parts: Sequence[Any], path: Any) -> None:
+    """Let complete Parquet files appear under one name: one as that file, several as a folder of parts.
+
+    Their rows are not read, and the files stay where they are. On a local disk they appear at one step; on a store a
+    reader who comes too early is told that there is nothing, or that the folder is incomplete.
+
+    :param parts: one or more path objects
+    :param path: path object; its folder is made
+    """
+    if len(parts) == 1:
+        with appearing(path) as file:
+            _copy(parts[0], file)
+        return
+    names = [f"part-{number:05}{_PARQUET}" for number in range(len(parts))]
+    if is_local(path):
+        with appearing(path) as folder:
+            Path(local_name(folder)).mkdir()
+            for name, part in zip(names, parts, strict=True):
+                _copy(part, folder.joinpath(name))
+        return
+    if path.fs.isfile(str(path.path)):
+        remove(path)
+    path.mkdir(parents=True, exist_ok=True)
+    mark = path.joinpath(_INCOMPLETE)
+    mark.write_bytes(b"")
+    for old in _parts_below(path):
+        remove(old)
+    for name, part in zip(names, parts, strict=True):
+        _copy(part, path.joinpath(name))
+    remove(mark)
+
+
+def _copy(source: Any, target: Any) -> None:
+    if is_local(source) and is_local(target):
+        _discard(Path(local_name(target)))
+        try:
+            os.link(local_name(source), local_name(target))
+        except OSError:
+            # Another disk, or one that has no second names for a file.
+            shutil.copyfile(local_name(source), local_name(target))
+        return
+    if not is_local(source) and source.fs is target.fs:
+        with suppress(NotImplementedError):
+            source.fs.cp_file(str(source.path), str(target.path))
+            return
+    with source.open("rb") as read, target.open("wb") as write:
+        shutil.copyfileobj(read, write)
