@@ -163,7 +163,8 @@ def test_keys_are_whole_numbers_or_refused(crm: Any) -> None:
         (pendulum.datetime(2025, 1, 15, 9, tz="Europe/Berlin"), "1736928000000"), (np.float32(0.1), "0.1"),
         (date(2025, 1, 15), "2025-01-15"), (Decimal("1.50"), "1.5"),
         (UUID(int=1), "00000000-0000-0000-0000-000000000001"), (Colour.RED, "red"), (np.array(["a", "b"]), "a;b"),
-        pytest.param({"b", "a"}, "a;b", id="set"), (10**30, "1" + "0" * 30), (1e22, "1" + "0" * 22), (HALF, "Bo \ufffd"),
+        pytest.param({"b", "a"}, "a;b", id="set"),
+        (10**30, "1" + "0" * 30), (1e22, "1" + "0" * 22), (HALF, "Bo \ufffd"),
         (pa.scalar(5), "5"), (pd.Series(["a", None]), "a"), ("\ud83d\ude00", "😀"), ("", ""),
     ],
     ids=repr,
@@ -201,7 +202,8 @@ def test_results_show_the_inputs_that_were_given(crm: Any) -> None:
     [
         ("9353", ["9353"]), ("['9353', '9357']", ["9353", "9357"]), ("[9353, 9357]", ["9353", "9357"]),
         ('["9353"]', ["9353"]), ("9353, 9357", ["9353", "9357"]), (9353, ["9353"]), (np.array([9353]), ["9353"]),
-        (pd.Series([9353.0, 9357.0]), ["9353", "9357"]), (("9353",), ["9353"]), pytest.param(iter([9353]), ["9353"], id="iterator"),
+        (pd.Series([9353.0, 9357.0]), ["9353", "9357"]), (("9353",), ["9353"]),
+        pytest.param(iter([9353]), ["9353"], id="iterator"),
     ],
     ids=repr,
 )  # fmt: skip
