@@ -228,3 +228,8 @@ def merged_ids_sql() -> str:
         f"unnest(json_extract_string(properties, '$.{MERGED_IDS_PROPERTY}[*]')) AS source_id "
         f"FROM {_LEADS} WHERE contains(properties, '\"{MERGED_IDS_PROPERTY}\"')"
     )
+
+
+def survivors_sql() -> str:
+    """Return the SELECT of the numbers and addresses of records into which a CRM has merged others."""
+    return f'SELECT "row", email_key FROM {_LEADS} WHERE contains(properties, \'"{MERGED_IDS_PROPERTY}"\')'

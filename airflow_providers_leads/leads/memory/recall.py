@@ -17,7 +17,7 @@ from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, 
 from airflow_providers_leads.leads.memory.intended import fold_writings
 from airflow_providers_leads.leads.memory.judge import Judge
 from airflow_providers_leads.leads.memory.local import local_copy
-from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, write_outcome
+from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, survivors_sql, write_outcome
 from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding, in_doubt
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
 
@@ -198,6 +198,13 @@ class Recall:
             f"SELECT DISTINCT c.email_key, x.email_key FROM ({merged_ids_sql()}) x JOIN memory_before b "
             f'{table.SAME_RECORD} JOIN memory_link l ON l.person = b.person JOIN memory_read c ON c."row" = l."row" '
             "WHERE c.email_key <> x.email_key"
+        ).fetchall()
+        # Once that is remembered, the record that survived and theirs are one person's.
+        pairs += self._con.sql(
+            f"SELECT DISTINCT c.email_key, x.email_key FROM ({survivors_sql()}) x "
+            'JOIN memory_link s ON s."row" = x."row" JOIN memory_link l ON l.person = s.person '
+            'JOIN memory_read c ON c."row" = l."row" '
+            "WHERE NOT l.moved AND NOT s.moved AND c.email_key <> x.email_key"
         ).fetchall()
         return [(str(one), str(other)) for one, other in pairs]
 
