@@ -49,6 +49,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"airflow_providers_leads\.hooks\.(hubspot|perspective|persistiq)\.[a-z]+\..*"),
     # Nor has how operators declare their arguments.
     ("py:.*", r"airflow_providers_leads\.operators\.signatures\..*"),
+    ("py:.*", r"airflow_providers_leads\.tasks\.arguments\..*"),
 ]
 
 html_theme = "furo"
