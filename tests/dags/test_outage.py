@@ -54,7 +54,9 @@ def test_an_outage_longer_than_requests_are_repeated_leaves_nobody_in_doubt(
         assert upserted["failed"] == upserted["ambiguous"] == 0
         assert [task.tries > 1 for task in run.tasks if task.task_id == "upsert"] == [True]
         (api,) = [api for api in sandbox.apis if api.name == crm]
-        assert sum(api.stats.faults.values()) == times
+        struck = sum(api.stats.faults.values())
+        # What took effect is looked up by the next try and not sent again, so that the outage may outlast it.
+        assert 6 <= struck <= times if fault.endswith("_after") else struck == times
         results = pq.read_table(upserted["results"].removeprefix("file://")).to_pylist()
         assert {row["outcome"] for row in results} <= {"created", "updated", "unchanged", "suppressed"}
         stored = (

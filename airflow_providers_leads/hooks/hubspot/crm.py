@@ -291,7 +291,7 @@ class HubSpotCrm(LeadsHook):
         require("label", label)
         sent: Record = {"name": name, "label": label}
         if display_order is not None:
-            sent["displayOrder"] = whole("display_order", display_order, -1)
+            sent["displayOrder"] = whole("display_order", display_order, -1, 2**31 - 1)
         return self.one("POST", self.path("properties", "/contacts/groups"), json=sent, expect=_is_definition)
 
     # Owners -----------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded
 T = TypeVar("T")
 
 PAGE_SIZE: Final = 100
+_LAST_PAGE: Final = 2**31 - 1
 WHERE_FUNNEL_IDS_ARE: Final = (
     "A funnel's id stands in the URL of its editor; list_workspaces() names every funnel that this key may see."
 )
@@ -83,7 +84,7 @@ class PerspectiveApi(LeadsHook):
             "sortOrder": SORT_ORDERS[one_of("sort_order", sort_order, SORT_ORDERS)],
             "limit": whole("page_size", page_size, 1, PAGE_SIZE),
         }
-        pages = self.contact_pages(funnel_id, query, {"page": whole("page", page, 0)})
+        pages = self.contact_pages(funnel_id, query, {"page": whole("page", page, 0, _LAST_PAGE)})
         return (contact for found, _ in pages for contact in found)
 
     def get_contact(self, funnel_id: str, contact_id: str) -> dict[str, Any]:
