@@ -169,7 +169,8 @@ def _is_file(source: str) -> bool:
 
 
 def _uri(path: str) -> str:
-    return path if "://" in path else Path(path).absolute().as_uri()
+    # As it is: what is encoded is another name to everything that opens it.
+    return path if "://" in path else f"file://{Path(path).absolute()}"
 
 
 def _pairs(flag: str, pairs: Sequence[str]) -> dict[str, Any]:

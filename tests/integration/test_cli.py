@@ -114,6 +114,20 @@ def test_pull_names_the_file_in_a_folder_and_narrows_the_read(tmp_path: Path) ->
     assert 0 < len(part) < len(whole)
 
 
+@pytest.mark.parametrize("name", ["out file", "100% übrig", "a#b"])
+def test_files_and_folders_are_those_that_are_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row 38."""
+    folder = tmp_path / f"dir {name}"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert main(["pull", "hubspot_default", f"{name}.parquet"]) == 0
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet")] == [f"dir {name}/{name}.parquet"]
+    assert main(["diff", "persistiq_default", f"{name}.parquet"]) == 0
+    assert "does not exist" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [

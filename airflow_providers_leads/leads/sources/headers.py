@@ -20,6 +20,7 @@ from airflow_providers_leads.leads.sources.names import (
 
 SEARCHED: Final = 30
 """Rows among which the names of columns are looked for."""
+_NAME_IT: Final = "If one of them holds addresses, name it: columns={'email': 'its name'}. "
 
 
 @dataclass(slots=True)
@@ -142,7 +143,7 @@ def _without_addresses(rows: Sequence[Sequence[str]], wanted: Mapping[str, Seque
         near = f"{names[at]!r} holds addresses: give columns={{'email': {names[at]!r}}}. "
     else:
         close = _nearest(wanted.get("email", ("email",))[0], names)
-        near = f"The nearest is {close!r}: if that is it, give columns={{'email': {close!r}}}. " if close else ""
+        near = f"The nearest is {close!r}: if that is it, give columns={{'email': {close!r}}}. " if close else _NAME_IT
     return f"{missing}. {near}{listing(names)}"
 
 
