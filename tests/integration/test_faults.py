@@ -235,8 +235,8 @@ def test_struck_once(wire: Callable[[str], Wire], kind: str, crm: str, call: str
         copies = {met.copies(address) for address in addresses if kind != "rows_deleted"}
         assert copies <= {FINE: {1}, UNCLEAR: {0, 1}}.get(expected, {0})
     if "seconds" in OPTIONS.get(kind, {}) and expected == FINE:
-        # HTTP dates and epochs are whole seconds, and so is the clock that they are read by.
-        assert 6 <= met.slept[0] <= 10
+        # HTTP dates and epochs are whole seconds, and a busy machine lets some pass between the two of one answer.
+        assert 6 <= met.slept[0] <= 20
 
 
 @pytest.mark.parametrize(("kind", "crm", "call"), CASES)
