@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pendulum
 from airflow.providers.common.compat.sdk import Context, conf
@@ -32,8 +32,6 @@ class _ReportOperator(LeadsOperator):
     template_fields: Sequence[str] = ("files", "inputs", "output_uri", "history")
     operator_extra_links = (ReportLink(),)
     ui_color = "#f3f0ff"
-
-    suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_providers_leads.leads.files.places import parts_of
 from airflow_providers_leads.leads.files.staging import StagingError, as_path
 
 _MOST_KEPT: Final = 64
@@ -41,10 +42,8 @@ class RowFile:
         self.groups: list[Group] = []
         self.rows = 0
         try:
-            for part in _parts(path):
+            for part in parts_of(path):
                 self._add(part)
-            if not self._files:
-                raise StagingError(f"{path} holds no rows: the folder is empty.")
             self.metadata: dict[bytes, bytes] = self._files[0].schema_arrow.metadata or {}
         except BaseException:
             self.close()
@@ -112,14 +111,3 @@ class RowFile:
         """Close all files."""
         for file in self._files:
             file.close(force=True)
-
-
-def _parts(path: Any) -> list[Any]:
-    try:
-        if not path.is_dir():
-            return [path]
-        # A part whose name begins with a dot is still being written.
-        parts = (part for part in path.iterdir() if part.name.endswith(".parquet") and not part.name.startswith("."))
-        return sorted(parts, key=lambda part: str(part.name))
-    except FileNotFoundError:
-        return [path]

@@ -12,6 +12,7 @@ from airflow_providers_leads.hooks.base import is_divided
 from airflow_providers_leads.hooks.registry import crm_name
 from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, read_plan_facts
 from airflow_providers_leads.leads.files.staging import open_parquet
+from airflow_providers_leads.leads.memory.hashing import quoted
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import blaming, connect, read_parquet
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES
@@ -271,14 +272,10 @@ def _read_sources(tables: _Tables, files: RunFiles, facts: SyncFacts) -> Mapping
 def _case(name: Mapping[tuple[str, str], str], values: Mapping[str, str], prefix: str = "") -> str:
     """Return SQL that gives a record's source a value by its name."""
     whens = " ".join(
-        f"WHEN {prefix}source = {_quoted(source)} AND {prefix}source_scope = {_quoted(scope)} THEN {values[title]}"
+        f"WHEN {prefix}source = {quoted(source)} AND {prefix}source_scope = {quoted(scope)} THEN {values[title]}"
         for (source, scope), title in name.items()
     )
     return f"CASE {whens} END" if whens else "NULL"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _read_conflicts(tables: _Tables, files: RunFiles, facts: SyncFacts, name: Mapping[tuple[str, str], str]) -> None:
@@ -293,7 +290,7 @@ def _read_conflicts(tables: _Tables, files: RunFiles, facts: SyncFacts, name: Ma
         "GROUP BY field ORDER BY count(*) DESC, field"
     ):
         facts.conflicts[title] = (spelling, other)
-    label = _case(name, {title: _quoted(title) for title in name.values()}, "c.")
+    label = _case(name, {title: quoted(title) for title in name.values()}, "c.")
     labelled = f"list_transform(candidates, lambda c: {{'source': {label}, 'value': c.value}})"
     others = f"list_filter(({labelled})[2:], lambda c: c.value IS DISTINCT FROM winner)"
     for kept, lost, number in tables.rows(

@@ -112,8 +112,7 @@ def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: f
     if generation is None:
         log.warning("Memory %s: %s. This run starts to remember, and compares with no past", folder.path, reason)
         return
-    marks = {scope.account for scope in generation.scopes.values() if scope.conn_id == hook.conn_id and scope.account}
-    if marks and not all(hook.is_account(mark) for mark in marks):
+    if not _same_account(generation, hook):
         result["other_account"] = True
         log.warning("%s: it leads to another account than the one that is remembered", hook.conn_id)
         return
@@ -304,9 +303,11 @@ def check_changes(
         if most is not None:
             log.info("%s: max_changes doesn't count in the first run with a memory, which has no past", hook.conn_id)
         return
+    if most is None:
+        return
     generation, _ = folder_at(str(known["memory"])).current()
     base = max(existing, remembered_rows(generation, hook.conn_id) or 0)
-    if most is None or not base or changes <= max(_FEW_CHANGES, most * base):
+    if not base or changes <= max(_FEW_CHANGES, most * base):
         return
     raise ValueError(
         f"{hook.label}: the plan changes or creates {changes} records where there are {base}: more than max_changes, "

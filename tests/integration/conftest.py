@@ -1,17 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from judged_requests import requests_are_known
 
-import pytest
-from vendor_requests import all_judged
-from vendor_tables import TABLE
-
-
-@pytest.fixture(autouse=True)
-def requests_are_known(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Hold every request to the vendors' references, but those that a test invents."""
-    if request.node.get_closest_marker("invented_requests"):
-        yield
-        return
-    with all_judged(TABLE):
-        yield
+__all__ = ["requests_are_known"]

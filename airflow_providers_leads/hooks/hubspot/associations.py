@@ -12,7 +12,7 @@ from airflow_providers_leads.hooks.batches import unless_the_key_is_at_fault
 from airflow_providers_leads.hooks.hubspot import batches as batch
 from airflow_providers_leads.hooks.hubspot import wire
 from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
-from airflow_providers_leads.hooks.hubspot.crm import HubSpotCrm, is_list
+from airflow_providers_leads.hooks.hubspot.crm import HubSpotCrm, is_batch
 from airflow_providers_leads.hooks.hubspot.items import lookup
 from airflow_providers_leads.hooks.hubspot.values import association_types, record_id
 from airflow_providers_leads.hooks.hubspot.wire import context_values, read_problem
@@ -141,7 +141,7 @@ class HubSpotAssociations(HubSpotCrm):
         def send(chunk: list[Item]) -> Answer:
             body = {"inputs": [item.wire for item in chunk]}
             values = {"to_object_type": to_object_type}
-            answer = self.request("POST", path, path_params=values, json=body, safe=True, expect=_is_batch)
+            answer = self.request("POST", path, path_params=values, json=body, safe=True, expect=is_batch)
             return replace(answer, body=_without_lone(answer.body))
 
         action = Action(send, _keys_of, size=READ_SIZE, writes=False, pause=self.client.pause)
@@ -216,10 +216,6 @@ def _joined(listed: list[Record], every: Iterable[Record]) -> list[Record]:
 def _keys_of(record: Mapping[str, Any]) -> list[str]:
     one = record.get("from")
     return [str(one.get("id"))] if isinstance(one, dict) else []
-
-
-def _is_batch(body: Any) -> bool:
-    return is_list(body) or (isinstance(body, dict) and isinstance(body.get("errors"), list))
 
 
 def _without_lone(body: Record) -> Record:

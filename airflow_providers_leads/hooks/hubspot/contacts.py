@@ -11,7 +11,7 @@ from airflow_providers_leads.hooks.hubspot import batches as batch
 from airflow_providers_leads.hooks.hubspot import search, wire
 from airflow_providers_leads.hooks.hubspot.associations import HubSpotAssociations
 from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
-from airflow_providers_leads.hooks.hubspot.crm import is_list
+from airflow_providers_leads.hooks.hubspot.crm import is_batch
 from airflow_providers_leads.hooks.hubspot.items import (
     keys_by,
     lookup,
@@ -283,11 +283,6 @@ class HubSpotContacts(HubSpotAssociations):
 
         size = batch.HISTORY_SIZE if history else batch.SIZE
         return Action(send, keys_by(id_property), size=size, writes=False, pause=self.client.pause)
-
-
-def is_batch(body: Any) -> bool:
-    """Tell whether a body answers a batch call."""
-    return is_list(body) or (isinstance(body, dict) and isinstance(body.get("errors"), list))
 
 
 def _values_of(record: Record) -> Record:

@@ -39,6 +39,11 @@ def is_list(body: Any) -> bool:
     return isinstance(body, dict) and isinstance(body.get("results"), list)
 
 
+def is_batch(body: Any) -> bool:
+    """Tell whether a body answers a batch call."""
+    return is_list(body) or (isinstance(body, dict) and isinstance(body.get("errors"), list))
+
+
 def is_record(body: Any) -> bool:
     """Tell whether a body is one record."""
     return isinstance(body, dict) and body.get("id") not in (None, "")

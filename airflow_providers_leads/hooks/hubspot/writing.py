@@ -12,7 +12,7 @@ from airflow_providers_leads.hooks.base import require
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, failed_input, unless_the_key_is_at_fault
 from airflow_providers_leads.hooks.hubspot import batches as batch
 from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
-from airflow_providers_leads.hooks.hubspot.contacts import is_batch
+from airflow_providers_leads.hooks.hubspot.crm import is_batch
 from airflow_providers_leads.hooks.hubspot.items import (
     at_primary,
     items_to_create,

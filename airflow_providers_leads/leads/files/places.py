@@ -247,6 +247,7 @@ def _copy(source: Any, target: Any) -> None:
             shutil.copyfile(local_name(source), local_name(target))
         return
     if not is_local(source) and source.fs is target.fs:
+        # A store that can't copy by itself has its files go through this machine.
         with suppress(NotImplementedError):
             source.fs.cp_file(str(source.path), str(target.path))
             return

@@ -167,9 +167,7 @@ def read_numbered(connection: Any, uri: Any, columns: Sequence[str], first: int)
         with open_parquet(path, columns) as file:
             parts, sizes = file.parts, file.part_rows
     else:
-        name = f"{spill_folder(connection)}/read-{uuid4().hex}.parquet"
-        write_soon_read(connection, read_parquet(connection, uri, columns), name)
-        parts, sizes = [as_path(name)], [0]
+        parts, sizes = [_fetched(connection, uri, columns)], [0]
     names = plain_names(connection, parts)
     if len(parts) == 1:
         numbered = connection.read_parquet(names, file_row_number=True)
@@ -230,12 +228,16 @@ def read_often(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Table:
     :param columns: the columns wanted, all of which must be there
     :raises StagingError: see :func:`~airflow_providers_leads.leads.files.staging.open_parquet`
     """
-    table = read_parquet(connection, uri, columns)
     if is_local(as_path(uri)):
-        return table
+        return read_parquet(connection, uri, columns)
+    return read_files(connection, [_fetched(connection, uri, columns)]).select(*columns)
+
+
+def _fetched(connection: Any, uri: Any, columns: Sequence[str]) -> Any:
+    """Return the path of a remote file's copy, which goes with the connection, to DuckDB."""
     name = f"{spill_folder(connection)}/read-{uuid4().hex}.parquet"
-    write_soon_read(connection, table, name)
-    return connection.read_parquet(name).select(*columns)
+    write_soon_read(connection, read_parquet(connection, uri, columns), name)
+    return as_path(name)
 
 
 def keep(connection: Any, table: ibis.Table) -> ibis.Table:

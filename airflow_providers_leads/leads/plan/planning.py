@@ -25,7 +25,7 @@ from airflow_providers_leads.leads.model.schema import (
 from airflow_providers_leads.leads.plan.fields import Rules, may_write, ruled_values, sources_of
 from airflow_providers_leads.leads.plan.linked import alias_owners, linked_records
 from airflow_providers_leads.leads.plan.mapped import field_values, property_values, with_left_out
-from airflow_providers_leads.leads.plan.property_types import PROPERTY, TEXT, PropertyTypes, value_text
+from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, value_text
 from airflow_providers_leads.leads.plan.remembered import remembered
 from airflow_providers_leads.leads.plan.suppression import Suppressions
 
@@ -109,11 +109,6 @@ def check_mode(mode: str) -> None:
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
-
-
-def same_value(left: str | None, right: str | None) -> bool:
-    """Tell whether two texts are the same once white space is folded: CRMs fold it when they store."""
-    return TEXT.same(left, right)
 
 
 def suppression(golden: Lead, held: Held, rules: PlanRules, addresses: Iterable[str] = ()) -> str | None:

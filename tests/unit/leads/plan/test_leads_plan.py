@@ -22,8 +22,8 @@ from airflow_providers_leads.leads.plan.planning import (
     check_mode,
     iter_plan,
     plan_row,
-    same_value,
 )
+from airflow_providers_leads.leads.plan.property_types import TEXT
 from airflow_providers_leads.leads.plan.suppression import DO_NOT_CONTACT, Suppressions
 
 WRITABLE = frozenset({"first_name", "phone", "city"})
@@ -154,7 +154,7 @@ def test_the_address_itself_is_never_among_the_values(existing: Lead | None) -> 
     ],
 )  # fmt: skip
 def test_same_value(left: str | None, right: str | None, same: bool) -> None:
-    assert same_value(left, right) is same_value(right, left) is same
+    assert TEXT.same(left, right) is TEXT.same(right, left) is same
 
 
 @pytest.mark.parametrize("mode", ["", "Update", "upsert"])
