@@ -6,9 +6,8 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,16 +15,12 @@ from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, P
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.report.masking import mask_address
+from airflow_providers_leads.report.printed import FORMS, console_for, print_rows, printable, whole_table
 
 _NOTHING = "(empty)"
 _HIDDEN = "***"
 _STYLES = {"create": "green", "update": "yellow", "unchanged": "dim", "suppress": "red"}
 _DEFAULT_LIMIT = 50
-
-
-def printable(value: str) -> str:
-    """Return a value without the characters by which it could take over the terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in value)
 
 
 def changes(row: PlanRow, *, shown: bool) -> str:
@@ -38,24 +33,53 @@ def changes(row: PlanRow, *, shown: bool) -> str:
     def told(value: str | None) -> str:
         return (printable(value) if shown else _HIDDEN) if value else _NOTHING
 
-    before = {**row.before, **{f"properties.{name}": value for name, value in row.properties_before.items()}}
-    after = {**row.values, **{f"properties.{name}": value for name, value in row.properties.items()}}
+    before, after = _before_and_after(row)
     return "\n".join(f"{printable(name)}: {told(before.get(name))} → {told(value)}" for name, value in after.items())
+
+
+def _before_and_after(row: PlanRow) -> tuple[dict[str, str | None], dict[str, str | None]]:
+    before = {**row.before, **{f"properties.{name}": value for name, value in row.properties_before.items()}}
+    return before, {**row.values, **{f"properties.{name}": value for name, value in row.properties.items()}}
 
 
 def rows_table(rows: Iterable[PlanRow], *, shown: bool) -> Table:
     """Return rows of a plan as a table."""
-    table = Table("Action", "Person", "Reason", "Changes", "Requests", highlight=False)
+    table = whole_table(
+        ("Action", "Person", "Reason", "Changes", "Requests"),
+        (
+            (
+                Text(row.action, style=_STYLES.get(row.action, "")),
+                Text(printable(row.email_key) if shown else mask_address(printable(row.email_key))),
+                Text(printable(row.reason or "")),
+                Text(changes(row, shown=shown)),
+                Text(f"{row.requests:g}"),
+            )
+            for row in rows
+        ),
+    )
     table.columns[-1].justify = "right"
-    for row in rows:
-        table.add_row(
-            Text(row.action, style=_STYLES.get(row.action, "")),
-            Text(printable(row.email_key) if shown else mask_address(printable(row.email_key))),
-            Text(printable(row.reason or "")),
-            Text(changes(row, shown=shown)),
-            Text(f"{row.requests:g}"),
-        )
     return table
+
+
+def row_data(row: PlanRow, *, shown: bool) -> dict[str, Any]:
+    """Return a row of a plan for programs.
+
+    :param row: the row
+    :param shown: false hides addresses and values, as in :func:`changes`
+    """
+
+    def told(value: str | None) -> str | None:
+        return value if shown or not value else _HIDDEN
+
+    before, after = _before_and_after(row)
+    return {
+        "action": row.action,
+        "person": row.email_key if shown else mask_address(row.email_key),
+        "target_id": row.target_id,
+        "reason": row.reason,
+        "changes": {name: {"before": told(before.get(name)), "after": told(value)} for name, value in after.items()},
+        "requests": row.requests,
+    }
 
 
 def summary(facts: PlanFacts, totals: PlanTotals) -> str:
@@ -65,7 +89,7 @@ def summary(facts: PlanFacts, totals: PlanTotals) -> str:
         f"Plan for {facts.conn_id} ({facts.conn_type}{scope}), mode {facts.mode}, planned at "
         f"{facts.planned_at.isoformat(timespec='seconds')}",
         ", ".join(f"{action} {totals.actions[action]}" for action in ACTIONS),
-        f"{totals.requests} requests, {totals.minutes(facts.requests_per_second):g} minutes at "
+        f"{totals.requests} requests, {totals.minutes(facts):g} minutes at least at "
         f"{facts.requests_per_second:g} requests per second",
     ]
     if totals.duplicates:
@@ -78,15 +102,18 @@ def summary(facts: PlanFacts, totals: PlanTotals) -> str:
 
 
 def show(
-    uri: str, facts: PlanFacts, *, shown: bool = False, action: str | None = None, limit: int = _DEFAULT_LIMIT
-) -> None:
-    """Print a plan.
+    uri: str, facts: PlanFacts, *, shown: bool = False, action: str | None = None, limit: int | None = None,
+    form: str = "table", out: TextIO | None = None,
+) -> None:  # fmt: skip
+    """Print a plan; as anything but a table its rows alone, and its totals on standard error.
 
     :param uri: the plan file; any URI that fsspec understands
     :param facts: of the plan
     :param shown: print addresses and values in the clear
     :param action: print rows of this action only; the totals are those of the whole plan
-    :param limit: rows to print at most
+    :param limit: rows to print at most; default 50 in a table, else all
+    :param form: ``table``, ``json``, ``csv`` or ``yaml``
+    :param out: where to; default standard output
     """
     totals = PlanTotals()
 
@@ -97,11 +124,18 @@ def show(
                 yield row
 
     rows = wanted()
-    printed = list(islice(rows, limit))
+    if form != "table":
+        printed = [row_data(row, shown=shown) for row in islice(rows, limit)]
+        more = sum(1 for _ in rows)
+        print_rows(printed, form, out)
+        cut = f"… and {more} more rows\n" if more else ""
+        sys.stderr.write(f"{cut}{summary(facts, totals)}\n")
+        return
+    first = list(islice(rows, _DEFAULT_LIMIT if limit is None else limit))
     more = sum(1 for _ in rows)
-    console = Console(highlight=False, soft_wrap=False)
-    if printed:
-        console.print(rows_table(printed, shown=shown))
+    console = console_for(out)
+    if first:
+        console.print(rows_table(first, shown=shown))
     if more:
         console.print(Text(f"… and {more} more rows"))
     console.print(Text(summary(facts, totals)), soft_wrap=True)
@@ -112,21 +146,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m airflow_providers_leads.plan", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="show")
     command = commands.add_parser("show", help="print a plan as a table, and its totals")
-    command.add_argument("uri", help="the plan file: a path or URI; credentials of a store come from its own settings")
+    command.add_argument(
+        "uris", nargs="+", metavar="uri",
+        help="the plan file: a path or URI; credentials of a store come from its own settings",
+    )  # fmt: skip
     command.add_argument("--show-addresses", action="store_true", help="print addresses and values in the clear")
     command.add_argument("--action", choices=ACTIONS, help="print rows of this action only")
     command.add_argument(
-        "--limit", type=_count, default=_DEFAULT_LIMIT, help="rows to print at most (default %(default)s)"
-    )
+        "--limit", type=_count, default=None,
+        help=f"rows to print at most (default {_DEFAULT_LIMIT} in a table, else all)",
+    )  # fmt: skip
+    command.add_argument("-o", "--output", choices=FORMS, default="table", help="what is printed (default %(default)s)")
     given = parser.parse_args(arguments)
-    try:
-        facts = read_plan_facts(given.uri)
-    except StagingError as error:
-        return _refuse(str(error))
-    except Exception as error:
-        # Each store has errors of its own: a missing driver, missing rights, an unknown kind of URI.
-        return _refuse(f"{given.uri} can't be read ({type(error).__name__}). {_hint(given.uri)}")
-    show(given.uri, facts, shown=given.show_addresses, action=given.action, limit=given.limit)
+    if len(given.uris) > 1 and given.output != "table":
+        return _refuse("give one plan: programs could not tell the rows of several apart")
+    plans = {}
+    for uri in given.uris:
+        try:
+            plans[uri] = read_plan_facts(uri)
+        except StagingError as error:
+            return _refuse(str(error))
+        except Exception as error:
+            # Each store has errors of its own: a missing driver, missing rights, an unknown kind of URI.
+            return _refuse(f"{uri} can't be read ({type(error).__name__}). {_hint(uri)}")
+    for uri, facts in plans.items():
+        if len(plans) > 1 and given.output == "table":
+            sys.stdout.write(f"{uri}\n")
+        show(uri, facts, shown=given.show_addresses, action=given.action, limit=given.limit, form=given.output)
     return 0
 
 

@@ -2,8 +2,9 @@
 
 Reads the CRMs, makes one golden record per person, plans what that means for each destination, and waits: the summary
 of the plans stands under "Required Actions". Approved, the plans are applied; rejected, or without an answer within
-``WAIT``, nothing is written. Whatever has changed in a destination while the plan waited is planned anew, record by
-record. At the end a report says what was planned and what became of it.
+``WAIT``, nothing is written; plans that write nothing pass without a question. Whatever has changed in a destination
+while the plan waited is planned anew, record by record. At the end a report says what was planned and what became of
+it.
 """
 
 from __future__ import annotations
@@ -118,6 +119,11 @@ def leads_sync_reviewed() -> None:
         map_index_template="{{ task.conn_id }}",
     ).expand(conn_id=into)
 
+    @task.branch
+    def review(plans: list[dict[str, Any]]) -> str:
+        """Let plans that write nothing pass: there is nothing to say yes or no to."""
+        return "approve" if any(plan["create"] or plan["update"] for plan in plans) else "apply"
+
     approve = ApprovalOperator(
         task_id="approve",
         subject="Write these leads?",
@@ -127,13 +133,19 @@ def leads_sync_reviewed() -> None:
     )
 
     apply = LeadsApplyOperator.partial(
-        task_id="apply", output=f"{FILES}/apply", map_index_template="{{ task.conn_id }}"
+        task_id="apply",
+        output=f"{FILES}/apply",
+        map_index_template="{{ task.conn_id }}",
+        # Without a question, too, but never after a No.
+        trigger_rule="none_failed_min_one_success",
     ).expand_kwargs(plan.output.map(lambda made: {"conn_id": made["conn_id"], "plan": made}))
 
     # A teardown runs whatever happened before, and has no say in whether the run succeeded.
     report = LeadsReportOperator(task_id="report", files=FILES, output="{{ params.staging }}/reports").as_teardown()
     remember = LeadsRememberOperator(task_id="remember", golden=deduplicate.output).as_teardown()
-    approve >> apply >> remember >> report
+    reviewed = review(plan.output)  # type: ignore[arg-type]  # likewise
+    reviewed >> approve >> apply >> remember >> report
+    reviewed >> apply
 
 
 leads_sync_reviewed()

@@ -9,38 +9,48 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import pendulum
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_providers_leads.cli.memory import memory
 from airflow_providers_leads.cli.terminal import Terminal
+from airflow_providers_leads.cli.version import version_line
 from airflow_providers_leads.hooks.base import LeadsHook, get_leads_hook
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.http.errors import LeadsApiError
-from airflow_providers_leads.tasks.paths import safe_name, storage_path
+from airflow_providers_leads.leads.files.exports import ENDINGS, export_leads, form_of
+from airflow_providers_leads.report.printed import print_rows
+from airflow_providers_leads.tasks.paths import check_output_folder, safe_name, storage_path
 
 if TYPE_CHECKING:
     from airflow_providers_leads.leads.merge.policy import MergePolicy
 
+_PULLED: Final = ("conn_id", "rows", "rejects", "watermark", "complete")
+"""What is told of a read to a program."""
 
-def run(name: str, given: argparse.Namespace) -> int:
+
+def run(name: str, given: argparse.Namespace, out: TextIO) -> int:
     """Run a command and return its exit code; what fails is told in one line on standard error.
 
     :param name: of the command
     :param given: its parsed arguments
+    :param out: where its data goes
     """
     # Without it Airflow looks connections up in the environment only, as in a task that has no server.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    commands: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    commands: Mapping[str, Callable[[argparse.Namespace, TextIO], int]] = {
         "check": check,
         "pull": pull,
         "diff": diff,
         "memory": memory,
+        "version": show_version,
     }
     try:
-        return commands[name](given)
+        return commands[name](given, out)
+    except BrokenPipeError:
+        raise
     except (LeadsApiError, LeadsSettingsError, AirflowException) as error:
         return _refuse(str(error), 1)
     except ValueError as error:
@@ -52,32 +62,63 @@ def run(name: str, given: argparse.Namespace) -> int:
         return _refuse(f"{name} failed unexpectedly ({type(error).__name__})", 1)
 
 
-def check(given: argparse.Namespace) -> int:
+def show_version(given: argparse.Namespace, out: TextIO) -> int:
+    """Say which version this is."""
+    out.write(version_line() + "\n")
+    return 0
+
+
+def check(given: argparse.Namespace, out: TextIO) -> int:
     """Say whether a connection works and what is left of its limits."""
     hook = get_leads_hook(given.conn_id)
-    fine, told = hook.test_connection()
-    if not fine:
-        # Written for the form, which is about one connection.
-        return _refuse(told.replace("This connection", hook.label, 1), 1)
-    _print(told)
-    for line in hook.limits_left():
-        _print(line)
-    return 0
+    works, message = hook.test_connection()
+    # Written for the form, which is about one connection.
+    message = message if works else message.replace("This connection", hook.label, 1)
+    limits = hook.limits_left() if works else []
+    if given.output != "table":
+        row = {"conn_id": given.conn_id, "works": works, "message": message, "limits": limits}
+        print_rows([row], given.output, out)
+    elif works:
+        out.writelines(f"{line}\n" for line in (message, *limits))
+    return 0 if works else _refuse(message, 1)
 
 
-def pull(given: argparse.Namespace) -> int:
+def pull(given: argparse.Namespace, out: TextIO) -> int:
     """Read a CRM into a file."""
     hook = get_leads_hook(given.conn_id)
-    uri = _uri(given.output)
-    if not uri.endswith(".parquet"):
-        uri = f"{uri.rstrip('/')}/{safe_name(given.conn_id)}.leads.parquet"
-    with Terminal() as terminal:
-        read = _extract(hook, uri, _pairs("--scope", given.scope or ()), terminal, updated_after=given.updated_after)
-    _print(f"{read['rows']} leads in {uri}")
+    uri = _target(given.file, given.conn_id)
+    check_output_folder(uri)
+    scope = _pairs("--scope", given.scope or ())
+    with TemporaryDirectory(prefix="leads-pull-") as folder, Terminal() as terminal:
+        ours = uri.lower().endswith(".parquet")
+        written = uri if ours else f"file://{folder}/leads.parquet"
+        read = _extract(hook, written, scope, terminal, updated_after=given.updated_after)
+        if not ours:
+            export_leads(storage_path(written), storage_path(uri))
+    if given.output == "table":
+        out.write(f"{read['rows']} leads in {uri}\n")
+    else:
+        print_rows([{name: read[name] for name in _PULLED} | {"uri": uri}], given.output, out)
     return 0
 
 
-def diff(given: argparse.Namespace) -> int:
+def _target(path: str, conn_id: str) -> str:
+    """Return the URI of the file that leads are pulled into; a folder is given one of its own.
+
+    :raises ValueError: for a name that says no form in which leads can be written
+    """
+    uri, name = _uri(path), path.rstrip("/").rpartition("/")[2]
+    is_folder = "://" not in path and Path(path).is_dir()
+    ending = "" if path.endswith("/") else form_of(name)
+    if ending and not is_folder:
+        return uri
+    if ending or (ending is None and not is_folder):
+        why = "it is a folder" if is_folder else f"leads are written as {', '.join(ENDINGS)}; a folder ends in a slash"
+        raise ValueError(f"{path} can't be written: {why}")
+    return f"{uri.rstrip('/')}/{safe_name(conn_id)}.leads.parquet"
+
+
+def diff(given: argparse.Namespace, out: TextIO) -> int:
     """Show what a sync would change."""
     from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
     from airflow_providers_leads.leads.merge.policy import policy_from
@@ -109,7 +150,7 @@ def diff(given: argparse.Namespace) -> int:
             )
             uri = write_plan(task)["plan"]
         facts = read_plan_facts(uri)
-        show(uri, facts, shown=given.show_addresses, action=given.action, limit=given.limit)
+        show(uri, facts, shown=given.show_addresses, action=given.action, limit=given.limit, form=given.output, out=out)
     return 0
 
 
@@ -165,7 +206,8 @@ def _is_golden(uri: str) -> bool:
 
 
 def _is_file(source: str) -> bool:
-    return "://" in source or source.endswith(".parquet") or Path(source).exists()
+    # A folder may have a connection's name: pull makes such ones.
+    return "/" in source or bool(form_of(source)) or Path(source).is_file()
 
 
 def _uri(path: str) -> str:
@@ -183,10 +225,6 @@ def _pairs(flag: str, pairs: Sequence[str]) -> dict[str, Any]:
         known = found.get(key)
         found[key] = value if known is None else [*known, value] if isinstance(known, list) else [known, value]
     return found
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201
 
 
 def _refuse(message: str, code: int) -> int:

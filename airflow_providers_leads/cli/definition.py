@@ -8,10 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_providers_leads.cli.standard import data_alone
+from airflow_providers_leads.cli.version import version_line
+
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
 PROG: Final = "python -m airflow_providers_leads"
+_PIPE_CLOSED: Final = 141
+"""What a shell calls the end of a program whose output nobody reads: 128 and the number of SIGPIPE."""
 _GROUP_HELP: Final = "Look at lead CRMs: check a connection, pull its leads, see what a sync would change"
 
 
@@ -36,6 +41,14 @@ def _count(value: str) -> int:
 
 
 _CONN_ID: Final = (("conn_id",), {"help": "Airflow connection of a lead CRM"})
+
+
+def _output(default: str) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+    help_ = f"what is printed: a table for people, or data for programs (default {default})"
+    return ("-o", "--output"), {"choices": ("table", "json", "csv", "yaml"), "default": default, "help": help_}
+
+
+_OUTPUT: Final = _output("table")
 _SCOPE: Final = (
     ("--scope",),
     {
@@ -47,18 +60,24 @@ _SCOPE: Final = (
 )
 
 COMMANDS: Final = (
-    Command("check", "Say whether a connection works: key, permissions, and what is left of its limits", (_CONN_ID,)),
+    Command(
+        "check", "Say whether a connection works: key, permissions, and what is left of its limits", (_CONN_ID, _OUTPUT)
+    ),
     Command(
         "pull",
-        "Read the leads of a connection into a Parquet file",
+        "Read the leads of a connection into a file",
         (
             _CONN_ID,
-            (("output",), {"help": "path or URI of a .parquet file, or of a folder"}),
+            (
+                ("file",),
+                {"help": "path or URI of a .parquet, .csv, .json or .jsonl file, which says the form; or of a folder"},
+            ),
             (
                 ("--updated-after",),
                 {"help": "only what changed since, an ISO 8601 time with an offset", "default": None},
             ),
             _SCOPE,
+            _OUTPUT,
         ),
     ),
     Command(
@@ -101,11 +120,15 @@ COMMANDS: Final = (
                     "help": "print rows of this action only",
                 },
             ),
-            (("--limit",), {"type": _count, "default": 50, "help": "rows to print at most (default 50)"}),
+            (
+                ("--limit",),
+                {"type": _count, "default": None, "help": "rows to print at most (default 50 in a table, else all)"},
+            ),
             (
                 ("--show-addresses",),
                 {"action": "store_true", "default": False, "help": "print addresses and values in the clear"},
             ),
+            _OUTPUT,
         ),
     ),
     Command(
@@ -116,8 +139,10 @@ COMMANDS: Final = (
             (("uri",), {"help": "path or URI of the memory's folder, such as <staging>/memory/leads_sync"}),
             (("address",), {"nargs": "?", "default": None, "help": "of show: any address that the person has or had"}),
             (("--yes",), {"action": "store_true", "default": False, "help": "of forget: don't ask"}),
+            _output("json"),
         ),
     ),
+    Command("version", "Say which version this is", ()),
 )
 
 
@@ -140,6 +165,7 @@ def get_leads_cli_commands() -> list[CLICommand]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 the check or the work failed, 2 it was called wrongly."""
     parser = argparse.ArgumentParser(prog=PROG, description=_GROUP_HELP)
+    parser.add_argument("--version", action="version", version=version_line())
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for command in COMMANDS:
         one = commands.add_parser(command.name, help=command.help, description=command.help)
@@ -160,6 +186,11 @@ def _runner(name: str) -> Callable[[argparse.Namespace], None]:
 
 
 def _run(name: str, given: argparse.Namespace) -> int:
-    from airflow_providers_leads.cli.commands import run
+    try:
+        with data_alone() as out:
+            from airflow_providers_leads.cli.commands import run
 
-    return run(name, given)
+            return run(name, given, out)
+    except BrokenPipeError:
+        # Whoever read it has enough, as `head` has.
+        return _PIPE_CLOSED

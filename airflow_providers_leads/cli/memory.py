@@ -5,34 +5,36 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import Any, TextIO
 
 from airflow_providers_leads.leads.memory.looking import of_person, status
 from airflow_providers_leads.leads.model.identity import email_key
+from airflow_providers_leads.report.printed import print_rows
 from airflow_providers_leads.tasks.memory import folder_at
 
 
-def memory(given: argparse.Namespace) -> int:
+def memory(given: argparse.Namespace, out: TextIO) -> int:
     """Look at what a sync remembers, or forget it.
 
     :raises ValueError: when there is no memory at the URI, or no address was given
     """
     folder = folder_at(str(given.uri).rstrip("/"))
     if given.action == "status":
-        _print(status(folder))
+        _print(status(folder), given.output, out)
         return 0
     if given.action == "show":
         key = email_key(given.address or "")
         if key is None:
             raise ValueError("memory show needs the address of a person")
         records = of_person(folder, key)
-        _print(records)
+        _print(records, given.output, out)
         return 0 if records else 1
     if not (folder.path / "current.json").exists():
         raise ValueError(f"memory {folder.path}: there is none")
     if not given.yes and not _agreed(f"Forget all that sync {folder.name} remembers? Its next run has no past [y/N] "):
         return 1
     folder.forget()
-    _print({"forgotten": str(folder.path)})
+    _print({"forgotten": str(folder.path)}, given.output, out)
     return 0
 
 
@@ -40,5 +42,8 @@ def _agreed(question: str) -> bool:
     return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
 
 
-def _print(content: object) -> None:
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+def _print(content: Any, form: str, out: TextIO) -> None:
+    if form == "json":
+        out.write(json.dumps(content, indent=2) + "\n")
+    else:
+        print_rows(content if isinstance(content, list) else [content], form, out)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from airflow_providers_leads.tasks.progress import Display
+from airflow_providers_leads.tasks.progress import Display, heartbeat
 
 
 class Terminal(Display):
@@ -21,17 +22,21 @@ class Terminal(Display):
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._beats = ExitStack()
 
     def __enter__(self) -> Terminal:
         if self.console.is_terminal:
             words = TextColumn("{task.description} {task.completed:,}", markup=False)
             self._bars = Progress(words, BarColumn(), TimeElapsedColumn(), console=self.console, transient=True)
             self._bars.start()
+        else:
+            self._beats.enter_context(heartbeat(self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._beats.close()
         if self._bars:
             self._bars.stop()
 

@@ -224,9 +224,17 @@ class ConnectedHook(BaseHook, ABC):
     @property
     def requests_per_second(self) -> float:
         """What the quota allows: the connection's, or what the vendor's headers told since."""
-        limiter = self.client.limiters.get("default")
-        limit, period = (limiter.limit, limiter.period) if limiter else self.quotas["default"]
+        limit, period = self._quota()
         return limit / period
+
+    @property
+    def quota(self) -> int | None:
+        """How many requests the quota lets through at once."""
+        return self._quota()[0]
+
+    def _quota(self) -> tuple[int, float]:
+        limiter = self.client.limiters.get("default")
+        return (limiter.limit, limiter.period) if limiter else self.quotas["default"]
 
     @property
     def write_threads(self) -> int:

@@ -20,11 +20,16 @@ _UNDOCUMENTED: Final = "without the content this API documents"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A success answer: ``status``, case-insensitive ``headers`` and the decoded JSON ``body`` (``None``: empty)."""
+    """A success answer: ``status``, case-insensitive ``headers`` and the decoded JSON ``body`` (``None``: empty).
+
+    :param unclear_since: epoch seconds at which the request was sent first, when that try's answer was lost: then it
+        may have taken effect before this one
+    """
 
     status: int
     headers: Mapping[str, str]
     body: Any
+    unclear_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

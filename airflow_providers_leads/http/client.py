@@ -7,7 +7,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, urlencode, urljoin
@@ -17,6 +17,7 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
+from airflow_providers_leads.http.activity import ACTIVITY
 from airflow_providers_leads.http.answers import Answer as Answer
 from airflow_providers_leads.http.answers import Miss, judge_answer, missed, read_bounded
 from airflow_providers_leads.http.auth import is_at, origin_of
@@ -33,6 +34,7 @@ from airflow_providers_leads.http.retry import (
     Decision,
     RetryPolicy,
     decide,
+    is_unclear,
     within_task,
 )
 
@@ -175,15 +177,19 @@ class HttpClient:
         headers = {"Content-Type": content_type} if body is not None else {}
         tries = {"rate": 0, "fault": 0}
         renewed = False
+        unclear_since: float | None = None
         while True:
+            sent_at = self.clock()
             outcome = self._send(
                 call, url, query, headers, body, bucket, partial(judge_answer, expect=expect, decode=decode)
             )
             if isinstance(outcome, Answer):
-                return outcome
+                return outcome if unclear_since is None else replace(outcome, unclear_since=unclear_since)
             if outcome.failure == 401 and self.renew and not renewed and self.renew(outcome.request_headers):
                 renewed = True
                 continue
+            if unclear_since is None and is_unclear(outcome.failure):
+                unclear_since = sent_at
             kind = "rate" if outcome.failure == 429 else "fault"
             tries[kind] += 1
             # Of any other failure nobody asks to wait; a refused property may be called "daily_visits".
@@ -208,6 +214,7 @@ class HttpClient:
                 "%s: %s %s: %s, trying again in %.1f s (try %d)",
                 self.label, method, path, outcome.what, decision.wait, tries[kind],
             )  # fmt: skip
+            ACTIVITY.begin(self.label, f"waits {decision.wait:.0f} s before it tries {method} {path} again")
             self.sleep(decision.wait)
 
     def pause(self, attempt: int) -> bool:
@@ -268,6 +275,7 @@ class HttpClient:
             if limiter:
                 self._take_place(call, limiter)
             try:
+                ACTIVITY.begin(self.label, f"waits for the answer to {call.method} {call.path}")
                 request = self._signed(call.method, url, query, headers, body)
                 with leaving_by(limiter):
                     response = self._session.send(
@@ -302,6 +310,7 @@ class HttpClient:
         return None if self.policy.deadline is None else self.policy.deadline - self.clock()
 
     def _take_place(self, call: _Call, limiter: RateLimiter) -> None:
+        ACTIVITY.begin(self.label, "waits for a place in its quota")
         try:
             limiter.acquire(self._left(), self.policy.max_wait)
         except NoRoomError as error:
@@ -310,6 +319,7 @@ class HttpClient:
             self._fail(call, Miss(429, what), Decision(None, late=not error.said), hint)
 
     def _counted(self, status: int | None) -> None:
+        ACTIVITY.answered()
         if self.count:
             self.count(status)
 

@@ -74,6 +74,11 @@ def within_task(policy: RetryPolicy) -> RetryPolicy:
     return replace(policy, deadline=deadline, max_wait=longest)
 
 
+def is_unclear(failure: Failure) -> bool:
+    """Tell whether a request that failed so may have taken effect all the same."""
+    return failure in _AMBIGUOUS
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """``wait`` seconds and try again, or give up when ``wait`` is ``None``.

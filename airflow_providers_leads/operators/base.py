@@ -15,7 +15,9 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_providers_leads.operators.signatures import CheckedArguments
-from airflow_providers_leads.tasks.arguments import RendersValues
+from airflow_providers_leads.tasks.arguments import RendersValues, given
+from airflow_providers_leads.tasks.paths import check_output_folder, resolve_folder
+from airflow_providers_leads.tasks.progress import heartbeat
 
 if TYPE_CHECKING:
     from airflow_providers_leads.tasks.lineage import Datasets, Lineage
@@ -43,6 +45,8 @@ class LeadsOperator(CheckedArguments, RendersValues, BaseOperator):
     ui_color = "#eef5ff"
     datasets: ClassVar[Datasets | None] = None
     """What it reads and writes, for lineage; ``None`` when that is not told."""
+    stages: ClassVar[bool] = False
+    """Whether files go below ``[leads] staging`` when there is no ``output``."""
     _lineage: Lineage | None = None
 
     def __init__(
@@ -66,16 +70,21 @@ class LeadsOperator(CheckedArguments, RendersValues, BaseOperator):
     def _run_or_defer(self, context: Context, waits: int) -> Any:
         from airflow_providers_leads.http.errors import LeadsRateLimitError
         from airflow_providers_leads.http.retry import task_bounds
+        from airflow_providers_leads.tasks.returns import note_failure
 
         seconds = self.execution_timeout.total_seconds() if self.execution_timeout else None
         try:
             with task_bounds(seconds=seconds, max_wait=_LONGEST_SLEEP if self.deferrable else None):
-                return self._told(in_one_line(lambda: self.run(context)))
+                return self._told(in_one_line(lambda: self._checked_run(context)))
         except LeadsRateLimitError as error:
             wait = error.retry_after
             if not self.deferrable or wait is None or wait > _LONGEST_DEFERRAL or waits >= _MOST_DEFERRALS:
+                note_failure(context, self, error)
                 raise
             self.log.info("%s Waiting for it in the triggerer.", error)
+        except Exception as error:
+            note_failure(context, self, error)
+            raise
         # Outside of the handler: being deferred is no consequence of an error that a log should tell of.
         return self._defer(wait, waits + 1)
 
@@ -97,6 +106,18 @@ class LeadsOperator(CheckedArguments, RendersValues, BaseOperator):
         # Tasks that are told the same second must not all come back in it.
         moment = timedelta(seconds=wait + random.uniform(1.0, 1.0 + min(30.0, wait / 10)))
         self.defer(trigger=TimeDeltaTrigger(moment), method_name="resume", kwargs={"waits": waits})
+
+    def _checked_run(self, context: Context) -> Any:
+        # What is read or written and then can't be kept is lost, and was paid for.
+        if (folder := self.output_folder(context)) is not None:
+            check_output_folder(folder)
+        with heartbeat(self.log):
+            return self.run(context)
+
+    def output_folder(self, context: Context) -> str | None:
+        """Return the URI below which the files go, or of the file, ``None`` when there is none."""
+        output = given(getattr(self, "output_uri", None))
+        return resolve_folder(output, context) if output is not None or self.stages else None
 
     @abstractmethod
     def run(self, context: Context) -> Any:

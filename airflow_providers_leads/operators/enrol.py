@@ -129,6 +129,7 @@ class LeadsEnrolOperator(_OfResults):
         "conn_id", "campaign_id", "leads", "output_uri", "outcomes", "mailbox_id", "max_leads", "plan_only",
         "on_failure", "max_failed", "suppressions",
     )  # fmt: skip
+    stages = True
     ui_color = "#ffe9e0"
     choices = ON_FAILURE
 

@@ -75,6 +75,7 @@ class LeadsEraseOperator(LeadsOperator):
     template_fields: Sequence[str] = (
         "conn_ids", "output_uri", "plan_only", "block_addresses", "block_domains", "memories", "policy",
     )  # fmt: skip
+    stages = True
     ui_color = "#f3dcdc"
 
     def __init__(

@@ -112,6 +112,7 @@ class LeadsExtractOperator(LeadsOperator):
         "conn_id", "output_uri", "updated_after", "scope", "watermark", "move_watermark", "overlap", "settle",
         "full_every", "memory", "min_share_of_last",
     )  # fmt: skip
+    stages = True
     operator_extra_links = (CrmLink(),)
     datasets = Datasets(writes=("uri",), crm="reads")
     choices: ClassVar[Mapping[str, Sequence[str]]] = {"watermark": MODES}
@@ -244,6 +245,7 @@ class LeadsDeduplicateOperator(LeadsOperator):
     template_fields: Sequence[str] = (
         "inputs", "output_uri", "policy", "engine", "lineage", "partitions", "memory",
     )  # fmt: skip
+    stages = True
     ui_color = "#e9f7ec"
     datasets = Datasets(reads=("inputs",), writes=("golden", "members", "conflicts", "rejects"))
 

@@ -38,6 +38,7 @@ class LeadsLookupOperator(LeadsOperator):
     """
 
     template_fields: Sequence[str] = ("conn_id", "inputs", "output_uri", "max_people", "memory")
+    stages = True
 
     def __init__(
         self,

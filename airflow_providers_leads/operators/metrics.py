@@ -270,7 +270,8 @@ class _Sink:
             from airflow_providers_leads.tasks.metrics_sql import check_table, sql_hook
 
             self.name = check_table(name)
-            self.sql = sql_hook(str(sql_conn_id))
+            self.sql_conn_id = str(sql_conn_id)
+            self.sql = sql_hook(self.sql_conn_id)
 
     def write(self, stem: str, replaced: Sequence[Mapping[str, Any]], rows: Sequence[MetricRow]) -> dict[str, Any]:
         """Write the rows and return their number, and where they are.
@@ -289,7 +290,7 @@ class _Sink:
         if self.name is not None:
             from airflow_providers_leads.tasks.metrics_sql import replace_rows
 
-            written["table"] = self.name
+            written |= {"table": self.name, "sql_conn_id": self.sql_conn_id}
             replace_rows(self.sql, self.name, self.table, replaced, rows)
         return written
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import pendulum
 from airflow.providers.common.compat.sdk import Context, conf
@@ -33,6 +33,8 @@ class _ReportOperator(LeadsOperator):
     operator_extra_links = (ReportLink(),)
     ui_color = "#f3f0ff"
 
+    beside: ClassVar[tuple[str, ...]] = ()
+
     def __init__(
         self,
         *,
@@ -59,7 +61,7 @@ class _ReportOperator(LeadsOperator):
         most = as_count("history", self.history)
         folder = f"{_reports(self.output_uri)}/{safe_name(context['ti'].dag_id)}/{safe_name(context['ti'].task_id)}"
         uri = f"{folder}/{file_name(context['ti'].run_id, context)}.html"
-        run = _run_of(context)
+        run = self._run_of(context)
         place = storage_path(folder)
         html, entry = self.make(run, self._found(), lambda: history.recent(place, most - 1, until=run.at))
         entry.report = uri.rpartition("/")[2]
@@ -68,11 +70,34 @@ class _ReportOperator(LeadsOperator):
         self.log.info("%s Report: %s", entry.summary, report_url(uri) or uri)
         return {"report": uri, "status": entry.status, "summary": entry.summary}
 
+    def _run_of(self, context: Context) -> Run:
+        from airflow_providers_leads.report.run import Run
+        from airflow_providers_leads.tasks.returns import failed_tasks, not_approved
+
+        dag_run: Any = context["dag_run"]
+        now = pendulum.now("UTC")
+        at: datetime = dag_run.logical_date or getattr(dag_run, "run_after", None) or now
+        tasks = {task.task_id: task for task in self.dag.tasks} if self.has_dag() else {}  # type: ignore[no-untyped-call]
+        return Run(
+            dag_id=context["ti"].dag_id,
+            run_id=context["ti"].run_id,
+            at=at,
+            started=dag_run.start_date,
+            finished=now,
+            failed=failed_tasks(context["ti"], tasks),
+            rejected=not_approved(context["ti"], tasks),
+        )
+
+    def output_folder(self, context: Context) -> str | None:
+        """Return the folder of the reports."""
+        return _reports(self.output_uri)
+
     def _found(self) -> list[str]:
         """Return the URIs of all files below the given folder; a run that failed early has left none."""
         if (folder := uri_or_none("files", self.files)) is None:
             return []
-        return [str(path) for path in parquet_below(storage_path(folder.rstrip("/")))]
+        place = storage_path(folder.rstrip("/"))
+        return [*map(str, parquet_below(place)), *(str(path) for kind in self.beside for path in place.rglob(kind))]
 
     @abstractmethod
     def make(self, run: Run, found: Sequence[str], earlier: Callable[[], list[Entry]]) -> tuple[str, Entry]:
@@ -108,6 +133,7 @@ class LeadsReportOperator(_ReportOperator):
     """
 
     template_fields: Sequence[str] = (*_ReportOperator.template_fields, "show_addresses")
+    beside = ("memory.json",)
 
     def __init__(
         self,
@@ -162,8 +188,8 @@ class LeadsMetricsReportOperator(_ReportOperator):
         several snapshots of one campaign, the last is shown
     :param inputs: results of
         :class:`~airflow_providers_leads.operators.metrics.PerspectiveExportMetricsOperator` and
-        :class:`~airflow_providers_leads.operators.metrics.PersistIQExportCampaignStatsOperator` with an ``output``; one
-        or a list, nested as mapped tasks give them
+        :class:`~airflow_providers_leads.operators.metrics.PersistIQExportCampaignStatsOperator`; one or a list, nested
+        as mapped tasks give them. Of those without an ``output`` it says in which table their rows are
     :param output: see :class:`LeadsReportOperator`
     :param history: see :class:`LeadsReportOperator`
     :return: ``report`` (URI), ``status`` and ``summary``, a sentence
@@ -172,13 +198,15 @@ class LeadsMetricsReportOperator(_ReportOperator):
 
     def make(self, run: Run, found: Sequence[str], earlier: Callable[[], list[Entry]]) -> tuple[str, Entry]:
         """Return the page, and what is kept of it."""
-        from airflow_providers_leads.report.files import metric_uris
+        from airflow_providers_leads.report.files import metric_tables, metric_uris
         from airflow_providers_leads.report.metrics import entry, metrics_page
         from airflow_providers_leads.report.metrics_facts import read_metrics
 
-        uris = list(dict.fromkeys([*found, *metric_uris(_as_results(self.inputs))]))
+        results = _as_results(self.inputs)
+        uris = list(dict.fromkeys([*found, *metric_uris(results)]))
         run.files = [("metrics", uri) for uri in uris]
         facts = read_metrics(uris, storage_path)
+        facts.tables = metric_tables(results)
         return metrics_page(facts, run), entry(facts, run)
 
 
@@ -199,26 +227,3 @@ def _reports(output: Any) -> str:
         )
     check_local(str(folder).rstrip("/"))
     return str(folder).rstrip("/")
-
-
-def _run_of(context: Context) -> Run:
-    from airflow_providers_leads.report.run import Run
-
-    dag_run: Any = context["dag_run"]
-    now = pendulum.now("UTC")
-    at: datetime = dag_run.logical_date or getattr(dag_run, "run_after", None) or now
-    return Run(
-        dag_id=context["ti"].dag_id,
-        run_id=context["ti"].run_id,
-        at=at,
-        started=dag_run.start_date,
-        finished=now,
-        failed=_failed_tasks(context),
-    )
-
-
-def _failed_tasks(context: Context) -> list[tuple[str, str]]:
-    """Return the run's tasks that did not succeed: what leaves no file would otherwise be missing in silence."""
-    ti: Any = context["ti"]
-    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
-    return sorted((task, str(state)) for task, state in states.items() if state in ("failed", "upstream_failed"))

@@ -87,6 +87,7 @@ class LeadsPlanOperator(LeadsOperator):
         "conn_id", "golden", "members", "output_uri", "existing", "mode", "write_options", "suppressions", "properties",
         "push_opt_outs", "memory", "max_changes", "max_people", "fields", "do_not_contact",
     )  # fmt: skip
+    stages = True
     operator_extra_links = (CrmLink(), PeopleLink())
     ui_color = "#fff4e0"
     datasets = Datasets(reads=("golden", "existing"), writes=("plan",), crm="reads")
@@ -263,6 +264,7 @@ class LeadsApplyOperator(_Applying):
         "conn_id", "plan", "output_uri", "write_options", "if_stale", "on_failure", "max_failed", "ledger",
         "max_people",
     )  # fmt: skip
+    stages = True
     ui_color = "#ffe9e0"
     operator_extra_links = (CrmLink(), PeopleLink())
     datasets = Datasets(reads=("plan",), writes=("results",), crm="writes")

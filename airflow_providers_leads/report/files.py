@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 _SUFFIXES: Final = {".leads": "extracts", ".checked": "checked", ".plan": "plans", ".results": "results"}
 _MERGED: Final = ("members", "conflicts", "rejects")
+MEMORY: Final = "memory.json"
+"""Name of the file in which a merge says what its memory saw."""
 _KEYS: Final = {"uri": "extracts", "plan": "plans", "results": "results", **{name: name for name in _MERGED}}
 
 
@@ -24,6 +27,7 @@ class RunFiles:
     :param plans: what was to be written
     :param checked: the same, brought up to date before it was written
     :param results: what became of it
+    :param memory: what the sync's memory saw
     """
 
     extracts: dict[str, str] = field(default_factory=dict)
@@ -33,6 +37,7 @@ class RunFiles:
     plans: dict[str, str] = field(default_factory=dict)
     checked: dict[str, str] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
+    memory: dict[str, str] = field(default_factory=dict)
 
     def add_names(self, uris: Iterable[str]) -> None:
         """Take the files that are known by their names; others are passed over.
@@ -41,6 +46,8 @@ class RunFiles:
         """
         for uri in sorted(uris):
             name = uri.rpartition("/")[2]
+            if name == MEMORY:
+                self.memory[uri] = uri
             stem, dot, ending = name.rpartition(".")
             if ending != "parquet" or not dot or name.startswith("."):
                 continue
@@ -64,6 +71,10 @@ class RunFiles:
                     uri = item.get(key)
                     if isinstance(uri, str) and uri:
                         self._add(kind, uri)
+                # A merge leaves it beside its other files.
+                if isinstance(item.get("memory"), Mapping) and isinstance(item.get("conflicts"), str):
+                    uri = f"{item['conflicts'].rpartition('/')[0]}/{MEMORY}"
+                    self.memory[uri] = uri
             elif item is not None and not isinstance(item, str):
                 self.add_results(item)
 
@@ -101,3 +112,17 @@ def metric_uris(results: Iterable[Any]) -> list[str]:
         elif item is not None:
             uris += metric_uris(item)
     return uris
+
+
+def metric_tables(results: Iterable[Any]) -> list[tuple[str, int]]:
+    """Return the tables that tasks have written metrics to and to no file, and how many rows."""
+    tables: Counter[str] = Counter()
+    for item in results:
+        if isinstance(item, Mapping):
+            if item.get("table") and item.get("rows") and not item.get("uri"):
+                conn_id = item.get("sql_conn_id")
+                where = f"table {item['table']} of connection {conn_id}" if conn_id else f"table {item['table']}"
+                tables[where] += int(item["rows"])
+        elif item is not None and not isinstance(item, str):
+            tables.update(dict(metric_tables(item)))
+    return sorted(tables.items())

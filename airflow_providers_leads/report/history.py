@@ -24,10 +24,11 @@ class Entry(msgspec.Struct, kw_only=True):
 
     :param kind: ``sync`` or ``metrics``
     :param at: aware time that the run stands for; with ``run_id`` it names the entry
-    :param status: ``ok``, ``problem`` or ``planned``
+    :param status: ``ok``, ``problem``, ``planned`` (nothing was to be written) or ``rejected``
     :param summary: one sentence
     :param report: name of the report's file, beside the folder of the entries
-    :param outcomes: outcome → leads, over all destinations
+    :param outcomes: outcome → leads, over all destinations that were written to
+    :param planned: the same of those that were planned only
     :param reasons: reason → leads that were left out for it; ``None`` in entries of older versions
     """
 
@@ -35,7 +36,7 @@ class Entry(msgspec.Struct, kw_only=True):
     dag_id: str
     run_id: str
     at: datetime
-    status: Literal["ok", "problem", "planned"]
+    status: Literal["ok", "problem", "planned", "rejected"]
     summary: str
     report: str = ""
     leads: int = 0
@@ -45,11 +46,12 @@ class Entry(msgspec.Struct, kw_only=True):
     requests: int = 0
     outcomes: dict[str, int] = {}
     reasons: dict[str, int] | None = None
+    planned: dict[str, int] = {}
 
     @property
     def counts(self) -> Counter[str]:
-        """Outcomes, those that did not happen as 0."""
-        return Counter(self.outcomes)
+        """Outcomes that happened, others as 0; earlier versions counted those of a dry run among them."""
+        return Counter() if self.status == "planned" else Counter(self.outcomes)
 
 
 def entry_name(at: datetime, run_id: str) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
@@ -60,8 +60,13 @@ _MOST_DAYS: Final = 120
 _CELL: Final = re.compile(r"day=(?P<day>[^;]+); hour=(?P<hour>\d+)$")
 
 
-def summary(facts: MetricFacts) -> str:
-    """Return all in one sentence."""
+def status(facts: MetricFacts, run: Run) -> Literal["ok", "problem"]:
+    """Return ``problem`` when a task failed or nothing was measured."""
+    return "ok" if (facts.funnels or facts.campaigns or facts.tables) and not run.failed else "problem"
+
+
+def summary(facts: MetricFacts, run: Run) -> str:
+    """Return all in a few sentences."""
     told = []
     if facts.funnels:
         sessions, contacts = (_sum(facts.funnels.values(), kpi) for kpi in ("kpi_total_sessions", "kpi_new_contacts"))
@@ -71,19 +76,26 @@ def summary(facts: MetricFacts) -> str:
         sent, replied = (_sum(facts.campaigns.values(), name) for name in ("prospects_contacted", "prospects_replied"))
         named = f"{len(facts.campaigns)} campaign{'' if len(facts.campaigns) == 1 else 's'}"
         told.append(f"{named} contacted {sent:,.0f} people, of whom {replied:,.0f} replied")
-    return f"{'; '.join(told)}." if told else "There were no metrics."
+    sentences = [f"{'; '.join(told)}."] if told else []
+    sentences += [
+        f"{rows:,} rows are in {where}; a report shows those that an export writes to its output, too."
+        for where, rows in facts.tables
+    ]
+    unread = sorted({task.conn_id or task.name for task in run.failed if task.state == "failed"})
+    if unread:
+        sentences.append(f"{' and '.join(unread)} could not be read: the picture is incomplete.")
+    return " ".join(sentences) or "There were no metrics."
 
 
 def entry(facts: MetricFacts, run: Run) -> Entry:
     """Return what is kept of the run for later."""
-    found = bool(facts.funnels or facts.campaigns)
     return Entry(
         kind="metrics",
         dag_id=run.dag_id,
         run_id=run.run_id,
         at=run.at,
-        status="ok" if found else "problem",
-        summary=summary(facts),
+        status=status(facts, run),
+        summary=summary(facts, run),
     )
 
 
@@ -101,8 +113,8 @@ def metrics_page(facts: MetricFacts, run: Run) -> str:
     return render(
         "metrics",
         run=run,
-        status="ok" if facts.funnels or facts.campaigns else "problem",
-        summary=summary(facts),
+        status=status(facts, run),
+        summary=summary(facts, run),
         funnels=[_funnel(funnel, drawn=place < _MOST_DRAWN) for place, funnel in enumerate(funnels)],
         campaigns=[(c, _campaign(c)) for c in campaigns[:_MOST_CARDS] if c.value("total_prospects")],
         table=[(c.id, [c.value(name) for name in (*_STEPS, *_ASIDE)], _rate(c)) for c in campaigns],

@@ -44,10 +44,14 @@ class Measured:
 
 @dataclass(slots=True)
 class MetricFacts:
-    """What was found: funnels and campaigns, each by its id."""
+    """What was found: funnels and campaigns, each by its id.
+
+    :param tables: where rows were written to that no file has, and how many
+    """
 
     funnels: dict[str, Measured] = field(default_factory=dict)
     campaigns: dict[str, Measured] = field(default_factory=dict)
+    tables: list[tuple[str, int]] = field(default_factory=list)
 
 
 def read_metrics(uris: Iterable[str], path: Any = str) -> MetricFacts:

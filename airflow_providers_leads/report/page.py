@@ -36,6 +36,33 @@ def words(code: Any) -> str:
     return _WORDS.get(text) or (text.replace("_", " ") if text.isidentifier() and text.islower() else text)
 
 
+_REASONS: Final = {
+    "address_changed": "the person has another address elsewhere",
+    "both_changed": "changed here and elsewhere, and the other value won",
+    "cleared_elsewhere": "emptied, because somebody emptied it elsewhere",
+    "cleared_here": "left empty, because somebody emptied it here",
+    "deleted_here": "somebody deleted the record here",
+    "edited_here": "left alone, because somebody changed it here",
+    "erased": "the person was erased and stays out",
+    "no_usable_address": "the address can't be used",
+    "secondary_address": "the address is a further one of a record there",
+}
+"""Reasons of a plan, which may be followed by the fields that they are about."""
+
+
+def reason_words(reason: str) -> str:
+    """Return a plan's reason in plain language; what a vendor says stays as it is."""
+    parts = []
+    for part in reason.split("; "):
+        code, colon, fields = part.partition(": ")
+        if code not in _REASONS:
+            parts.append(words(part))
+            continue
+        named = ", ".join(words(name) for name in fields.split(", ")) if colon else ""
+        parts.append(f"{named}: {_REASONS[code]}" if named else _REASONS[code])
+    return "; ".join(parts)
+
+
 def number(value: float) -> str:
     """Return a number with thousands apart, and decimals only where there are any."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}".rstrip("0")

@@ -13,7 +13,8 @@ from airflow_providers_leads.report import charts
 from airflow_providers_leads.report.flow import Flow, flow_svg
 from airflow_providers_leads.report.history import Entry
 from airflow_providers_leads.report.masking import mask_address, mask_addresses, mask_value
-from airflow_providers_leads.report.page import percent, render, words
+from airflow_providers_leads.report.merge_facts import told
+from airflow_providers_leads.report.page import moment, percent, reason_words, render, words
 from airflow_providers_leads.report.run import Run
 from airflow_providers_leads.report.sync_facts import PENDING, Destination, SyncFacts
 from airflow_providers_leads.report.unlike import Figures, Limits, kinds_of, unlike
@@ -24,30 +25,60 @@ _FIELDS: Final = {"new": "created", "filled": "updated", "replaced": "suppressed
 """Kind of write → CSS variable of its colour."""
 _COMPARED: Final = 10
 """Runs that a run is compared with."""
+RULES: Final = {
+    "priority": "priority of the source",
+    "newest": "newest record",
+    "source": "order of the sources, as no time decides",
+    "longest": "longest value",
+    "most_common": "value of most records",
+    "group": "fields that stay together",
+    "both_changed": "changed in both since the last run",
+}
+"""What decided between values, in words."""
 _BOTH: Final = ("small", "large")
 _CONFLICTS: Final = {"spelling": "unchanged", "other": "suppressed"}
 
 
-def status(facts: SyncFacts, run: Run) -> Literal["ok", "problem", "planned"]:
-    """Return ``problem`` when something failed or is missing, ``planned`` when nothing was written, else ``ok``."""
+def status(facts: SyncFacts, run: Run) -> Literal["ok", "problem", "planned", "rejected"]:
+    """Return ``problem`` when something failed or is missing, why nothing was written, else ``ok``."""
     if run.failed or facts.missing or any(destination.failed for destination in facts.destinations):
         return "problem"
-    return "ok" if any(destination.applied for destination in facts.destinations) else "planned"
+    if any(destination.applied for destination in facts.destinations):
+        return "ok"
+    return "rejected" if run.rejected else "planned"
 
 
-def summary(facts: SyncFacts) -> str:
-    """Return the run in one sentence, without a person."""
+def summary(facts: SyncFacts, run: Run) -> str:
+    """Return the run in one sentence, without a person, and one more when it tells less than all."""
+    what = _what_happened(facts, run)
+    if not run.failed:
+        return what
+    unread = sorted({task.conn_id or task.name for task in run.failed if task.reads and task.state == "failed"})
+    if unread:
+        return f"{what} {' and '.join(unread)} could not be read: the picture is incomplete."
+    first = next((task for task in run.failed if task.state == "failed"), run.failed[0])
+    more = f" and {len(run.failed) - 1} more" if len(run.failed) > 1 else ""
+    return f"{what} Task {first.name}{more} did not succeed: the picture is incomplete."
+
+
+def _what_happened(facts: SyncFacts, run: Run) -> str:
     sources, places = _some(len(facts.sources), "source"), _some(len(facts.destinations), "destination")
     if not facts.merged:
         return f"{facts.leads:,} leads were read from {sources}; they were not merged."
-    done = facts.outcomes
     people = f"{facts.leads:,} leads from {sources} are {facts.people:,} people"
     if not facts.destinations:
         return f"{people}; nothing was planned for any destination."
-    would = "" if any(destination.applied for destination in facts.destinations) else "would be "
+    planned, done = facts.planned, facts.written
     failed = sum(destination.failed for destination in facts.destinations)
-    wrote = f"in {places} {done['created']:,} {would}created and {done['updated']:,} {would}updated"
-    return f"{people}; {wrote}{f', {failed:,} not written' if failed else ''}."
+    told = []
+    if any(destination.applied for destination in facts.destinations):
+        told.append(f"{done['created']:,} created and {done['updated']:,} updated")
+    if any(not destination.applied for destination in facts.destinations):
+        would = "were to be" if run.rejected else "would be"
+        told.append(f"{planned['created']:,} {would} created and {planned['updated']:,} {would} updated")
+    said = ", ".join(told)
+    rejected = ", and the plan was not approved" if run.rejected else ""
+    return f"{people}; in {places} {said}{f', {failed:,} not written' if failed else ''}{rejected}."
 
 
 def entry(facts: SyncFacts, run: Run) -> Entry:
@@ -58,13 +89,14 @@ def entry(facts: SyncFacts, run: Run) -> Entry:
         run_id=run.run_id,
         at=run.at,
         status=status(facts, run),
-        summary=summary(facts),
+        summary=summary(facts, run),
         leads=facts.leads,
         people=facts.people,
         rejects=facts.rejects,
         conflicts=sum(map(sum, facts.conflicts.values())),
         requests=sum(destination.requests for destination in facts.destinations),
-        outcomes=dict(facts.outcomes),
+        outcomes=dict(facts.written),
+        planned=dict(facts.planned),
         reasons=dict(_left_out(facts)),
     )
 
@@ -80,12 +112,12 @@ def _left_out(facts: SyncFacts) -> Counter[str]:
 
 def _figures(entry: Entry) -> Figures:
     """Return what of a run is compared with others."""
-    counts, unwritten = entry.counts, ("failed", "ambiguous", PENDING)
+    counts, unwritten = Counter(entry.outcomes) + Counter(entry.planned), ("failed", "ambiguous", PENDING)
     return Figures(
         read=entry.leads,
         created=counts["created"],
         updated=counts["updated"],
-        unwritten=sum(counts[name] for name in unwritten) if entry.status != "planned" else None,
+        unwritten=sum(counts[name] for name in unwritten) if entry.status not in ("planned", "rejected") else None,
         reasons=entry.reasons,
     )
 
@@ -114,18 +146,20 @@ def sync_page(
         facts=facts,
         run=run,
         status=status(facts, run),
-        summary=summary(facts),
-        tiles=_tiles(facts),
+        summary=summary(facts, run),
+        tiles=_tiles(facts, run),
         flows=[(kind, flow_svg(flow, width)) for kind, width in _FLOW_WIDTHS.items()] if facts.sources else [],
         overlap=_overlap(facts),
         fields=[(destination, _fields(destination)) for destination in facts.destinations],
         conflicts=_conflicts(facts),
         over=_over(facts),
         examples=_examples(facts, shown=show_addresses),
+        memory=facts.memory,
+        acts=told(facts.memory) if facts.memory else [],
         failures=_failures(facts, shown=show_addresses),
         reasons=_reasons(facts, shown=show_addresses),
         trend=_trend([*history, now]),
-        unlike=unlike(_figures(now), compared, limits, planned=now.status == "planned"),
+        unlike=unlike(_figures(now), compared, limits, planned=now.status in ("planned", "rejected")),
         took=(run.finished - run.started).total_seconds() if run.started else None,
         order=_ORDER,
         shown=show_addresses,
@@ -137,7 +171,7 @@ def _some(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def _tiles(facts: SyncFacts) -> list[tuple[str, str, str, str]]:
+def _tiles(facts: SyncFacts, run: Run) -> list[tuple[str, str, str, str]]:
     """Return number, label, what is to be known of it, and kind of each headline figure."""
     done, merged = facts.outcomes, facts.merged
     failed = sum(destination.failed for destination in facts.destinations)
@@ -146,12 +180,18 @@ def _tiles(facts: SyncFacts) -> list[tuple[str, str, str, str]]:
         (f"{facts.leads:,}", "leads read", f"from {_some(len(facts.sources), 'source')}", "plain"),
         (f"{facts.people:,}" if merged else "–", "people", f"{duplicates:,} leads merged into others", "people"),
         (f"{facts.rejects:,}", "rejected", f"{percent(facts.rejects, facts.leads)} of the leads", "rejected"),
-        (f"{failed:,}", "not written", "failed, unclear or not reached" if failed else "nothing failed", "failed"),
+        (f"{failed:,}", "not written", _unwritten(failed, run), "failed"),
         *(
             (f"{done[outcome]:,}", outcome, f"{percent(done[outcome], done.total())} of all outcomes", outcome)
             for outcome in ("created", "updated", "unchanged", "suppressed")
         ),
     ]
+
+
+def _unwritten(failed: int, run: Run) -> str:
+    if failed:
+        return "failed, unclear or not reached"
+    return f"but {_some(len(run.failed), 'task')} did not succeed" if run.failed else "nothing failed"
 
 
 def _flow(facts: SyncFacts) -> Flow:
@@ -225,13 +265,21 @@ def _examples(facts: SyncFacts, *, shown: bool) -> list[dict[str, Any]]:
     found = []
     for conflict in facts.disagreements:
         (winner, kept), *others = conflict.candidates
+        # Of what was changed on both sides the times decide, and they are those of the changes.
+        timed = conflict.rule == "both_changed"
+        times = conflict.times or [None] * len(conflict.candidates)
+        when = [f", {moment(at)}" if timed and at else "" for at in times]
         found.append(
             {
                 "person": conflict.email_key if shown else mask_address(conflict.email_key),
                 "field": conflict.field,
-                "rule": conflict.rule,
-                "kept": (winner, told(kept)),
-                "others": [(source, told(value)) for source, value in others if value != kept],
+                "rule": RULES.get(conflict.rule, conflict.rule),
+                "kept": (f"{winner}{when[0]}", told(kept)),
+                "others": [
+                    (f"{source}{at}", told(value))
+                    for (source, value), at in zip(others, when[1:], strict=True)
+                    if value != kept
+                ],
             }
         )
     return found
@@ -253,7 +301,7 @@ def _failures(facts: SyncFacts, *, shown: bool) -> list[dict[str, Any]]:
 
 
 def _reason(reason: str | None, *, shown: bool) -> str:
-    told = words(reason or "no reason given")
+    told = reason_words(reason or "no reason given")
     return told if shown else mask_addresses(told)
 
 

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from airflow_providers_leads.hooks.base import is_divided
 from airflow_providers_leads.hooks.registry import crm_name
-from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, read_plan_facts
-from airflow_providers_leads.leads.files.staging import open_parquet
-from airflow_providers_leads.leads.memory.hashing import quoted
+from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, least_seconds, read_plan_facts
+from airflow_providers_leads.leads.files.staging import as_path, open_parquet
 from airflow_providers_leads.leads.merge.components import RECORD
-from airflow_providers_leads.leads.merge.engine import blaming, connect, read_parquet
+from airflow_providers_leads.leads.merge.engine import blaming, connect
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES
 from airflow_providers_leads.report.files import RunFiles
+from airflow_providers_leads.report.merge_facts import (
+    MOST_EXAMPLES,
+    OTHERS,
+    Conflict,
+    MemoryFacts,
+    Tables,
+    add_directions,
+    case_of,
+    put_in_order,
+    read_conflicts,
+    read_memory,
+)
 
 PENDING: Final = "pending"
 """Outcome of a planned row without a result: the write was stopped before it, or there was none."""
@@ -25,8 +38,6 @@ _PLANNED: Final = dict(zip(ACTIONS, OUTCOMES, strict=False))
 _MOST_SOURCES: Final = 8
 _MOST_SETS: Final = 12
 _MOST_REASONS: Final = 12
-_MOST_EXAMPLES: Final = 6
-_OTHERS: Final = "others"
 
 
 @dataclass(slots=True)
@@ -84,7 +95,7 @@ class Destination:
     :param facts: of its plan, ``None`` when that is missing
     :param applied: false: planned only, so that ``outcomes`` are those that writing it would give
     :param requests: API calls that the plan takes
-    :param minutes: in which the quota lets them through
+    :param seconds: in which the quota lets them through at least
     :param duplicates: people of whom it holds several records
     """
 
@@ -96,23 +107,13 @@ class Destination:
     fields: dict[str, FieldWrites] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     requests: int = 0
-    minutes: float = 0.0
+    seconds: float = 0.0
     duplicates: int = 0
 
     @property
     def failed(self) -> int:
         """Leads that were not written, or may not have been."""
         return sum(self.outcomes[outcome] for outcome in ("failed", "ambiguous", PENDING))
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """One value about which the records of a person disagree; the first candidate was kept."""
-
-    email_key: str
-    field: str
-    rule: str
-    candidates: list[tuple[str, str | None]]
 
 
 @dataclass(slots=True)
@@ -123,6 +124,7 @@ class SyncFacts:
     :param conflicts: field → (disagreements in spelling only, others)
     :param over: source whose value was kept, source whose value was not → how often
     :param missing: what a task that failed has not left
+    :param memory: what the sync's memory saw, ``None`` without one
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -133,6 +135,7 @@ class SyncFacts:
     destinations: list[Destination] = field(default_factory=list)
     merged: bool = False
     missing: list[str] = field(default_factory=list)
+    memory: MemoryFacts | None = None
 
     @property
     def leads(self) -> int:
@@ -151,31 +154,18 @@ class SyncFacts:
 
     @property
     def outcomes(self) -> Counter[str]:
-        """Outcomes in all destinations."""
-        return sum((destination.outcomes for destination in self.destinations), Counter())
+        """Outcomes in all destinations, those that were planned only included."""
+        return self.written + self.planned
 
+    @property
+    def written(self) -> Counter[str]:
+        """Outcomes in the destinations that were written to."""
+        return sum((destination.outcomes for destination in self.destinations if destination.applied), Counter())
 
-class _Tables:
-    """The files as views of one DuckDB, which reads them through Airflow's own paths."""
-
-    def __init__(self, connection: Any, path: Any) -> None:
-        self._connection, self._path, self._views = connection, path, 0
-
-    def view(self, uris: Iterable[str], columns: Sequence[str]) -> str:
-        """Return the name of a view of some files of one kind."""
-        tables = [read_parquet(self._connection, self._path(uri), columns) for uri in uris]
-        table = tables[0]
-        for other in tables[1:]:
-            table = table.union(other)
-        self._views += 1
-        name = f"report_{self._views}"
-        self._connection.create_view(name, table)
-        return name
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query; those given here are few."""
-        found: list[tuple[Any, ...]] = self._connection.con.execute(sql).fetchall()
-        return found
+    @property
+    def planned(self) -> Counter[str]:
+        """Outcomes that writing the other plans would have."""
+        return sum((destination.outcomes for destination in self.destinations if not destination.applied), Counter())
 
 
 def read_sync(files: RunFiles, path: Any = str, engine: str = "duckdb://") -> SyncFacts:
@@ -189,11 +179,13 @@ def read_sync(files: RunFiles, path: Any = str, engine: str = "duckdb://") -> Sy
     facts = SyncFacts()
     uris = [path(uri) for _, uri in files.all]
     with connect(engine) as connection, blaming(uris):
-        tables = _Tables(connection, path)
+        tables = Tables(connection, path)
         name = _read_sources(tables, files, facts)
         if files.conflicts:
-            _read_conflicts(tables, files, facts, name)
+            read_conflicts(tables, files, facts, name)
+        facts.memory = read_memory(list(files.memory), path)
         _read_destinations(tables, files, facts, path)
+        put_in_order(facts)
     if not facts.merged:
         facts.missing.append("the golden records: the merge left no files")
     if not facts.destinations:
@@ -216,10 +208,10 @@ def _source_names(found: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str]
         names[source, scope] = f"{title} · {scope}" if several else title
         sizes[names[source, scope]] += number
     kept = {name for name, _ in sizes.most_common(_MOST_SOURCES)}
-    return {key: name if name in kept else _OTHERS for key, name in names.items()}
+    return {key: name if name in kept else OTHERS for key, name in names.items()}
 
 
-def _read_sources(tables: _Tables, files: RunFiles, facts: SyncFacts) -> Mapping[tuple[str, str], str]:
+def _read_sources(tables: Tables, files: RunFiles, facts: SyncFacts) -> Mapping[tuple[str, str], str]:
     facts.merged = bool(files.members)
     if not (files.members or files.extracts):
         return {}
@@ -248,7 +240,7 @@ def _read_sources(tables: _Tables, files: RunFiles, facts: SyncFacts) -> Mapping
         [(source, scope, first + more) for source, scope, first, more in counted]
         + [(source, scope, number) for source, scope, _, number in rejected]
     )
-    by_name = {title: Source(title) for title in sorted(set(name.values()), key=lambda t: (t == _OTHERS, t))}
+    by_name = {title: Source(title) for title in sorted(set(name.values()), key=lambda t: (t == OTHERS, t))}
     for source, scope, first, more in counted:
         by_name[name[source, scope]].people += first
         by_name[name[source, scope]].merged += more
@@ -260,7 +252,7 @@ def _read_sources(tables: _Tables, files: RunFiles, facts: SyncFacts) -> Mapping
     bits = {title: number for number, title in enumerate(by_name)}
     sets = tables.rows(
         f"SELECT found, count(*) AS people FROM ("
-        f"SELECT bit_or({_case(name, {t: str(1 << b) for t, b in bits.items()})}) AS found "
+        f"SELECT bit_or({case_of(name, {t: str(1 << b) for t, b in bits.items()})}) AS found "
         f"FROM {members} GROUP BY email_key) GROUP BY found ORDER BY people DESC, found"
     )
     facts.overlap = [
@@ -269,49 +261,7 @@ def _read_sources(tables: _Tables, files: RunFiles, facts: SyncFacts) -> Mapping
     return name
 
 
-def _case(name: Mapping[tuple[str, str], str], values: Mapping[str, str], prefix: str = "") -> str:
-    """Return SQL that gives a record's source a value by its name."""
-    whens = " ".join(
-        f"WHEN {prefix}source = {quoted(source)} AND {prefix}source_scope = {quoted(scope)} THEN {values[title]}"
-        for (source, scope), title in name.items()
-    )
-    return f"CASE {whens} END" if whens else "NULL"
-
-
-def _read_conflicts(tables: _Tables, files: RunFiles, facts: SyncFacts, name: Mapping[tuple[str, str], str]) -> None:
-    columns = ("email_key", "field", "winner", "rule", "candidates")
-    conflicts = tables.view(files.conflicts.values(), columns)
-    plain = "lower(strip_accents(regexp_replace(coalesce(c.value, ''), '[^\\p{L}\\p{N}]', '', 'g')))"
-    marked = (
-        f"SELECT *, len(list_distinct(list_transform(candidates, lambda c: {plain}))) = 1 AS spelling FROM {conflicts}"
-    )
-    for title, spelling, other in tables.rows(
-        f"SELECT field, count(*) FILTER (spelling), count(*) FILTER (NOT spelling) FROM ({marked}) "
-        "GROUP BY field ORDER BY count(*) DESC, field"
-    ):
-        facts.conflicts[title] = (spelling, other)
-    label = _case(name, {title: quoted(title) for title in name.values()}, "c.")
-    labelled = f"list_transform(candidates, lambda c: {{'source': {label}, 'value': c.value}})"
-    others = f"list_filter(({labelled})[2:], lambda c: c.value IS DISTINCT FROM winner)"
-    for kept, lost, number in tables.rows(
-        "SELECT kept, lost, count(*) FROM ("
-        f"SELECT ({labelled})[1].source AS kept, "
-        f"unnest(list_distinct(list_transform({others}, lambda c: c.source))) AS lost FROM {conflicts}) "
-        "GROUP BY ALL ORDER BY ALL"
-    ):
-        facts.over[kept or _OTHERS, lost or _OTHERS] += number
-    facts.disagreements = [
-        Conflict(key, title, rule, [(c["source"] or _OTHERS, c["value"]) for c in candidates])
-        for key, title, rule, candidates in tables.rows(
-            f"SELECT email_key, field, rule, {labelled}[:4] FROM ({marked}) WHERE NOT spelling "
-            # A different field each, those in which most sources take part first.
-            "QUALIFY row_number() OVER (PARTITION BY field ORDER BY len(candidates) DESC, email_key) = 1 "
-            f"ORDER BY len(candidates) DESC, field LIMIT {_MOST_EXAMPLES}"
-        )
-    ]
-
-
-def _read_destinations(tables: _Tables, files: RunFiles, facts: SyncFacts, path: Any) -> None:
+def _read_destinations(tables: Tables, files: RunFiles, facts: SyncFacts, path: Any) -> None:
     found: dict[tuple[str, str | None], Destination] = {}
     for stem, plan, results in files.writes:
         if results and not _are_writes(path(results)):
@@ -322,7 +272,7 @@ def _read_destinations(tables: _Tables, files: RunFiles, facts: SyncFacts, path:
         conn_id = told.conn_id if told else stem
         destination = found.setdefault((conn_id, told.scope if told else None), Destination(conn_id, told))
         destination.applied = destination.applied or results is not None
-        _read_write(tables, destination, plan, results)
+        _read_write(tables, destination, plan, results, facts.memory if plan else None, path)
     facts.destinations = list(found.values())
 
 
@@ -335,7 +285,9 @@ def _are_writes(path: Any) -> bool:
         file.close()
 
 
-def _read_write(tables: _Tables, into: Destination, plan: str | None, results: str | None) -> None:
+def _read_write(
+    tables: Tables, into: Destination, plan: str | None, results: str | None, memory: MemoryFacts | None, path: Any
+) -> None:
     planned = plan and tables.view(
         [plan],
         ("email_key", "action", "reason", "values", "before", "properties", "properties_before", "records", "requests"),
@@ -362,32 +314,35 @@ def _read_write(tables: _Tables, into: Destination, plan: str | None, results: s
         into.outcomes[outcome] += number
         if reason:
             known = (outcome, reason) in into.reasons or len(into.reasons) < _MOST_REASONS
-            into.reasons[outcome, reason if known else _OTHERS] += number
+            into.reasons[outcome, reason if known else OTHERS] += number
     into.failures += [
         Failure(*row)
         for row in tables.rows(
             f"SELECT email_key, outcome, target_id, told, request_id FROM ({joined}) "
             "WHERE outcome IN ('failed', 'ambiguous') "
             "QUALIFY row_number() OVER (PARTITION BY outcome, told ORDER BY email_key) <= 2 "
-            f"ORDER BY told, email_key LIMIT {_MOST_EXAMPLES}"
+            f"ORDER BY told, email_key LIMIT {MOST_EXAMPLES}"
         )
-    ][: _MOST_EXAMPLES - len(into.failures)]
+    ][: MOST_EXAMPLES - len(into.failures)]
     if planned:
         _read_cost(tables, into, planned)
         _read_fields(tables, into, joined)
+    if planned and memory is not None and memory.people and as_path(path(memory.people)).exists():
+        people = tables.view([memory.people], ("email_key", "kind", "source", "field", "fresh"))
+        add_directions(memory, into.conn_id, tables.rows, joined, people)
 
 
-def _read_cost(tables: _Tables, into: Destination, planned: str) -> None:
+def _read_cost(tables: Tables, into: Destination, planned: str) -> None:
     ((duplicates,),) = tables.rows(f"SELECT count(*) FILTER (records > 1) FROM {planned}")
     into.duplicates += duplicates
     # As the plan itself counts: creates and updates share no request.
     shares = tables.rows(f"SELECT sum(requests) FROM {planned} GROUP BY action")
     into.requests += sum(math.ceil(round(share or 0.0, 6)) for (share,) in shares)
     if into.facts:
-        into.minutes = into.requests / into.facts.requests_per_second / 60
+        into.seconds = least_seconds(into.requests, into.facts)
 
 
-def _read_fields(tables: _Tables, into: Destination, joined: str) -> None:
+def _read_fields(tables: Tables, into: Destination, joined: str) -> None:
     # Rows that write the same fields are counted together: there are far fewer such sets than rows.
     for values, before in (("values", "before"), ("properties", "properties_before")):
         had = f"list_filter(json_keys({before}), lambda k: json_type({before}, '$.\"' || k || '\"') <> 'NULL')"
@@ -396,7 +351,7 @@ def _read_fields(tables: _Tables, into: Destination, joined: str) -> None:
             f"fields, count(*) FROM ({joined}) "
             f"WHERE outcome IN ('created', 'updated') AND \"{values}\" NOT IN ('', '{{}}') GROUP BY ALL"
         ):
-            written = set(_texts(fields)) if fields is not None else None
+            written = set(msgspec.json.decode(fields, type=list[str])) if fields is not None else None
             for name in names:
                 title = f"properties.{name}" if values == "properties" else name
                 if written is not None and name not in written and title not in written:
@@ -408,9 +363,3 @@ def _read_fields(tables: _Tables, into: Destination, joined: str) -> None:
                     counts.replaced += number
                 else:
                     counts.filled += number
-
-
-def _texts(json_list: str) -> list[str]:
-    import msgspec
-
-    return msgspec.json.decode(json_list, type=list[str])

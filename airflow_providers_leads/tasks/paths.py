@@ -10,8 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from airflow.providers.common.compat.sdk import Context, conf
+from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Context, conf
 
+from airflow_providers_leads.leads.files.stores import (
+    StagingError,
+    check_uri,
+    check_writable,
+    is_local,
+    store_problem,
+)
 from airflow_providers_leads.leads.model.values import whole_text
 from airflow_providers_leads.tasks.arguments import given
 
@@ -25,6 +32,7 @@ _OTHER_WAY: Final = (
     "set output, memory or [leads] staging to a bucket such as s3://conn_id@bucket/leads, or, where the folder is "
     "mounted into all of them, [leads] shared_files to True"
 )
+_FILES = (".parquet", ".jsonl", ".gz", ".json", ".csv")
 _UNSAFE = re.compile(r"[^\w.+=@-]+")
 
 
@@ -80,12 +88,52 @@ def storage_path(uri: str) -> Any:
     """Return Airflow's path object for a URI, which knows the credentials of its connection.
 
     :raises ValueError: for what is none
+    :raises StagingError: when nothing that is installed opens such a URI
+    :raises AirflowNotFoundException: when the connection that it names does not exist
     """
     from airflow.sdk import ObjectStoragePath
 
     if not isinstance(uri, (str, os.PathLike, ObjectStoragePath)):
         raise ValueError(f"expected the URI of a file, not a {type(uri).__name__}")
-    return ObjectStoragePath(whole_text(uri) if isinstance(uri, str) else uri)
+    if isinstance(uri, str):
+        uri = whole_text(uri)
+        check_uri(uri)
+    try:
+        path = ObjectStoragePath(uri)
+        if not is_local(path):
+            _check_store(path.protocol, path.conn_id)
+    except AirflowException:
+        raise
+    except Exception as error:
+        raise StagingError(store_problem(uri, error)) from None
+    return path
+
+
+def check_output_folder(uri: str) -> None:
+    """Check that files can be written to a URI, before anything is read or written.
+
+    :param uri: of a folder, or of a file in it
+    :raises StagingError: naming the connection and the bucket
+    """
+    path = storage_path(uri.rstrip("/"))
+    check_writable(path.parent if path.suffix in _FILES else path)
+
+
+@cache
+def _check_store(scheme: str, conn_id: str | None) -> None:
+    """Check once what a store's client says too late, in a long trace, or not at all."""
+    from airflow.sdk.io.fs import get_fs, has_fs
+    from fsspec import get_filesystem_class
+
+    if conn_id and has_fs(scheme):
+        # Amazon's provider takes an unknown id for none at all, and goes on as anybody.
+        BaseHook.get_connection(conn_id)
+    elif conn_id:
+        raise ImportError(f"no provider for {scheme}://")
+    if has_fs(scheme):
+        get_fs(scheme, conn_id)
+    else:
+        get_filesystem_class(scheme)
 
 
 @cache

@@ -106,6 +106,8 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         only={name: rule.only for name, rule in task.fields.items() if rule.only},
         suppressions=lists,
         identity=identity,
+        quota=hook.quota,
+        fields=sorted(rules.writable),
     )
     totals = PlanTotals()
     plan = f"{task.stem}.plan.parquet"
@@ -134,10 +136,10 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     if task.memory is not None:
         changes = totals.actions["create"] + totals.actions["update"]
         check_changes(task.memory, hook, changes, count_rows(storage_path(existing)), task.max_changes, log)
-    minutes = totals.minutes(facts.requests_per_second)
+    minutes = totals.minutes(facts)
     log.info(
         "Plan for %s: create %d, update %d, unchanged %d, suppress %d; %d people have duplicates there. "
-        "Writing it takes %d requests, which the quota lets through in %s minutes",
+        "Writing it takes %d requests, which the quota lets through in %s minutes at least",
         hook.conn_id, *(totals.actions[action] for action in ACTIONS), totals.duplicates, totals.requests, minutes,
     )  # fmt: skip
     return {

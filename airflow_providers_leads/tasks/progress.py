@@ -2,12 +2,54 @@
 
 from __future__ import annotations
 
+import contextvars
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from airflow_providers_leads.http.activity import ACTIVITY
+
 PROGRESS_SECONDS: Final = 10.0
+
+
+class _LastLine:
+    """When work was last told of in this process, by monotonic seconds."""
+
+    at = 0.0
+
+
+@contextmanager
+def heartbeat(log: Any, seconds: float | None = None) -> Iterator[None]:
+    """Log a line whenever the block has been silent for a while, saying what it waits for.
+
+    :param log: the task's logger
+    :param seconds: of silence; default :data:`PROGRESS_SECONDS`
+    """
+    silence = PROGRESS_SECONDS if seconds is None else seconds
+    began = _LastLine.at = time.monotonic()
+    answers, over = ACTIVITY.answers, threading.Event()
+    ACTIVITY.begin("", "")
+
+    def beat() -> None:
+        while not over.wait(silence / 10):
+            now = time.monotonic()
+            if now - _LastLine.at < silence:
+                continue
+            _LastLine.at = now
+            label, what, so_far = ACTIVITY.label, ACTIVITY.what, ACTIVITY.answers - answers
+            doing = f"{label} {what}" if what else "at work"
+            log.info("%s; %d answers of CRMs so far, %.0f s since the start", doing, so_far, now - began)
+
+    # A logger may know its task by the context.
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(beat,), name="leads-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class Display:
@@ -71,7 +113,7 @@ class Progress:
         now = self._clock()
         if now - self._logged < PROGRESS_SECONDS:
             return
-        self._logged = now
+        self._logged = _LastLine.at = now
         rate = (done - self._before) / (now - self._began)
         if self._total is None:
             self._log.info("%s %d, %.0f per second", self._what, done, rate)

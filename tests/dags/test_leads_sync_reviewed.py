@@ -58,7 +58,9 @@ def review(option: str, before: Callable[[], None], done: threading.Event, shown
             continue
 
 
-def run(tmp_path: Path, option: str, before: Callable[[], None] = lambda: None) -> tuple[DagResult, str]:
+def run(
+    tmp_path: Path, option: str, before: Callable[[], None] = lambda: None, **params: Any
+) -> tuple[DagResult, str | None]:
     # Loaded before there are two threads: Airflow's models deadlock when both import them.
     import_module("airflow.dag_processing.dagbag")
     import_module("airflow.models.hitl")
@@ -68,12 +70,11 @@ def run(tmp_path: Path, option: str, before: Callable[[], None] = lambda: None) 
     reviewer = threading.Thread(target=review, args=(option, before, done, shown), daemon=True)
     reviewer.start()
     try:
-        result = run_dag_file(FILE, {"staging": f"file://{tmp_path}/files"})
+        result = run_dag_file(FILE, {"staging": f"file://{tmp_path}/files", **params})
     finally:
         done.set()
         reviewer.join()
-    assert shown
-    return result, shown[0]
+    return result, next(iter(shown), None)
 
 
 def test_the_time_to_answer_can_be_handed_to_the_supervisor() -> None:
@@ -104,6 +105,7 @@ def test_approved_plans_are_applied_but_for_who_opted_out_while_they_waited(sand
 
     result, shown = run(tmp_path, "Approve", somebody_opts_out)
     assert result.state == "success"
+    assert shown is not None
     assert "| hubspot_default | " in shown
     assert "@" not in shown
     # One click from Required Actions to each person.
@@ -122,8 +124,25 @@ def test_approved_plans_are_applied_but_for_who_opted_out_while_they_waited(sand
 
 
 def test_a_rejected_plan_writes_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
-    result, _ = run(tmp_path, "Reject")
+    result, shown = run(tmp_path, "Reject")
+    assert shown
     assert writes(sandbox) == 0
     assert {task.state for task in result.tasks if task.task_id == "apply"} == {"skipped"}
     (report,) = result.returned("report")
-    assert " would be created" in report["summary"], report
+    # Row 48.
+    assert report["status"] == "rejected"
+    assert "the plan was not approved" in report["summary"], report
+
+
+def test_plans_that_write_nothing_pass_without_a_question(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Row 53."""
+    only = ["hubspot_default"]
+    result, shown = run(tmp_path, "Reject", sources=only, destinations=only)
+    assert result.state == "success"
+    assert shown is None
+    states = {task.task_id: task.state for task in result.tasks}
+    assert states["approve"] == "skipped"
+    assert states["apply"] == "success"
+    (applied,) = result.returned("apply")
+    assert applied["unchanged"] > 0
+    assert writes(sandbox) == 0

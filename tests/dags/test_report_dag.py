@@ -55,5 +55,9 @@ def test_a_failed_run_is_reported_and_stays_failed(
     made, html = report(result)
     assert made["status"] == "problem"
     assert "needs a look" in html
-    assert ("extract_1: failed" if broken == "source" else "upsert_1: failed") in html
+    named = "was not read (task extract [1])" if broken == "source" else "was not finished (task upsert [1])"
+    assert f"<b>persistiq_default</b> {named}: " in html
+    assert "the host is unreachable" in html
+    assert "the picture is incomplete" in made["summary"]
+    assert "every person was taken" not in html
     assert ("not merged" in made["summary"]) is (broken == "source")

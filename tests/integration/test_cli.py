@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -9,21 +10,36 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
+from rich.text import Text
 
 from airflow_providers_leads.cli import commands
 from airflow_providers_leads.cli.definition import COMMANDS, get_leads_cli_commands, main
 from airflow_providers_leads.cli.terminal import Terminal
-from airflow_providers_leads.leads.files.staging import read_rows, write_rows
+from airflow_providers_leads.leads.files.exports import export_leads
+from airflow_providers_leads.leads.files.plan_facts import PlanFacts
+from airflow_providers_leads.leads.files.staging import RowWriter, read_rows, write_rows
+from airflow_providers_leads.leads.memory.generation import Folder
+from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.plan import main as show_plan
+from airflow_providers_leads.report.printed import whole_table
 from airflow_providers_leads.sandbox import Sandbox
+from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress
 
 PLANTED = "planted-secret-key-4711"
+FACTS = PlanFacts(
+    conn_id="crm", conn_type="perspective", mode="update", scope="f1",
+    planned_at=datetime(2026, 1, 2, tzinfo=UTC), requests_per_second=0.5,
+)  # fmt: skip
 CRMS = ("hubspot", "perspective", "persistiq")
 
 
@@ -105,6 +121,126 @@ def test_pull_writes_what_the_crm_holds(tmp_path: Path, sandbox: Sandbox, capsys
     assert "@" not in told.err + told.out
 
 
+@pytest.mark.parametrize("name", ["out file", "a%20b#c?d", "~ü [x]@b", "it's;x"])
+def test_a_file_is_the_one_that_was_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row 38: every command and every file argument, in a folder whose name is no better."""
+    folder = tmp_path / f"dir {name}"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert main(["pull", "hubspot_default", f"{name}.parquet", "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["uri"] == f"file://{folder}/{name}.parquet"
+    assert main(["pull", "hubspot_default", f"sub {name}/"]) == 0
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == sorted(
+        [f"dir {name}/{name}.parquet", f"dir {name}/sub {name}/hubspot_default.leads.parquet"]
+    )
+    Path(f"{name}.yaml").write_text("priority: [hubspot]\n", encoding="utf-8")
+    for source in (f"{name}.parquet", f"./{name}.parquet", f"sub {name}/hubspot_default.leads.parquet"):
+        assert main(["diff", "persistiq_default", source, "--policy", f"{name}.yaml"]) == 0
+    capsys.readouterr()
+    Folder(storage_path(str(folder / name))).open()
+    assert main(["memory", "forget", name, "--yes"]) == 0
+    assert json.loads(capsys.readouterr().out)["forgotten"] == name
+    assert not list(Path(name).rglob("*.json"))
+    with RowWriter(str(folder / f"{name}.plan.parquet"), PlanRow, metadata=FACTS.metadata()) as writer:
+        writer.write(PlanRow(email_key="ann@example.org", action="create"))
+    assert show_plan(["show", f"{name}.plan.parquet"]) == 0
+
+
+def test_pull_writes_the_form_that_the_name_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Row 51."""
+    rows = list(read_rows(pull("hubspot", tmp_path), Lead))
+    for name in ("leads.csv", "leads.json", "leads.JSONL"):
+        assert main(["pull", "hubspot_default", str(tmp_path / name)]) == 0
+    with (tmp_path / "leads.csv").open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    whole = json.loads((tmp_path / "leads.json").read_bytes())
+    lines = [json.loads(line) for line in (tmp_path / "leads.JSONL").read_bytes().splitlines()]
+    assert whole == lines
+    assert len(rows) == len(table) == len(whole)
+    for row, of_csv, of_json in zip(rows, table, whole, strict=True):
+        assert of_csv["email"] == (row.email or "") and of_json["email"] == row.email
+        assert of_json["properties"] == json.loads(row.properties or "{}") == json.loads(of_csv["properties"] or "{}")
+        assert of_csv["created_at"] == (row.created_at.isoformat() if row.created_at else "")
+        assert of_json["opted_out"] is row.opted_out
+        assert set(of_csv) == set(of_json) == set(Lead.__struct_fields__)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("name", ["leads.xlsx", "leads.tsv", "leads.csv.gz", "out.d", "made.csv"])
+def test_pull_refuses_a_name_that_says_no_form(
+    name: str, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row 51: before anything is read."""
+    (tmp_path / "made.csv").mkdir()
+    before = sum(api.stats.requests for api in sandbox.apis)
+    assert main(["pull", "hubspot_default", str(tmp_path / name)]) == 2
+    assert f"{name} can't be written" in capsys.readouterr().err
+    assert sum(api.stats.requests for api in sandbox.apis) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["made.csv"]
+
+
+def test_no_leads_are_an_empty_file_of_their_form(tmp_path: Path) -> None:
+    """Row 51."""
+    write_rows(str(tmp_path / "none.parquet"), Lead, [])
+    for name, content in (("x.json", b"[]\n"), ("x.jsonl", b"")):
+        assert export_leads(str(tmp_path / "none.parquet"), str(tmp_path / name)) == 0
+        assert (tmp_path / name).read_bytes() == content
+    assert export_leads(str(tmp_path / "none.parquet"), str(tmp_path / "x.csv")) == 0
+    assert (tmp_path / "x.csv").read_text().strip() == ",".join(Lead.__struct_fields__)
+
+
+def parsed(form: str, printed: str) -> Any:
+    return {
+        "json": json.loads, "yaml": yaml.safe_load, "csv": lambda text: list(csv.DictReader(io.StringIO(text))),
+    }[form](printed)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["json", "yaml", "csv"])
+def test_every_command_prints_data_for_programs(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Row 51: whole, and more than the fifty rows of a table."""
+    rows = [Lead("golden", "", f"{n}", email=f"a{n}@x.example", email_key=f"a{n}@x.example") for n in range(60)]
+    write_rows(str(tmp_path / "golden.parquet"), Lead, rows)
+    Folder(storage_path(str(tmp_path / "sync"))).open()
+    calls = {
+        "check": ["check", "hubspot_default"],
+        "pull": ["pull", "hubspot_default", str(tmp_path / "x.csv")],
+        "diff": ["diff", "hubspot_default", str(tmp_path / "golden.parquet"), "--show-addresses"],
+        "memory": ["memory", "forget", str(tmp_path / "sync"), "--yes"],
+    }
+    assert calls.keys() == {command.name for command in COMMANDS} - {"version"}
+    printed = {}
+    for name, words in calls.items():
+        assert main([*words, "-o", form]) == 0
+        printed[name] = parsed(form, capsys.readouterr().out)
+    assert {row["person"] for row in printed["diff"]} == {row.email_key for row in rows}
+    assert {row["action"] for row in printed["diff"]} == {"create"}
+    assert str(printed["check"][0]["works"]).lower() == "true"
+    assert int(printed["pull"][0]["rows"]) > 0
+    assert main(["check", "absent", "-o", form]) == 1
+
+
+def test_where_there_is_no_terminal_nothing_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row 51: long addresses in a table, and at a narrow terminal."""
+    address = f"{'long' * 15}@{'very' * 12}.example"
+    row = Lead("golden", "", "1", email=address, email_key=address, title="Head of " * 30, city="Bonn")
+    write_rows(str(tmp_path / "golden.parquet"), Lead, [row])
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ["diff", "hubspot_default", str(tmp_path / "golden.parquet"), "--show-addresses"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert address in said
+    assert ("Head of " * 30).strip() in said
+    assert "…" not in said
+    written = io.StringIO()
+    narrow = Console(file=written, width=30, force_terminal=True, color_system=None)
+    narrow.print(whole_table(["Person"], [[Text(address)]]))
+    assert address in re.sub(r"[^\w@.]", "", written.getvalue())
+
+
 def test_pull_names_the_file_in_a_folder_and_narrows_the_read(tmp_path: Path) -> None:
     whole = list(read_rows(pull("perspective", tmp_path), Lead))
     funnel = whole[0].source_scope
@@ -112,20 +248,6 @@ def test_pull_names_the_file_in_a_folder_and_narrows_the_read(tmp_path: Path) ->
     part = list(read_rows(str(tmp_path / "f" / "perspective_default.leads.parquet"), Lead))
     assert part == [row for row in whole if row.source_scope == funnel]
     assert 0 < len(part) < len(whole)
-
-
-@pytest.mark.parametrize("name", ["out file", "100% übrig", "a#b"])
-def test_files_and_folders_are_those_that_are_named(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Row 38."""
-    folder = tmp_path / f"dir {name}"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    assert main(["pull", "hubspot_default", f"{name}.parquet"]) == 0
-    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet")] == [f"dir {name}/{name}.parquet"]
-    assert main(["diff", "persistiq_default", f"{name}.parquet"]) == 0
-    assert "does not exist" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -224,6 +346,70 @@ def test_airflows_own_command_has_the_same_arguments() -> None:
     assert offered == {command.name: [flags for flags, _ in command.arguments] for command in COMMANDS}
 
 
+NOISE = """
+import atexit, logging, sys, warnings
+logging.basicConfig(stream=sys.stdout, level="WARNING")
+logging.getLogger("airflow.providers_manager").warning("a warning of the logging")
+print("said while Airflow starts", file=sys.stderr)
+import airflow_providers_leads.cli.commands as commands
+check = commands.get_leads_hook
+def noisy(conn_id):
+    logging.getLogger("airflow.secrets").warning("a warning of the logging")
+    print("printed by somebody's plugin")
+    return check(conn_id)
+commands.get_leads_hook = noisy
+"""
+
+
+def process(*words: str, before: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a process of its own."""
+    code = f"{before}\nfrom airflow_providers_leads.cli.definition import main\nsys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", f"import sys\n{code}", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=140, check=False, **options)
+
+
+def test_data_stands_alone_on_standard_output(tmp_path: Path) -> None:
+    """Row 51: whoever else prints or logs meanwhile, also by a handler that took hold of standard output before."""
+    # What is logged before the command begins is Airflow's own affair.
+    quiet = NOISE.replace('logging.getLogger("airflow.providers_manager").warning("a warning of the logging")', "")
+    # And so is what its own tests have it say.
+    env = os.environ | {"AIRFLOW__CORE__UNIT_TEST_MODE": "False", "AIRFLOW_HOME": str(tmp_path)}
+    done = process("check", "hubspot_default", "--output", "json", before=quiet, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[\n"), done.stdout
+    assert json.loads(done.stdout)[0]["conn_id"] == "hubspot_default"
+    assert "a warning of the logging" in done.stderr
+    assert "printed by somebody's plugin" in done.stderr
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
+    """Row 51: `| head`."""
+    rows = [Lead("golden", "", f"{n}", email=f"a{n}@x.example", email_key=f"a{n}@x.example") for n in range(3000)]
+    write_rows(str(tmp_path / "golden.parquet"), Lead, rows)
+    command = f'"{sys.executable}" -m airflow_providers_leads diff hubspot_default "{tmp_path}/golden.parquet" -o csv'
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        timeout=140,
+    )
+    assert done.returncode == 141
+    assert done.stdout == "action,person,target_id,reason,changes,requests\n"
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """Row 51."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    version = metadata.version("airflow-providers-leads")
+    assert re.match(rf"airflow-providers-leads {version}, Airflow 3\.\d", capsys.readouterr().out)
+    assert main(["version"]) == 0
+    assert version in capsys.readouterr().out
+
+
 def test_airflow_leads_finds_connections_in_airflows_database(sandbox: Sandbox, tmp_path: Path) -> None:
     """The long way round, once: the installed command line, and a connection that was added to the database."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")} | {
@@ -246,6 +432,9 @@ def test_airflow_leads_finds_connections_in_airflows_database(sandbox: Sandbox, 
     fine, bad = run("airflow", "leads", "check", "stored"), run("airflow_providers_leads", "check", "absent")
     assert fine.returncode == 0, fine.stderr
     assert "accepts the key" in fine.stdout
+    pulled = run("airflow", "leads", "pull", "stored", f"{tmp_path}/out file.csv", "--output", "json")
+    assert json.loads(pulled.stdout)[0]["uri"] == f"file://{tmp_path}/out file.csv"
+    assert (tmp_path / "out file.csv").read_text().startswith("source,")
     assert bad.returncode == 1
     assert "Connection 'absent' is not defined" in bad.stderr
     assert "Traceback" not in bad.stderr

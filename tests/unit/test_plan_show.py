@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from airflow_providers_leads.report.masking import mask_address
 
 FACTS = PlanFacts(
     conn_id="crm", conn_type="perspective", mode="update", scope="f1",
-    planned_at=datetime(2026, 1, 2, tzinfo=UTC), requests_per_second=0.5,
+    planned_at=datetime(2026, 1, 2, tzinfo=UTC), requests_per_second=0.5, quota=1,
 )  # fmt: skip
 ROWS = [
     PlanRow(email_key="ann.lee@rare-company.de", action="create", values={"city": "Bonn"}, requests=1),
@@ -60,7 +61,7 @@ def test_the_totals_are_those_of_the_whole_plan(uri: str, capsys: pytest.Capture
     for told in (
         "Plan for crm (perspective, scope f1), mode update, planned at 2026-01-02T00:00:00+00:00",
         "create 1, update 1, unchanged 0, suppress 1",
-        "61 requests, 2 minutes at 0.5 requests per second",
+        "61 requests, 2 minutes at least at 0.5 requests per second",
         "Fields: city 1, phone 1, properties.utm 1",
         "Reasons: suppression_list 1",
     ):
@@ -135,3 +136,31 @@ def test_it_runs_as_a_module_and_without_airflow(uri: str) -> None:
     run = subprocess.run(module, capture_output=True, text=True, check=False, env=env)
     assert run.returncode == 2
     assert "does not exist" in run.stderr
+
+
+def test_several_plans_are_shown_one_after_the_other(uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Row 52: a pattern that a shell expands to the plans of two runs."""
+    second = str(Path(uri).with_name("y.plan.parquet"))
+    Path(second).write_bytes(Path(uri).read_bytes())
+    assert main(["show", uri, second]) == 0
+    said = capsys.readouterr().out
+    assert said.index(uri) < said.index(second)
+    assert said.count("create 1, update 1, unchanged 0, suppress 1") == 2
+    assert main(["show", uri, second, "--output", "json"]) == 2
+    assert main(["show", uri, f"{second}.absent"]) == 2
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "yaml"])
+def test_a_plan_is_data_for_programs(form: str, uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Row 51."""
+    assert main(["show", uri, "-o", form]) == 0
+    said = capsys.readouterr()
+    assert not [word for word in PERSONAL if word in said.out]
+    assert "create 1, update 1" in said.err
+    assert main(["show", uri, "-o", form, "--show-addresses", "--action", "update"]) == 0
+    shown = capsys.readouterr().out
+    assert "bob@other.org" in shown
+    if form == "json":
+        (row,) = json.loads(shown)
+        assert row["changes"]["phone"] == {"before": None, "after": "0170 1"}
+        assert row["target_id"] == "7"

@@ -16,10 +16,13 @@ from airflow_providers_leads.hooks.trouble import trouble
 from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded, merge_batches
+from airflow_providers_leads.leads.model.schema import moment
 
 SIZE: Final = 100
 HISTORY_SIZE: Final = 50
 NOT_FOUND: Final = "OBJECT_NOT_FOUND"
+# How far HubSpot's clock and ours may be apart when we ask whether a record is the one we have just made.
+_CLOCK_SKEW: Final = 300.0
 _CONFLICTS: Final = frozenset({"CONFLICT", "OBJECT_ALREADY_EXISTS", "LeadsConflictError"})
 
 Record = dict[str, Any]
@@ -123,6 +126,11 @@ def settle(items: Sequence[Item], answer: Answer, action: Action) -> BatchResult
             records = strangers if len(strangers) == 1 else [{} for _ in strangers]
             succeeded += [_taken(item, record) for item, record in zip(waiting.values(), records, strict=True)]
             waiting.clear()
+    if answer.unclear_since is not None:
+        for done in succeeded:
+            # Of a request that was repeated the first answer would have called it new.
+            if done.new is False and made_since(done.record or {}, answer.unclear_since):
+                done.new = True
     # Errors of one kind that name nobody explain those whom nothing else mentions.
     cause = unnamed[0] if len({f.category for f in unnamed}) == 1 else None
     unclear = action.writes and len(waiting) > len(unnamed)
@@ -196,6 +204,16 @@ def _matches(
 
 def _mappings(value: object) -> list[Record]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def made_since(record: Record, since: float) -> bool:
+    """Tell whether a record may be the one that a request of ours has made.
+
+    :param record: as HubSpot gives it
+    :param since: epoch seconds at which the request was sent
+    """
+    made = moment(record.get("createdAt"))
+    return made is not None and made.timestamp() >= since - _CLOCK_SKEW
 
 
 def _taken(item: Item, record: Record) -> Succeeded:

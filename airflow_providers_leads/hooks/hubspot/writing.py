@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -27,10 +27,7 @@ from airflow_providers_leads.hooks.hubspot.values import association_inputs, pro
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded, merge_batches
-from airflow_providers_leads.leads.model.schema import moment
 
-# How far HubSpot's clock and ours may be apart when we ask whether a record is the one we have just made.
-_CLOCK_SKEW: Final = timedelta(minutes=5)
 UNKNOWN: Final = frozenset({batch.NOT_FOUND, UNACCOUNTED, "VALIDATION_ERROR"})
 """How a lookup says that HubSpot holds no such address, or that it is none it could hold."""
 NO_ADDRESS: Final = "it has no email to look it up by: before it is created again, look for it in HubSpot"
@@ -188,8 +185,7 @@ class HubSpotWriting(HubSpotNarrowing):
         found, _ = batch.run(unclear, self._read_action("email", None, None))
         settled = BatchResult()
         for done in found.succeeded:
-            made = moment((done.record or {}).get("createdAt"))
-            if made is not None and made >= started - _CLOCK_SKEW:
+            if batch.made_since(done.record or {}, started.timestamp()):
                 done.new = True
                 settled.succeeded.append(done)
             else:

@@ -68,7 +68,13 @@ class LeadCreator:
         )
         records = [record for record in records_in(answer.body, "lead", "leads") if record.get("id")]
         result, missing = settle_chunk(chunk, answer, records, self._matching)
-        return merge_batches([result, self._settle_missing(missing, answer)]) if missing else result
+        if missing:
+            result = merge_batches([result, self._settle_missing(missing, answer)])
+        if answer.unclear_since is not None:
+            for done in result.succeeded:
+                # It may be there because the request whose answer was lost has made it.
+                done.new = done.new or None
+        return result
 
     def _is_new(self, lead: Mapping[str, Any], record: Record) -> bool | None:
         key = person(lead.get("email"))

@@ -245,6 +245,8 @@ class PersistIQHook(PersistIQCampaigns):
         fields, left_out = self._split(row)
         fields += _properties_of(row)
         reasons = [f"no place for {', '.join(left_out)}"] if left_out else []
+        if done.new is None:
+            reasons.append("the first answer was lost; it is there after a repetition")
         if "status" in row.values and done.id:
             # A new lead takes no status, only a change of one does.
             try:

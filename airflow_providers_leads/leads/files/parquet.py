@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from airflow_providers_leads.leads.files.places import StagingError, as_path, parts_of
+from airflow_providers_leads.leads.files.places import as_path, parts_of
+from airflow_providers_leads.leads.files.stores import StagingError, is_local, is_store_error, store_problem
 from airflow_providers_leads.leads.model.schema import SCHEMA_VERSION, arrow_schema
 
 if TYPE_CHECKING:
@@ -56,16 +58,27 @@ class ParquetFiles:
         try:
             source = part.open("rb")
             self._file = parquet.ParquetFile(source)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if not is_local(part) and not _bucket_exists(part):
+                raise StagingError(store_problem(part, error)) from None
             raise StagingError(
                 f"{part} does not exist. Did the task that writes it run, on a disk that this one shares?"
             ) from None
-        except (ArrowException, OSError):
-            if source is not None:
-                source.close()
-            raise StagingError(
-                f"{part} is not a readable Parquet file. Run the task that writes it again. {_OF_YOUR_OWN}"
-            ) from None
+        except PermissionError as error:
+            raise StagingError(store_problem(part, error)) from None
+        except (ArrowException, OSError) as error:
+            if source is None:
+                what = "it is a folder" if isinstance(error, IsADirectoryError) else "it can't be opened"
+                raise StagingError(f"{part} is not a readable Parquet file: {what}.") from None
+            beginning = b""
+            with source, suppress(Exception):
+                source.seek(0)
+                beginning = source.read(1_000)
+            raise StagingError(f"{part} {_no_parquet(beginning)}") from None
+        except Exception as error:
+            if not is_store_error(error):
+                raise
+            raise StagingError(store_problem(part, error)) from None
         self._at = part
         return self._file
 
@@ -149,6 +162,41 @@ def _problem(schema: pa.Schema, required: Sequence[str]) -> str | None:
         if field.name in required and _kind(types[field.name]) != _kind(field.type):
             return f"has the column '{field.name}' as {types[field.name]}; it must be {field.type}."
     return None
+
+
+_BEGINNINGS: Final = {
+    b"PK": "a spreadsheet or another archive",
+    b"\x1f\x8b": "a compressed file",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet",
+    b"{": "JSON",
+    b"[": "JSON",
+    b"<": "a page of HTML or XML",
+    b"SQLite format": "a database",
+}
+
+
+def _no_parquet(beginning: bytes) -> str:
+    """Return what is wrong with a file that can't be read as Parquet, from its first bytes."""
+    if beginning.startswith(b"PAR1"):
+        return "is not a readable Parquet file: its end is missing or spoilt. Run the task that writes it again."
+    if not beginning:
+        return "is not a readable Parquet file: it is empty. Run the task that writes it again."
+    plain = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    kind = next((words for start, words in _BEGINNINGS.items() if plain.startswith(start)), None)
+    if kind is None:
+        kind = "CSV or another text" if b"\x00" not in beginning else "something else"
+    return f"is not a readable Parquet file: it looks like {kind}. {_OF_YOUR_OWN}"
+
+
+def _bucket_exists(path: Any) -> bool:
+    """Tell whether the bucket of a path is there, as far as the store tells."""
+    try:
+        path.fs.info(path.path.partition("/")[0])
+    except FileNotFoundError:
+        return False
+    except Exception:
+        return True
+    return True
 
 
 def open_parquet(uri: Any, required: Sequence[str] = ()) -> ParquetFiles:

@@ -12,6 +12,21 @@ from typing import Any, Final
 
 from upath import UPath
 
+from airflow_providers_leads.leads.files.stores import (
+    StagingError,
+    has_folders,
+    is_local,
+    is_store_error,
+    local_name,
+    local_problem,
+    store_problem,
+)
+
+__all__ = [
+    "StagingError", "appearing", "as_path", "is_complete", "is_folder", "is_local", "local_name", "move_into_place",
+    "parquet_below", "parts_of", "publish", "remove",
+]  # fmt: skip
+
 _PARQUET: Final = ".parquet"
 _HIDDEN: Final = (".", "_")
 # Stands in a folder of a store, which has no step that moves all parts at once, until the last of them is there.
@@ -19,23 +34,9 @@ _INCOMPLETE: Final = "_incomplete"
 _IN_THE_WAY: Final = (EEXIST, EISDIR, ENOTDIR, ENOTEMPTY)
 
 
-class StagingError(ValueError):
-    """A file can't be used; the message names the file and what is wrong with it."""
-
-
 def as_path(uri: Any) -> Any:
     """Return a path object for a URI; path objects (such as Airflow's ObjectStoragePath) pass through."""
     return UPath(uri) if isinstance(uri, str) else uri
-
-
-def is_local(path: Any) -> bool:
-    """Tell whether a path is a file on this machine."""
-    return getattr(path, "protocol", "") in ("", "file", "local")
-
-
-def local_name(path: Any) -> str:
-    """Return the operating system's name of a local path."""
-    return str(path.path) if hasattr(path, "path") else str(path)
 
 
 def _is_pattern(path: Any) -> bool:
@@ -187,22 +188,39 @@ def _discard(path: Path) -> None:
 def appearing(path: Any) -> Iterator[Any]:
     """Yield the path under which to write a file that gets its name only when it is complete.
 
-    :param path: path object; its folder is made
+    :param path: path object; its folder is made, a bucket never
+    :raises StagingError: when the store or the disk refuses the file
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    if is_local(part):
-        # What a try that was killed has left may be a folder.
-        _discard(Path(local_name(part)))
     try:
-        yield part
-        move_into_place(part, path)
-    except BaseException:
+        if has_folders(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         if is_local(part):
+            # What a try that was killed has left may be a folder.
             _discard(Path(local_name(part)))
-        else:
-            remove(part)
-        raise
+        try:
+            yield part
+            move_into_place(part, path)
+        except BaseException:
+            with suppress(Exception):
+                if is_local(part):
+                    _discard(Path(local_name(part)))
+                else:
+                    remove(part)
+            raise
+    except Exception as error:
+        if (problem := _unwritable(path, part, error)) is None:
+            raise
+        raise StagingError(problem) from None
+
+
+def _unwritable(path: Any, part: Any, error: Exception) -> str | None:
+    """Return why a file can't be written, ``None`` when the error is of something else."""
+    if not is_local(path):
+        return store_problem(path, error) if is_store_error(error) else None
+    # What is read while a file is written has errors of its own.
+    names = (None, local_name(part), *map(str, Path(local_name(path)).parents))
+    return local_problem(path, error) if isinstance(error, OSError) and error.filename in names else None
 
 
 def publish(parts: Sequence[Any], path: Any) -> None:
@@ -227,7 +245,8 @@ def publish(parts: Sequence[Any], path: Any) -> None:
         return
     if path.fs.isfile(str(path.path)):
         remove(path)
-    path.mkdir(parents=True, exist_ok=True)
+    if has_folders(path):
+        path.mkdir(parents=True, exist_ok=True)
     mark = path.joinpath(_INCOMPLETE)
     mark.write_bytes(b"")
     for old in _parts_below(path):

@@ -31,6 +31,8 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     :param existing_at: aware time from which on changes in the destination are unknown to the plan; ``None`` when it
         was made from a file of which that isn't known
     :param requests_per_second: what the destination's quota allows
+    :param quota: so many requests may be sent at once before it does; ``None`` when it isn't known
+    :param fields: lead fields that may be written there
     :param properties: the destination's custom properties that the plan writes
     :param property_keys: the golden properties that they are made of
     :param only: lead field, or ``properties.`` + property, that is written to new records (``create``) or empty places
@@ -47,6 +49,8 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     planned_at: datetime
     existing_at: datetime | None = None
     requests_per_second: float
+    quota: int | None = None
+    fields: list[str] = []
     properties: list[str] = []
     property_keys: list[str] = []
     only: dict[str, str] = {}
@@ -108,6 +112,19 @@ class PlanTotals:
         # A hundred hundredths are a little more than one.
         return sum(math.ceil(round(share, 6)) for share in self._requests.values())
 
-    def minutes(self, requests_per_second: float) -> float:
-        """Return how long the quota makes the requests take, in minutes to one place."""
-        return round(self.requests / requests_per_second / 60, 1)
+    def minutes(self, facts: PlanFacts) -> float:
+        """Return how long the quota makes the requests take at least, in minutes to one place."""
+        return round(least_seconds(self.requests, facts) / 60, 1)
+
+
+def least_seconds(requests: int, facts: PlanFacts) -> float:
+    """Return how long a quota makes so many requests take at least, when nothing else uses it.
+
+    :param requests: how many
+    :param facts: of the plan
+    """
+    # Without its size a quota may be large enough for all of them.
+    if facts.quota is None or requests <= facts.quota:
+        return 0.0
+    # A window of the quota's length holds as many as the quota, however they lie in it.
+    return ((requests - 1) // facts.quota) * facts.quota / facts.requests_per_second

@@ -128,11 +128,12 @@ class Folder:
         :raises SyncMemoryError: when it can't be written
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             if not (self.path / _CURRENT).exists():
                 self._write(_CURRENT, Pointer(key="" if self._key else secrets.token_hex(16)))
             elif not (pointer := self.pointer()).key and not self._key:
                 self._write(_CURRENT, msgspec.structs.replace(pointer, generation=0, key=secrets.token_hex(16)))
+        except StagingError as error:
+            raise SyncMemoryError(f"memory: {error} All workers must be able to write there.") from None
         except OSError as error:
             raise SyncMemoryError(
                 f"memory {self.path} can't be written ({error.strerror or type(error).__name__}): give a folder that "
@@ -205,7 +206,6 @@ class Folder:
 
     def begin(self, mark: Writing) -> None:
         """Note what a run sets out to write; several tasks of a run add to one mark each under their own name."""
-        (self.path / _WRITING).mkdir(parents=True, exist_ok=True)
         self._write(_mark_name(mark), mark)
 
     def settle(self, marks: Iterable[Writing]) -> None:

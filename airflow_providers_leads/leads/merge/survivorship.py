@@ -290,6 +290,7 @@ def conflicts(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
     found = long.group_by("golden_key", "field").aggregate(candidates=ibis.struct(candidate).collect())
     found = found.mutate(candidates=found.candidates.sort())
     best = found.candidates[0]
+    by_order = _deciding(found.candidates, policy)
     rules = [(found.field == field, (policy.group_of(field) and "group") or policy.rule(field)) for field in own]
     return found.mutate(
         email_key=found.golden_key,
@@ -297,5 +298,23 @@ def conflicts(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
         winner_source=best["source"],
         winner_scope=best["source_scope"],
         winner_id=best["source_id"],
-        rule=ibis.cases(*rules, else_="priority") if rules else ibis.literal("priority"),
+        rule=ibis.cases(*rules, else_=by_order) if rules else by_order,
     ).select("email_key", "field", "winner", "winner_source", "winner_scope", "winner_id", "rule", "candidates")
+
+
+def _deciding(candidates: Any, policy: MergePolicy) -> Any:
+    """Return what put the first candidate before the next one of another value: source, time, or neither."""
+    import ibis
+
+    best = candidates[0]
+    rival = candidates.filter(lambda candidate: ~candidate["value"].identical_to(best["value"]))[0]
+    timed = best["updated_at"].notnull() & (rival["updated_at"].isnull() | (best["updated_at"] > rival["updated_at"]))
+    by_time = timed.ifelse("newest", "source")
+    if not policy.priority:
+        return by_time
+    rank = {source: place for place, source in enumerate(policy.priority)}
+
+    def place(candidate: Any) -> Any:
+        return ibis.cases(*((candidate["source"] == source, at) for source, at in rank.items()), else_=len(rank))
+
+    return (place(best) != place(rival)).ifelse("priority", by_time)

@@ -57,6 +57,7 @@ class LeadsFromFileOperator(LeadsOperator):
         "input", "columns", "source", "output_uri", "glob", "format", "encoding", "delimiter", "sheet", "header_row",
         "date_order",
     )  # fmt: skip
+    stages = True
     ui_color = "#fff6e5"
     datasets = Datasets(reads=("input",), writes=("uri", "rejects_uri"))
     choices: ClassVar[Mapping[str, Sequence[str]]] = {

@@ -47,6 +47,7 @@ class LeadsFromSqlOperator(LeadsOperator):
     template_fields: Sequence[str] = (
         "sql_conn_id", "sql", "parameters", "columns", "source", "output_uri", "date_order",
     )  # fmt: skip
+    stages = True
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "parameters": "json"}
     ui_color = "#fff6e5"

@@ -12,6 +12,7 @@ from test_report_pages import ATTACK, HISTORY
 
 from airflow_providers_leads.report.metrics import metrics_page
 from airflow_providers_leads.report.metrics_facts import read_metrics
+from airflow_providers_leads.report.run import FailedTask
 from airflow_providers_leads.report.sync import sync_page
 from airflow_providers_leads.report.sync_facts import read_sync
 
@@ -36,7 +37,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     write_run(folder / "run")
-    run = run_of(dag_id=LONG, run_id=LONG, failed=[(LONG, "failed")], files=[("plans", f"s3://{LONG}/{ATTACK}")])
+    run = run_of(
+        dag_id=LONG, run_id=LONG, failed=[FailedTask(task_id=LONG)], files=[("plans", f"s3://{LONG}/{ATTACK}")]
+    )
     points = {"start": 900, LONG: 30, ATTACK: 12}
     numbers = {
         "kpi_total_sessions": {"": 1_234_567},

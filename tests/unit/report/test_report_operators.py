@@ -67,8 +67,8 @@ def test_a_report_is_made_of_the_results_of_tasks(tmp_path: Path, reports: Path)
     merged = {name: f"file://{tmp_path}/run/golden/{name}.parquet" for name in ("members", "conflicts", "rejects")}
     made = sync(inputs=[[None], merged]).run(context(states={"upsert_0": "failed", "x": "upstream_failed", "y": None}))
     html = Path(made["report"].removeprefix("file://")).read_text()
-    assert "upsert_0: failed" in html
-    assert "x: upstream failed" in html
+    assert "task upsert_0: it was ended before it could say why" in html
+    assert "task x: did not run, because one before it failed" in html
     assert made["status"] == "problem"
 
 

@@ -1,23 +1,35 @@
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from report_files import ATTACK, NOW, files_of, run_of, write_numbers, write_run
+from report_files import ATTACK, NOW, files_of, lead, run_of, write_merge, write_numbers, write_plan, write_run
 
+from airflow_providers_leads.leads.files.plan_facts import PlanFacts, least_seconds
+from airflow_providers_leads.leads.files.staging import write_rows
+from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
+from airflow_providers_leads.leads.merge.policy import policy_from
+from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.report import charts
+from airflow_providers_leads.report.files import metric_tables
 from airflow_providers_leads.report.history import Entry
 from airflow_providers_leads.report.masking import mask_address, mask_addresses, mask_value
+from airflow_providers_leads.report.merge_facts import Conflict, MemoryFacts
 from airflow_providers_leads.report.metrics import entry as metrics_entry
 from airflow_providers_leads.report.metrics import metrics_page
 from airflow_providers_leads.report.metrics_facts import read_metrics
 from airflow_providers_leads.report.page import duration, is_page, number, percent
-from airflow_providers_leads.report.run import Run
+from airflow_providers_leads.report.run import FailedTask, Run
 from airflow_providers_leads.report.sync import entry, status, sync_page
 from airflow_providers_leads.report.sync_facts import read_sync
 from airflow_providers_leads.report.unlike import Limits
@@ -69,7 +81,12 @@ def check_harmless(html: str) -> None:
 
 @pytest.mark.parametrize("shown", [False, True])
 def test_nothing_that_a_lead_or_a_vendor_says_runs_or_fetches(run: Path, shown: bool) -> None:
-    told = run_of(dag_id=ATTACK, run_id=ATTACK, failed=[(ATTACK, "failed")], files=[(ATTACK, ATTACK)])
+    told = run_of(
+        dag_id=ATTACK,
+        run_id=ATTACK,
+        failed=[FailedTask(task_id=ATTACK, conn_id=ATTACK, reason=ATTACK)],
+        files=[(ATTACK, ATTACK)],
+    )
     html = page(run, told, shown=shown)
     check_harmless(html)
     # It is there, as text.
@@ -89,12 +106,13 @@ def test_people_and_values_are_masked_unless_asked_for(run: Path) -> None:
 
 
 def test_the_page_tells_the_run(run: Path) -> None:
-    told = run_of(failed=[("upsert_1", "failed")])
+    told = run_of(failed=[FailedTask(task_id="upsert", map_index=1)])
     html = page(run, told)
     for said in (
         "7 leads from 3 sources are 3 people",
         "needs a look",
-        "upsert_1",
+        "task upsert [1]: it was ended before it could say why",
+        "The picture is incomplete",
         "persistiq_default (planned)",
         "not reached",
     ):
@@ -155,7 +173,7 @@ def test_status_is_a_problem_also_where_only_a_task_failed(tmp_path: Path) -> No
     facts = read_sync(files_of(tmp_path))
     assert status(facts, run_of()) == "planned"
     assert "would be created" in entry(facts, run_of()).summary
-    assert status(facts, run_of(failed=[("extract", "failed")])) == "problem"
+    assert status(facts, run_of(failed=[FailedTask(task_id="extract")])) == "problem"
 
 
 def test_metrics_are_shown_by_page_day_device_source_and_variant(tmp_path: Path) -> None:
@@ -196,6 +214,202 @@ def test_metrics_are_shown_by_page_day_device_source_and_variant(tmp_path: Path)
     assert metrics_entry(facts, run_of()).summary == (
         "1 funnel had 90 sessions and 0 new contacts; 1 campaign contacted 10 people, of whom 3 replied."
     )
+
+
+def test_a_failed_source_is_named_with_its_reason_and_nothing_says_that_all_is_well(tmp_path: Path) -> None:
+    """Row 46."""
+    write_merge(tmp_path, [lead("hubspot", 6, "cem@example.org")])
+    write_plan(
+        tmp_path, "hubspot_default", [PlanRow(email_key="cem@example.org", action="unchanged")],
+        [WriteResult(email_key="cem@example.org", outcome="unchanged")],
+    )  # fmt: skip
+    failed = FailedTask(
+        task_id="extract", map_index=0, conn_id="persistiq_default", reason="the host is unreachable", reads=True
+    )
+    after = FailedTask(task_id="upsert", state="upstream_failed")
+    html = page(tmp_path, run_of(failed=[failed, after]))
+    assert "<b>persistiq_default</b> was not read (task extract [0]): the host is unreachable" in html
+    assert "task upsert: did not run, because one before it failed" in html
+    assert "persistiq_default could not be read: the picture is incomplete." in html
+    assert "every person was taken" not in html
+    assert "nothing failed" not in html
+    whole = page(tmp_path, run_of())
+    assert "every person was taken" in whole
+    assert "nothing failed" in whole
+
+
+@pytest.mark.parametrize(
+    ("requests", "quota", "per_second", "seconds"),
+    [
+        (78, 100, 100 / 60, 0),
+        (100, 100, 100 / 60, 0),
+        (101, 100, 100 / 60, 60),
+        (301, 100, 10.0, 30),
+        (5, None, 1.0, 0),
+    ],
+)
+def test_a_quota_slows_only_what_it_has_no_room_for(
+    requests: int, quota: int | None, per_second: float, seconds: float
+) -> None:
+    """Row 47: 78 requests to an account that takes 100 in a minute go at once."""
+    facts = PlanFacts(
+        conn_id="c", conn_type="t", mode="update", planned_at=NOW, requests_per_second=per_second, quota=quota
+    )
+    assert least_seconds(requests, facts) == pytest.approx(seconds)
+
+
+def test_a_dry_run_creates_nobody_in_the_trend(tmp_path: Path) -> None:
+    """Row 48."""
+    write_merge(tmp_path)
+    write_plan(tmp_path, "hubspot_default", [PlanRow(email_key="ann@example.org", action="create", requests=1)])
+    facts = read_sync(files_of(tmp_path))
+    kept = entry(facts, run_of())
+    assert (kept.outcomes, kept.planned, kept.status) == ({}, {"created": 1}, "planned")
+    assert kept.counts["created"] == 0
+    # As an earlier version has kept it.
+    older = Entry(kind="sync", dag_id="d", run_id="r", at=NOW, status="planned", summary="", outcomes={"created": 1})
+    assert older.counts["created"] == 0
+    assert "1 would be created" in kept.summary
+
+
+def test_a_plan_that_was_not_approved_says_so(tmp_path: Path) -> None:
+    """Row 48."""
+    write_merge(tmp_path)
+    write_plan(tmp_path, "hubspot_default", [PlanRow(email_key="ann@example.org", action="create", requests=1)])
+    facts = read_sync(files_of(tmp_path))
+    told = run_of(rejected=True)
+    assert entry(facts, told).status == "rejected"
+    assert "1 were to be created and 0 were to be updated, and the plan was not approved." in entry(facts, told).summary
+    html = page(tmp_path, told)
+    assert "not approved: nothing was written" in html
+    assert "planned only" not in html
+
+
+def test_fields_that_no_destination_takes_do_not_lead_the_examples(tmp_path: Path) -> None:
+    """Row 48: the rule is the one that decided, and a status is never written."""
+    leads = [
+        lead("hubspot", 1, "ann@example.org", status="new", city="Ulm"),
+        lead("perspective", 2, "ann@example.org", status="old", city="Bonn"),
+        lead("persistiq", 3, "ann@example.org", status="other"),
+    ]
+    write_merge(tmp_path, leads)
+    write_plan(tmp_path, "hubspot_default", [PlanRow(email_key="ann@example.org", action="unchanged")], fields=["city"])
+    facts = read_sync(files_of(tmp_path))
+    assert [conflict.field for conflict in facts.disagreements] == ["city", "status"]
+    assert {conflict.rule for conflict in facts.disagreements} == {"newest"}
+    assert "priority" not in page(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("policy", "days", "rule"),
+    [
+        (None, (2, 1), "newest"),
+        (None, (1, 1), "source"),
+        (None, (None, None), "source"),
+        (None, (1, None), "newest"),
+        ({"priority": ["perspective", "hubspot"]}, (2, 1), "priority"),
+        ({"priority": ["persistiq"]}, (2, 1), "newest"),
+        ({"fields": {"city": "longest"}}, (2, 1), "longest"),
+    ],
+)
+def test_the_rule_of_a_conflict_is_the_one_that_applied(
+    policy: Any, days: tuple[int | None, int | None], rule: str, tmp_path: Path
+) -> None:
+    """Row 48."""
+    leads = []
+    for source, city, day in (("hubspot", "Ulm", days[0]), ("perspective", "Bonn", days[1])):
+        made = lead(source, 1, "ann@example.org", city=city)
+        made.updated_at = None if day is None else NOW.replace(day=day)
+        leads.append(made)
+    write_rows(str(tmp_path / "x.parquet"), Lead, leads)
+    outputs = {name: str(tmp_path / f"{name}.parquet") for name in OUTPUTS}
+    merge_files([str(tmp_path / "x.parquet")], outputs, policy=policy_from(policy))
+    (conflict,) = pq.read_table(outputs["conflicts"]).to_pylist()
+    assert (conflict["field"], conflict["rule"]) == ("city", rule)
+
+
+def test_metrics_that_went_to_a_database_only_are_told_of(tmp_path: Path) -> None:
+    """Row 49."""
+    results = [
+        {"rows": 200, "table": "kpis", "sql_conn_id": "warehouse"},
+        [{"rows": 37, "table": "kpis", "sql_conn_id": "warehouse"}],
+        {"rows": 3, "table": "x", "uri": "s3://b/x.parquet"},
+    ]
+    facts = read_metrics([])
+    facts.tables = metric_tables(results)
+    html = metrics_page(facts, run_of())
+    assert "237 rows are in table kpis of connection warehouse" in html
+    assert "no metrics" not in html.lower()
+    assert metrics_entry(facts, run_of()).status == "ok"
+    broken = run_of(failed=[FailedTask(task_id="export", conn_id="perspective_default", reason="no rights")])
+    assert metrics_entry(facts, broken).status == "problem"
+    assert "perspective_default could not be read: the picture is incomplete." in metrics_page(facts, broken)
+
+
+def test_what_a_memory_saw_is_told(tmp_path: Path) -> None:
+    """Edits by CRM and direction, conflicts with both sides' times, deletions, cleared fields."""
+    write_merge(tmp_path)
+    people = pa.table(
+        {
+            "email_key": ["ben@example.org", "ben@example.org"], "kind": ["edit", "edit"],
+            "source": ["persistiq", "persistiq"], "field": ["phone", "title"], "fresh": [True, True],
+        }
+    )  # fmt: skip
+    pq.write_table(people, tmp_path / "people.parquet")
+    saw = {
+        "generation": 3, "first": None, "counts": {"edits": 2, "cleared": 1, "gone": 4, "moved": 0, "new": 5},
+        "edits": {"persistiq": {"phone": 1, "title": 1}, "hubspot": {"city": 1}}, "shrunken": ["hubspot_default"],
+        "people": str(tmp_path / "people.parquet"),
+    }  # fmt: skip
+    (tmp_path / "golden" / "memory.json").write_text(json.dumps(saw))
+    rows = [
+        PlanRow(email_key="ben@example.org", action="update", values={"phone": "1"}, before={"phone": "2"}),
+        PlanRow(email_key="cem@example.org", action="unchanged", reason="cleared_here: phone, city; address_changed"),
+        PlanRow(email_key="dan@example.org", action="suppress", reason="deleted_here"),
+    ]
+    write_plan(tmp_path, "hubspot_default", rows, [
+        WriteResult(email_key="ben@example.org", outcome="updated", fields=["phone"]),
+        WriteResult(email_key="cem@example.org", outcome="unchanged", reason=rows[1].reason),
+        WriteResult(email_key="dan@example.org", outcome="suppressed", reason="deleted_here"),
+    ])  # fmt: skip
+    files = files_of(tmp_path)
+    files.add_names([str(tmp_path / "golden" / "memory.json")])
+    facts = read_sync(files)
+    assert facts.memory is not None
+    assert dict(facts.memory.directions) == {("PersistIQ", "hubspot_default", "phone"): 1}
+    html = sync_page(facts, run_of())
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+    for said in (
+        "fields changed 2", "fields emptied 1", "records deleted 4", "new records 5",
+        "PersistIQ phone 1", "HubSpot city 1", "PersistIQ hubspot_default phone 1",
+        "hubspot_default gave far fewer records than the last time",
+        "phone, city: left empty, because somebody emptied it here; the person has another address elsewhere",
+        "somebody deleted the record here",
+    ):  # fmt: skip
+        assert said in text, said
+    assert "records with another address" not in text
+    first = read_sync(files)
+    first.memory = MemoryFacts(first="there is none yet")
+    assert "There is no past to compare with: there is none yet" in sync_page(first, run_of())
+    first.memory = MemoryFacts(generation=1, counts={"edits": 0})
+    assert "every record is as the last run has seen or left it" in sync_page(first, run_of())
+
+
+def test_what_was_changed_on_both_sides_has_both_times(run: Path) -> None:
+    facts = read_sync(files_of(run))
+    facts.disagreements = [
+        Conflict(
+            "ann@example.org",
+            "city",
+            "both_changed",
+            [("HubSpot", "Ulm"), ("PersistIQ", "Bonn")],
+            [NOW, NOW.replace(day=2)],
+        )
+    ]
+    html = sync_page(facts, run_of())
+    assert "HubSpot, 1 May 2026, 12:00 UTC" in html
+    assert "PersistIQ, 2 May 2026, 12:00 UTC" in html
+    assert "changed in both since the last run" in html
 
 
 def test_no_metrics_are_told(tmp_path: Path) -> None:

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
+import threading
+import time
 from typing import Any
 
 import pytest
+import requests_mock
 
-from airflow_providers_leads.tasks.progress import Display, Progress, phase
+from airflow_providers_leads import operators
+from airflow_providers_leads.http.client import HttpClient
+from airflow_providers_leads.http.rate_limit import RateLimiter
+from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.tasks import progress as progress_module
+from airflow_providers_leads.tasks.progress import Display, Progress, heartbeat, phase
+
+MODULES = [
+    importlib.import_module(one.name) for one in pkgutil.iter_modules(operators.__path__, f"{operators.__name__}.")
+]
+LEADS_OPERATORS = sorted(
+    {
+        cls
+        for module in MODULES
+        for _, cls in inspect.getmembers(module, inspect.isclass)
+        if issubclass(cls, LeadsOperator) and not inspect.isabstract(cls)
+    },
+    key=lambda cls: cls.__name__,
+)
 
 
 class Log:
@@ -93,3 +117,60 @@ def test_a_display_is_told_each_time_and_only_while_it_draws() -> None:
     progress.at(2)
     assert screen.drawn == [("x", 1, 5)]
     assert len(screen.lines) == 1
+
+
+def wait_for(log: Log, words: str) -> str:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if line := next((line for line in log.lines if words in line), None):
+            return line
+        time.sleep(0.01)
+    raise AssertionError(log.lines)
+
+
+def test_a_wait_is_told_of_with_what_is_waited_for() -> None:
+    """Row 54: an answer that takes long, a place in a quota, and work without any request."""
+    log, stop = Log(), threading.Event()
+    limiter = RateLimiter(1, 60.0, sleep=lambda _: stop.wait())
+    client = HttpClient("https://api.example", lambda request: request, "crm 'x'", limiters={"default": limiter})  # type: ignore[arg-type]
+
+    def slow(request: Any, context: Any) -> dict[str, Any]:
+        wait_for(log, "waits for the answer to GET /leads/{id}")
+        return {}
+
+    with requests_mock.Mocker() as api, heartbeat(log, 0.05):
+        wait_for(log, "at work; 0 answers")
+        api.get("https://api.example/leads/7", json=slow)
+        client.request("GET", "/leads/{id}", path_params={"id": "7"})
+        waiting = threading.Thread(target=client.request, args=("GET", "/leads"), daemon=True)
+        waiting.start()
+        line = wait_for(log, "crm 'x' waits for a place in its quota; 1 answers")
+        api.get("https://api.example/leads", json={})
+    assert "s since the start" in line
+    seen = len(log.lines)
+    time.sleep(0.2)
+    assert len(log.lines) == seen
+
+
+def test_nothing_is_told_beside_other_lines() -> None:
+    """Row 54: work that tells how far it is says so alone."""
+    log = Log()
+    progress = Progress(log, "read")
+    with heartbeat(log, 0.5):
+        for number in range(10):
+            progress._logged = -100.0
+            progress.at(number)
+            time.sleep(0.1)
+    assert not [line for line in log.lines if "since the start" in line]
+
+
+@pytest.mark.parametrize("cls", LEADS_OPERATORS, ids=lambda cls: cls.__name__)
+def test_every_operator_tells_of_its_waits(cls: type[LeadsOperator], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 54: an upsert, an enrolment, a lookup and all others."""
+    monkeypatch.setattr(progress_module, "PROGRESS_SECONDS", 0.05)
+    log = Log()
+    operator = cls.__new__(cls)
+    monkeypatch.setattr(cls, "log", log, raising=False)
+    monkeypatch.setattr(cls, "output_folder", lambda self, context: None)
+    monkeypatch.setattr(cls, "run", lambda self, context: wait_for(log, "since the start"))
+    assert "at work" in operator._checked_run({})

@@ -317,6 +317,13 @@ def plainly_merged(leads: list[Lead], policy: MergePolicy) -> dict[str, list[dic
         weight = {"longest": len, "most_common": lambda value: said[value]}.get(policy.rule(field), lambda value: 0)
         return sorted(rows, key=lambda row: -weight(getattr(row, field)))
 
+    def deciding(candidates: list[Lead], field: str) -> str:
+        best = candidates[0]
+        rival = next(row for row in candidates if getattr(row, field) != getattr(best, field))
+        if policy.rule(field) != "priority" or place(best) != place(rival):
+            return policy.rule(field)
+        return "newest" if age(best) < age(rival) else "source"
+
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in OUTPUTS}
     for key, rows in people.items():
         ranked = sorted(rows, key=lambda row: (place(row), age(row), content(row)))
@@ -329,7 +336,7 @@ def plainly_merged(leads: list[Lead], policy: MergePolicy) -> dict[str, list[dic
             values[field] = getattr(candidates[0], field) if candidates else None
             if len({getattr(row, field) for row in candidates}) > 1:
                 found["conflicts"].append(
-                    {"email_key": key, "field": field, "winner": values[field], "rule": policy.rule(field)}
+                    {"email_key": key, "field": field, "winner": values[field], "rule": deciding(candidates, field)}
                     | {
                         "winner_source": candidates[0].source,
                         "winner_scope": candidates[0].source_scope,

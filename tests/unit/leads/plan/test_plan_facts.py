@@ -92,7 +92,10 @@ def test_whole_requests_per_kind_of_batch(rows: list[PlanRow], requests: int) ->
 
 @pytest.mark.parametrize(("rows", "per_second", "minutes"), [(0, 1, 0.0), (100, 100 / 60, 1.0), (1_000, 10.0, 1.7)])
 def test_minutes_follow_the_quota(rows: int, per_second: float, minutes: float) -> None:
-    assert totals(*plan("update", rows, 1.0)).minutes(per_second) == minutes
+    facts = PlanFacts(
+        conn_id="c", conn_type="t", mode="update", planned_at=FACTS.planned_at, requests_per_second=per_second, quota=1
+    )
+    assert totals(*plan("update", rows, 1.0)).minutes(facts) == minutes
 
 
 def test_totals_count_fields_reasons_and_duplicates() -> None:
