@@ -35,8 +35,11 @@ def run(env: dict[str, str], *command: str) -> str:
 @pytest.mark.parametrize("listing", ["hooks", "behaviours"])
 def test_the_three_connection_types_are_listed(airflow: dict[str, str], listing: str) -> None:
     printed = run(airflow, "providers", listing, "--output", "json")
-    assert {"hubspot", "perspective", "persistiq"} <= {value for row in json.loads(printed) for value in row.values()}
-    assert "Error" not in printed
+    rows = json.loads(printed)
+    assert {"hubspot", "perspective", "persistiq"} <= {value for row in rows for value in row.values()}
+    # Other providers may be installed without what their hooks need.
+    ours = [row for row in rows if {"hubspot", "perspective", "persistiq"} & set(row.values())]
+    assert not any("Error" in str(value) for row in ours for value in row.values())
 
 
 def test_every_example_dag_is_imported_without_an_error(airflow: dict[str, str]) -> None:
