@@ -7,6 +7,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_providers_leads.http.errors import (
+    LeadsApiError,
+    LeadsAuthError,
+    LeadsPermissionError,
+    LeadsValidationError,
+)
+
 try:
     from airflow.sdk import RetryDecision, RetryPolicy
 except ImportError:
@@ -36,12 +43,6 @@ class LeadsRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Return what to do after a failure; see :func:`leads_retry_policy`."""
         from airflow_providers_leads.hooks.settings import LeadsSettingsError
-        from airflow_providers_leads.http.errors import (
-            LeadsApiError,
-            LeadsAuthError,
-            LeadsPermissionError,
-            LeadsValidationError,
-        )
 
         hopeless: dict[type[BaseException], str] = {
             LeadsAuthError: "the CRM refuses the key",

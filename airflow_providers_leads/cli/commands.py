@@ -17,12 +17,23 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow_providers_leads.cli.memory import memory
 from airflow_providers_leads.cli.terminal import Terminal
 from airflow_providers_leads.cli.version import version_line
+from airflow_providers_leads.hooks.arguments import maybe_instant
 from airflow_providers_leads.hooks.base import LeadsHook, get_leads_hook
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.files.exports import ENDINGS, export_leads, form_of
+from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
+from airflow_providers_leads.leads.files.staging import read_rows
+from airflow_providers_leads.leads.memory.watermarks import Watermark, plan_round
+from airflow_providers_leads.leads.merge.golden import merge_files
+from airflow_providers_leads.leads.merge.policy import policy_from
+from airflow_providers_leads.leads.merge.survivorship import GOLDEN_SOURCE
+from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.plan import show
 from airflow_providers_leads.report.printed import print_rows
+from airflow_providers_leads.tasks.extract import extract
 from airflow_providers_leads.tasks.paths import check_output_folder, safe_name, storage_path
+from airflow_providers_leads.tasks.plan import PlanTask, write_plan
 
 if TYPE_CHECKING:
     from airflow_providers_leads.leads.merge.policy import MergePolicy
@@ -120,11 +131,6 @@ def _target(path: str, conn_id: str) -> str:
 
 def diff(given: argparse.Namespace, out: TextIO) -> int:
     """Show what a sync would change."""
-    from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
-    from airflow_providers_leads.leads.merge.policy import policy_from
-    from airflow_providers_leads.plan import show
-    from airflow_providers_leads.tasks.plan import PlanTask, write_plan
-
     hook = get_leads_hook(given.conn_id)
     options = _pairs("--option", given.option or ())
     if given.funnel_id:
@@ -158,8 +164,6 @@ def _golden(
     sources: Sequence[str], folder: str, policy: MergePolicy, terminal: Terminal
 ) -> tuple[str, str | None, list[dict[str, Any]]]:
     """Return the golden records of some sources, their members, and what was read of connections."""
-    from airflow_providers_leads.leads.merge.golden import merge_files
-
     read, files = [], []
     for number, source in enumerate(sources):
         if _is_file(source):
@@ -181,10 +185,6 @@ def _golden(
 def _extract(
     hook: LeadsHook, uri: str, scope: Mapping[str, Any], terminal: Terminal, updated_after: Any = None
 ) -> dict[str, Any]:
-    from airflow_providers_leads.hooks.arguments import maybe_instant
-    from airflow_providers_leads.leads.memory.watermarks import Watermark, plan_round
-    from airflow_providers_leads.tasks.extract import extract
-
     hook.check_read(**scope)
     after = maybe_instant("--updated-after", updated_after)
     nothing = timedelta()
@@ -194,10 +194,6 @@ def _extract(
 
 
 def _is_golden(uri: str) -> bool:
-    from airflow_providers_leads.leads.files.staging import read_rows
-    from airflow_providers_leads.leads.merge.survivorship import GOLDEN_SOURCE
-    from airflow_providers_leads.leads.model.schema import Lead
-
     rows = read_rows(storage_path(uri), Lead)
     try:
         return (first := next(rows, None)) is not None and first.source == GOLDEN_SOURCE

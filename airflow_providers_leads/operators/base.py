@@ -14,6 +14,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsRateLimitError
+from airflow_providers_leads.http.retry import task_bounds
 from airflow_providers_leads.operators.signatures import CheckedArguments
 from airflow_providers_leads.tasks.arguments import RendersValues, given
 from airflow_providers_leads.tasks.paths import check_output_folder, resolve_folder
@@ -68,8 +70,6 @@ class LeadsOperator(CheckedArguments, RendersValues, BaseOperator):
         return self._run_or_defer(context, waits=waits)
 
     def _run_or_defer(self, context: Context, waits: int) -> Any:
-        from airflow_providers_leads.http.errors import LeadsRateLimitError
-        from airflow_providers_leads.http.retry import task_bounds
         from airflow_providers_leads.tasks.returns import note_failure
 
         seconds = self.execution_timeout.total_seconds() if self.execution_timeout else None
@@ -127,7 +127,6 @@ class LeadsOperator(CheckedArguments, RendersValues, BaseOperator):
 def in_one_line(work: Callable[[], T]) -> T:
     """Return what a function returns; what a user can mend ends it in one line, see :class:`LeadsOperator`."""
     from airflow_providers_leads.hooks.permanent import PERMANENT, without_retries
-    from airflow_providers_leads.http.errors import LeadsApiError
 
     try:
         return work()

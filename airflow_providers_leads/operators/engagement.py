@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_providers_leads.http.errors import LeadsConflictError
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, as_entries, as_mapping, given, given_entries
@@ -59,7 +60,6 @@ class HubSpotEnsurePropertiesOperator(LeadsOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Make what is missing; see the class."""
         from airflow_providers_leads.hooks.hubspot import HubSpotHook
-        from airflow_providers_leads.http.errors import LeadsConflictError
 
         dry_run = as_bool("dry_run", self.plan_only)
         hook = HubSpotHook(self.hubspot_conn_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, get_args
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
+from airflow_providers_leads.leads.model.outcomes import WriteResult
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_count, given
@@ -56,7 +57,6 @@ class _OfResults(LeadsOperator):
     def people(self, wanted: Collection[str], hook: LeadsHook) -> dict[str, str]:
         """Return lead id → person of the results that were handed over."""
         from airflow_providers_leads.leads.files.staging import read_rows
-        from airflow_providers_leads.leads.model.outcomes import WriteResult
 
         people: dict[str, str] = {}
         for uri in self._result_uris():

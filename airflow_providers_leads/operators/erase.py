@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import Context, XComArg
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, Templated
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, given
+from airflow_providers_leads.tasks.inputs import as_list
 from airflow_providers_leads.tasks.paths import resolve_folder, storage_path
 from airflow_providers_leads.tasks.returns import LeadsWriteError
 
@@ -110,7 +111,6 @@ class LeadsEraseOperator(LeadsOperator):
         from airflow_providers_leads.hooks.base import get_leads_hook
         from airflow_providers_leads.leads.files.address_lists import read_addresses
         from airflow_providers_leads.leads.model.erasure import STATUSES, checked_people
-        from airflow_providers_leads.tasks.inputs import as_list
         from airflow_providers_leads.tasks.memory import erase_from
         from airflow_providers_leads.tasks.policies import read_policy
 

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import Context
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from airflow_providers_leads.leads.memory.watermarks import Watermark, plan_round
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.enrol import LeadsEnrolOperator, LeadsToListOperator
 from airflow_providers_leads.operators.erase import LeadsEraseOperator
@@ -34,7 +35,6 @@ from airflow_providers_leads.operators.watermark import (
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_count, given, given_entries
 from airflow_providers_leads.tasks.assets import EXTRACTED, tell_read, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
-from airflow_providers_leads.tasks.extract import extract, frozen_round
 from airflow_providers_leads.tasks.inputs import get_hook, some_results, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
@@ -153,6 +153,7 @@ class LeadsExtractOperator(LeadsOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Extract; see the class."""
         from airflow_providers_leads.hooks.arguments import maybe_instant
+        from airflow_providers_leads.tasks.extract import extract, frozen_round
         from airflow_providers_leads.tasks.memory import check_read, open_memory, share
 
         hook = get_hook(self.conn_id)
@@ -198,7 +199,6 @@ class LeadsExtractOperator(LeadsOperator):
     def _round(self, hook: LeadsHook, scope: Mapping[str, Any], mode: str | None, mark: Watermark | None) -> Round:
         """Return what to read, with its bounds frozen."""
         from airflow_providers_leads.hooks.arguments import maybe_instant
-        from airflow_providers_leads.leads.memory.watermarks import Watermark, plan_round
 
         now = pendulum.now("UTC")
         after = maybe_instant("updated_after", given(self.updated_after))

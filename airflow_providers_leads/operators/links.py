@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -49,8 +50,6 @@ def crm_url(operator: Any, returned: Any) -> str:
     :param operator: the task, its attributes rendered
     :param returned: what it returned
     """
-    from dataclasses import replace
-
     from airflow_providers_leads.hooks.base import get_leads_hook
 
     conn_id = getattr(operator, getattr(operator, "conn_parameter", "conn_id"))

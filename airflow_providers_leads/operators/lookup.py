@@ -7,10 +7,10 @@ from typing import Any, Unpack
 
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
 from airflow_providers_leads.tasks.arguments import given
-from airflow_providers_leads.tasks.extract import extract
 from airflow_providers_leads.tasks.inputs import check_accounts, get_hook, some_results, uri_in
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 
@@ -62,8 +62,8 @@ class LeadsLookupOperator(LeadsOperator):
         from airflow_providers_leads.leads.files.provenance import accounts_metadata
         from airflow_providers_leads.leads.files.staging import write_rows
         from airflow_providers_leads.leads.model.identity import spellings
-        from airflow_providers_leads.leads.model.schema import Lead
         from airflow_providers_leads.leads.plan.lookup import people_elsewhere
+        from airflow_providers_leads.tasks.extract import extract
         from airflow_providers_leads.tasks.memory import open_memory, remembered_people
 
         hook = get_hook(self.conn_id, self.max_people)

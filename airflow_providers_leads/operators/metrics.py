@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_providers_leads.http.errors import LeadsNotFoundError
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, Templated
 from airflow_providers_leads.tasks.arguments import given
@@ -297,8 +298,6 @@ class _Sink:
 
 def _campaigns(hook: Any, campaign_id: str | None) -> Iterable[tuple[str, Any]]:
     """Yield the id and the counters of one campaign or all; the API has no way to read a single one."""
-    from airflow_providers_leads.http.errors import LeadsNotFoundError
-
     for campaign in hook.list_campaigns():
         found_id = str(campaign.get("id") or "")
         if found_id and campaign_id in (None, found_id):

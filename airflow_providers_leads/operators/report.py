@@ -14,9 +14,17 @@ from airflow_providers_leads.leads.files.places import parquet_below
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import ReportLink, report_url, reports_folder
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
+from airflow_providers_leads.report import history
+from airflow_providers_leads.report.files import RunFiles, metric_tables, metric_uris
+from airflow_providers_leads.report.metrics import entry, metrics_page
+from airflow_providers_leads.report.metrics_facts import read_metrics
+from airflow_providers_leads.report.page import write_text
+from airflow_providers_leads.report.run import Run
+from airflow_providers_leads.report.unlike import Limits, limits_in
 from airflow_providers_leads.tasks.arguments import as_bool, as_count, given
 from airflow_providers_leads.tasks.inputs import as_list
 from airflow_providers_leads.tasks.paths import check_local, file_name, safe_name, storage_path, uri_or_none
+from airflow_providers_leads.tasks.returns import failed_tasks, not_approved
 
 if TYPE_CHECKING:
     from airflow_providers_leads.report.history import Entry
@@ -53,9 +61,6 @@ class _ReportOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Write the report; see the class."""
-        from airflow_providers_leads.report import history
-        from airflow_providers_leads.report.page import write_text
-
         if given(self.files) is None and not given(self.inputs):
             raise ValueError("files or inputs must be given: the folder of a run's files, or the results of its tasks")
         most = as_count("history", self.history)
@@ -71,9 +76,6 @@ class _ReportOperator(LeadsOperator):
         return {"report": uri, "status": entry.status, "summary": entry.summary}
 
     def _run_of(self, context: Context) -> Run:
-        from airflow_providers_leads.report.run import Run
-        from airflow_providers_leads.tasks.returns import failed_tasks, not_approved
-
         dag_run: Any = context["dag_run"]
         now = pendulum.now("UTC")
         at: datetime = dag_run.logical_date or getattr(dag_run, "run_after", None) or now
@@ -150,7 +152,6 @@ class LeadsReportOperator(_ReportOperator):
 
     def make(self, run: Run, found: Sequence[str], earlier: Callable[[], list[Entry]]) -> tuple[str, Entry]:
         """Return the page, and what is kept of it."""
-        from airflow_providers_leads.report.files import RunFiles
         from airflow_providers_leads.report.sync import entry, sync_page
         from airflow_providers_leads.report.sync_facts import read_sync
 
@@ -164,8 +165,6 @@ class LeadsReportOperator(_ReportOperator):
         return html, entry(facts, run)
 
     def _limits(self) -> Limits:
-        from airflow_providers_leads.report.unlike import Limits, limits_in
-
         try:
             return limits_in(conf.get("leads", "unlike", fallback=None) or "")
         except ValueError as error:
@@ -198,10 +197,6 @@ class LeadsMetricsReportOperator(_ReportOperator):
 
     def make(self, run: Run, found: Sequence[str], earlier: Callable[[], list[Entry]]) -> tuple[str, Entry]:
         """Return the page, and what is kept of it."""
-        from airflow_providers_leads.report.files import metric_tables, metric_uris
-        from airflow_providers_leads.report.metrics import entry, metrics_page
-        from airflow_providers_leads.report.metrics_facts import read_metrics
-
         results = _as_results(self.inputs)
         uris = list(dict.fromkeys([*found, *metric_uris(results)]))
         run.files = [("metrics", uri) for uri in uris]

@@ -8,22 +8,21 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
+import msgspec
 import pendulum
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_providers_leads.leads.files.staging import digest
 from airflow_providers_leads.leads.model.values import plain
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import CrmLink, PeopleLink
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
-from airflow_providers_leads.tasks.apply import apply_plan, as_outcomes, ledger_of
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, given, given_entries, one_of
 from airflow_providers_leads.tasks.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.inputs import as_list, get_hook, task_results, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path, uri_or_none
-from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
-from airflow_providers_leads.tasks.recheck import recheck
 from airflow_providers_leads.tasks.returns import tolerance
 
 if TYPE_CHECKING:
@@ -158,6 +157,7 @@ class LeadsPlanOperator(LeadsOperator):
         """
         from airflow_providers_leads.leads.plan.fields import field_rules
         from airflow_providers_leads.tasks.memory import memory_of, share
+        from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
 
         merged = self.golden if isinstance(self.golden, Mapping) else {}
         return write_plan(
@@ -213,6 +213,8 @@ class _Applying(LeadsOperator):
         objections: Objections | None = None,
     ) -> dict[str, Any]:
         """Write a plan and return the URI and counts of its results."""
+        from airflow_providers_leads.tasks.apply import apply_plan, ledger_of
+
         if memory is not None:
             from airflow_providers_leads.tasks.memory import begin_writing
 
@@ -296,6 +298,7 @@ class LeadsApplyOperator(_Applying):
     def run(self, context: Context) -> dict[str, Any]:
         """Apply; see the class."""
         from airflow_providers_leads.tasks.existing import objections
+        from airflow_providers_leads.tasks.recheck import recheck
 
         self._requested.check(self)
         hook = get_hook(self.conn_id, self.max_people)
@@ -386,6 +389,7 @@ class LeadsUpsertOperator(_Applying, LeadsPlanOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Upsert; see the class."""
+        from airflow_providers_leads.tasks.apply import as_outcomes
         from airflow_providers_leads.tasks.existing import just_read, objections
 
         self._requested.check(self)
@@ -417,10 +421,6 @@ def _checkpoint(context: Context, stem: str, hook: LeadsHook) -> Checkpoint:
 
 def _fingerprint(uri: str, *arguments: Any) -> str:
     """Return what tells whether a plan was made of this very file and these arguments."""
-    import msgspec
-
-    from airflow_providers_leads.leads.files.staging import digest
-
     try:
         content = digest(storage_path(uri))
     except OSError:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import msgspec
 from airflow.providers.common.compat.sdk import Asset, Context
 
+from airflow_providers_leads.leads.memory.watermarks import Watermark, read_watermark
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
@@ -73,8 +74,6 @@ class WatermarkStore:
 
         :raises ValueError: when what is stored is none
         """
-        from airflow_providers_leads.leads.memory.watermarks import read_watermark
-
         try:
             return read_watermark(self._state.get(key))
         except ValueError as error:
@@ -105,8 +104,6 @@ class WatermarkStore:
 
 
 def _later(one: Watermark, other: Watermark) -> bool:
-    from datetime import datetime
-
     return datetime.fromisoformat(one.at) > datetime.fromisoformat(other.at)
 
 
@@ -179,8 +176,6 @@ class LeadsMoveWatermarkOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, str]:
         """Move; see the class."""
-        from airflow_providers_leads.leads.memory.watermarks import Watermark
-
         if as_bool("dry_run", self.plan_only):
             self.log.info("A dry run: no watermark is moved")
             return {}

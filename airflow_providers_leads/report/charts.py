@@ -6,6 +6,7 @@ https://vega.github.io/vega-lite/docs/
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -34,8 +35,6 @@ _LETTER: Final = 7.0
 
 def available() -> bool:
     """Tell whether charts can be drawn: the extra ``report`` may not be installed."""
-    from importlib.util import find_spec
-
     return find_spec("vl_convert") is not None
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TextIO
 
+import yaml
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -54,8 +55,6 @@ def print_rows(rows: Sequence[Mapping[str, Any]], form: str, out: TextIO | None 
     if form == "json":
         file.write(json.dumps(rows, indent=2, ensure_ascii=False, default=str) + "\n")
     elif form == "yaml":
-        import yaml
-
         yaml.safe_dump(list(map(_plain, rows)), file, sort_keys=False, allow_unicode=True)
     elif form == "csv":
         writer = csv.writer(file, lineterminator="\n")

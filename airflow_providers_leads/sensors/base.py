@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_providers_leads.operators.base import in_one_line
 from airflow_providers_leads.operators.signatures import CheckedArguments
 from airflow_providers_leads.tasks.arguments import RendersValues, given
+from airflow_providers_leads.triggers.patience import MISSES, verdict
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
@@ -95,7 +96,6 @@ class LeadsSensor(CheckedArguments, RendersValues, BaseSensorOperator):
         raise (AirflowException if outcome.get("retry") else AirflowFailException)(outcome["message"])
 
     def _look(self, query: Mapping[str, Any]) -> dict[str, Any] | None:
-        from airflow_providers_leads.triggers.patience import MISSES, verdict
         from airflow_providers_leads.triggers.polls import hook_for, poll_named
 
         conn_type, poll = poll_named(self.poll_name)

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_providers_leads.hooks.base import meets_all
 from airflow_providers_leads.hooks.telemetry import count_rows
 from airflow_providers_leads.hooks.writing import PASSED, Batch, Settled
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
 from airflow_providers_leads.leads.files.parts import Parts
 from airflow_providers_leads.leads.files.plan_facts import plan_metadata
 from airflow_providers_leads.leads.files.provenance import accounts_metadata
+from airflow_providers_leads.leads.files.staging import StagingError, check_parquet, digest, read_rows, write_rows
 from airflow_providers_leads.leads.files.staging import count_rows as rows_in
-from airflow_providers_leads.leads.files.staging import digest, read_rows
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES, PlanRow, WriteResult
+from airflow_providers_leads.leads.plan.ledger import QUARANTINED, Ledger
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes
 from airflow_providers_leads.tasks.arguments import given
 from airflow_providers_leads.tasks.paths import check_local, storage_path
@@ -174,10 +176,6 @@ class _Work:
 
     def _failed(self, batches: Iterator[Batch], options: Mapping[str, Any]) -> Iterator[Batch]:
         """Yield batches of which only those rows are to be sent that failed in an earlier try, all else as it ended."""
-        from airflow_providers_leads.hooks.writing import Batch
-        from airflow_providers_leads.leads.files.staging import StagingError, check_parquet, read_rows
-        from airflow_providers_leads.leads.model.outcomes import WriteResult
-
         earlier = storage_path(self._earlier)
         try:
             check_parquet(earlier, WriteResult.__struct_fields__)
@@ -198,9 +196,6 @@ class _Work:
 
     def leave_for_retry(self) -> None:
         """Let a retry send what failed, and nothing else, however often it is tried."""
-        from airflow_providers_leads.leads.files.staging import write_rows
-        from airflow_providers_leads.leads.model.outcomes import WriteResult
-
         write_rows(storage_path(self._earlier), WriteResult, self.parts)
         self.parts.discard()
         self.settled = self.started = self.done = 0
@@ -223,8 +218,6 @@ class _Work:
 
     def settle(self, settled: Settled) -> None:
         """Take the results of the next batch."""
-        from airflow_providers_leads.hooks.base import meets_all
-
         self.done += len(settled.results)
         self._stuck = self._stuck or not settled.sent or meets_all(settled.error)
         self._held.append(settled.results)
@@ -401,8 +394,6 @@ def _keep_ledger(ledger: Ledger, plan: str, results: Iterable[WriteResult]) -> N
 
 
 def _is_quarantine(reason: str) -> bool:
-    from airflow_providers_leads.leads.plan.ledger import QUARANTINED
-
     return reason.startswith(QUARANTINED)
 
 
@@ -419,8 +410,6 @@ def _tally(results: Iterable[WriteResult]) -> tuple[dict[str, int], Counter[str]
 
 def ledger_of(folder: Any, name: str, hook: LeadsHook) -> Ledger | None:
     """Return the ledger of a destination, ``None`` when there is no place that outlasts the run."""
-    from airflow_providers_leads.leads.plan.ledger import Ledger
-
     staging = conf.get("leads", "staging", fallback=None)
     below = given(folder) or (f"{staging.rstrip('/')}/ledger" if staging else None)
     if not below:

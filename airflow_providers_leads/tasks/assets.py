@@ -11,6 +11,8 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias, Context
 
 from airflow_providers_leads.asset_uris import crm_asset_uri
 from airflow_providers_leads.hooks.registry import crms
+from airflow_providers_leads.leads.files.staging import read_rows
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.tasks.paths import storage_path
 
 if TYPE_CHECKING:
@@ -58,9 +60,6 @@ def tell_read(
 
 def _newer(result: Mapping[str, Any], known_until: datetime) -> Counter[str]:
     """Return how many leads of each part have changed since; those without a time come with every read."""
-    from airflow_providers_leads.leads.files.staging import read_rows
-    from airflow_providers_leads.leads.model.schema import Lead
-
     leads = read_rows(storage_path(result["uri"]), Lead)
     return Counter(lead.source_scope for lead in leads if lead.updated_at and lead.updated_at > known_until)
 

@@ -9,6 +9,7 @@ import msgspec
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.leads.files.places import remove
+from airflow_providers_leads.leads.files.staging import appearing
 from airflow_providers_leads.tasks.paths import storage_path
 
 if TYPE_CHECKING:
@@ -68,8 +69,6 @@ class Checkpoint:
         if self._store is not None:
             self._store.set(self._name, self.state)
             return
-        from airflow_providers_leads.leads.files.staging import appearing
-
         with appearing(storage_path(self._uri)) as part:
             part.write_bytes(msgspec.json.encode(self.state))
 

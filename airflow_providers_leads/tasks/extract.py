@@ -10,10 +10,18 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+import msgspec
 import pendulum
+import pyarrow as pa
 
 from airflow_providers_leads.hooks.arguments import items
+from airflow_providers_leads.hooks.reading import record_batch
 from airflow_providers_leads.hooks.telemetry import count_rows
+from airflow_providers_leads.leads.files.ahead import read_ahead
+from airflow_providers_leads.leads.files.parts import Parts
+from airflow_providers_leads.leads.files.provenance import accounts_metadata
+from airflow_providers_leads.leads.memory.watermarks import Round, plan_round
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 
@@ -54,8 +62,6 @@ def extract(
     :param checkpoint: of the task; with it a retry goes on from the last durable part
     :raises LeadsServerError: when a list ends before the number of rows that the CRM says it has
     """
-    from airflow_providers_leads.leads.memory.watermarks import plan_round
-
     if reads is None:
         nothing = timedelta()
         reads = plan_round(None, pendulum.now("UTC"), scope=scope, settle=nothing, overlap=nothing)
@@ -96,10 +102,6 @@ class _Reading:
     """How far the reads of a run have come: pages in memory, and parts of the file that a retry finds again."""
 
     def __init__(self, hook: LeadsHook, uri: str, reads: Round, checkpoint: Checkpoint | None, log: Any) -> None:
-        from airflow_providers_leads.leads.files.parts import Parts
-        from airflow_providers_leads.leads.files.provenance import accounts_metadata
-        from airflow_providers_leads.leads.model.schema import Lead
-
         self._hook, self._reads, self._checkpoint, self._log = hook, reads.reads, checkpoint, log
         owner = checkpoint.owner if checkpoint else uuid4().hex[:12]
         metadata = accounts_metadata({hook.conn_id: [hook.known_account]})
@@ -115,8 +117,6 @@ class _Reading:
 
     def run(self) -> None:
         """Read, and write the file."""
-        from airflow_providers_leads.leads.files.ahead import read_ahead
-
         start, position = self._taken_up()
         self._progress = Progress(self._log, f"{self._hook.conn_id}: read", done=self.rows)
         for number, read in enumerate(self._reads[start:], start):
@@ -151,8 +151,6 @@ class _Reading:
         return int(done["read"]), done["position"]
 
     def _take(self, number: int, pages: Sequence[LeadPage]) -> None:
-        from airflow_providers_leads.hooks.reading import record_batch
-
         batch, known = record_batch(pages), self._known
         if batch is not None and not (known and known.intersection(_identities(batch))):
             self._add(batch, (number, pages[-1].position))
@@ -203,8 +201,6 @@ def _identities(batch: pa.RecordBatch) -> Iterator[tuple[str, str]]:
 
 def _tally(leads: Sequence[Lead] | pa.RecordBatch) -> tuple[Counter[str], int]:
     """Return how many leads there are of each scope, and how many have no usable address."""
-    import pyarrow as pa
-
     if not isinstance(leads, pa.RecordBatch):
         return Counter(lead.source_scope for lead in leads), sum(lead.email_key is None for lead in leads)
     counted = leads.column("source_scope").value_counts().to_pylist()
@@ -218,10 +214,6 @@ def frozen_round(checkpoint: Checkpoint | None, asked: str, plan: Any) -> Round:
     :param asked: tells whether it is the same question
     :param plan: makes a new round
     """
-    import msgspec
-
-    from airflow_providers_leads.leads.memory.watermarks import Round
-
     now = pendulum.now("UTC")
     if checkpoint is None:
         return plan()  # type: ignore[no-any-return]

@@ -12,6 +12,7 @@ import msgspec
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_providers_leads.hooks.base import LeadsHook
+from airflow_providers_leads.leads.files.provenance import memory_uri_in
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed
@@ -210,8 +211,6 @@ def memory_of(golden: Any, wanted: Any, context: Context) -> Mapping[str, Any] |
     :param context: the task's context
     :raises ValueError: when a memory is asked for that the merge did not have
     """
-    from airflow_providers_leads.leads.files.provenance import memory_uri_in
-
     uri = memory_uri(wanted, context)
     if given(wanted) is not None and uri is None:
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Context, conf
+from fsspec import get_filesystem_class
 
 from airflow_providers_leads.leads.files.stores import (
     StagingError,
@@ -123,7 +124,6 @@ def check_output_folder(uri: str) -> None:
 def _check_store(scheme: str, conn_id: str | None) -> None:
     """Check once what a store's client says too late, in a long trace, or not at all."""
     from airflow.sdk.io.fs import get_fs, has_fs
-    from fsspec import get_filesystem_class
 
     if conn_id and has_fs(scheme):
         # Amazon's provider takes an unknown id for none at all, and goes on as anybody.

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
+from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, PlanTotals
+from airflow_providers_leads.leads.files.provenance import identity_of, members_of
+from airflow_providers_leads.leads.files.staging import RowWriter, check_parquet, count_rows
+from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, PROFILE_FIELDS
+from airflow_providers_leads.leads.plan.fields import check_rules, sources_of
+from airflow_providers_leads.leads.plan.planning import PlanRules, check_mode, iter_plan
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
 from airflow_providers_leads.tasks.arguments import given_entries
+from airflow_providers_leads.tasks.existing import EVERYWHERE, source_connections, suppressions_of, what_it_holds
 from airflow_providers_leads.tasks.inputs import PlanTask, check_accounts, names_of_lists
+from airflow_providers_leads.tasks.memory import address_hash, check_changes, plan_memory
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 
@@ -44,16 +52,6 @@ def property_names(properties: Any) -> dict[str, str]:
 
 def write_plan(task: PlanTask) -> dict[str, Any]:
     """Write the plan and return its URI and counts; everything that is wrong with the input is told before."""
-    from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, PlanTotals
-    from airflow_providers_leads.leads.files.provenance import identity_of, members_of
-    from airflow_providers_leads.leads.files.staging import RowWriter, check_parquet, count_rows
-    from airflow_providers_leads.leads.model.outcomes import PlanRow
-    from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
-    from airflow_providers_leads.leads.plan.fields import check_rules, sources_of
-    from airflow_providers_leads.leads.plan.planning import PlanRules, check_mode, iter_plan
-    from airflow_providers_leads.tasks.existing import EVERYWHERE, source_connections, suppressions_of, what_it_holds
-    from airflow_providers_leads.tasks.memory import address_hash, check_changes, plan_memory
-
     hook, log, planned_at = task.hook, task.log, pendulum.now("UTC")
     check_mode(task.mode)
     hook.check_write_options(**task.options)

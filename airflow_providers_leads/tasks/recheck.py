@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pendulum
 
+from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
+from airflow_providers_leads.leads.files.staging import RowWriter, read_rows, write_rows
+from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.tasks.extract import extract
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import phase
@@ -33,9 +37,6 @@ def recheck(
     :param log: the task's logger
     :raises ValueError: when the plan is of another connection, account or scope, or ``if_stale`` is something else
     """
-    from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
-    from airflow_providers_leads.leads.files.staging import RowWriter, read_rows
-    from airflow_providers_leads.leads.model.outcomes import PlanRow
     from airflow_providers_leads.leads.plan.recheck import IF_STALE, iter_recheck
 
     if if_stale not in IF_STALE:
@@ -94,8 +95,6 @@ def _options(hook: LeadsHook, plan: str, facts: PlanFacts, given: Mapping[str, A
 
 def _read_current(hook: LeadsHook, plan: str, uri: str, facts: PlanFacts, log: Any) -> bool:
     """Write what the destination holds now; true when that is all it holds, false when people were looked up."""
-    from airflow_providers_leads.leads.files.staging import read_rows, write_rows
-    from airflow_providers_leads.leads.model.schema import Lead
     from airflow_providers_leads.tasks.existing import few_people, scope_of
 
     scope = scope_of(hook, facts)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
 
+from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded
 from airflow_providers_leads.report.masking import mask_addresses
 from airflow_providers_leads.report.run import FailedTask
@@ -191,8 +192,6 @@ def note_failure(context: Any, operator: Any, error: Exception) -> None:
     :param operator: the task
     :param error: that ends the try
     """
-    from airflow_providers_leads.http.errors import LeadsApiError
-
     if isinstance(error, AirflowSkipException):
         return
     # Of an error that nobody foresaw the text may hold anything.

@@ -7,6 +7,8 @@ import traceback
 from pathlib import PurePath
 from typing import Final, NamedTuple
 
+from airflow_providers_leads.http.errors import LeadsApiError
+
 LEAST_INTERVAL: Final = 5.0
 """Seconds between two looks, at least: the triggerer's threads and the CRM's quota are shared."""
 LONGEST_WAIT: Final = 600.0
@@ -37,8 +39,6 @@ def verdict(error: Exception, conn_id: str) -> Verdict:
     :param conn_id: the connection that was used
     """
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
-    from airflow_providers_leads.http.errors import LeadsApiError
 
     if isinstance(error, LeadsApiError):
         # A daily quota comes back at midnight, and a task's retries wait better than a poll does.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pendulum
 
+from airflow_providers_leads.hooks.registry import crms
 from airflow_providers_leads.hooks.streams import Found, Item, Poll, Query, State, Stream
 from airflow_providers_leads.triggers.cursor import Cursor
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 def _named(name: str) -> tuple[str, Stream | Poll]:
     from airflow_providers_leads.hooks.base import hook_class
-    from airflow_providers_leads.hooks.registry import crms
 
     for conn_type in crms():
         hook = hook_class(conn_type) if name.startswith(f"{conn_type}_") else None

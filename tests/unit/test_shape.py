@@ -18,7 +18,7 @@ MODULES = {
     )
     for path in PACKAGE.rglob("*.py")
 }
-MOST_IMPORTS_IN_FUNCTIONS = 320
+MOST_IMPORTS_IN_FUNCTIONS = 160
 MOST_FILES = 17
 MOST_LINES = 450
 # On their way to fewer lines.

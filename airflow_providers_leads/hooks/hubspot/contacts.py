@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from airflow_providers_leads.hooks.batches import unless_the_key_is_at_fault
@@ -32,6 +32,9 @@ from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.http.json_text import encode
 from airflow_providers_leads.leads.model.outcomes import BatchResult
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 
 # Given when no properties are asked for, besides the record's id and times.
 _DEFAULTS: Final = ("email", "firstname", "lastname")
@@ -283,6 +286,12 @@ class HubSpotContacts(HubSpotAssociations):
 
         size = batch.HISTORY_SIZE if history else batch.SIZE
         return Action(send, keys_by(id_property), size=size, writes=False, pause=self.client.pause)
+
+    def _reader(self, asked: Collection[str]) -> LeadReader:
+        # Arrow is for those who read contacts, not for everybody who names the hook.
+        from airflow_providers_leads.hooks.hubspot.reading import LeadReader
+
+        return LeadReader(asked, self.conn_id, self.label)
 
 
 def _values_of(record: Record) -> Record:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
@@ -26,7 +26,6 @@ from airflow_providers_leads.hooks.hubspot.erasing import erase
 from airflow_providers_leads.hooks.hubspot.items import lookup
 from airflow_providers_leads.hooks.hubspot.leads import CREATED, PROPERTY_OF, WRITABLE, properties_for, wanted
 from airflow_providers_leads.hooks.hubspot.properties import is_read_only, property_types
-from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 from airflow_providers_leads.hooks.hubspot.streams import STREAMS
 from airflow_providers_leads.hooks.hubspot.values import Filters, Names, names, record_id
 from airflow_providers_leads.hooks.hubspot.writing import UNKNOWN, HubSpotWriting
@@ -46,6 +45,9 @@ from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.outcomes import Failed, Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, moment
 from airflow_providers_leads.leads.plan.property_types import PropertyTypes
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 
 _LIST_PAGE = "objects/0-1/views/all/list"
 _APP_DOMAIN = re.compile(r"[a-z0-9-]+\.hubspot\.com")
@@ -149,7 +151,7 @@ class HubSpotHook(HubSpotWriting):
         self.check_scope(**scope)
         since, until = maybe_instant("updated_after", updated_after), maybe_instant("updated_before", updated_before)
         asked = wanted(names("properties", properties))
-        reader = LeadReader(asked, self.conn_id, self.label)
+        reader = self._reader(asked)
         if filters or lists:
             if boolean("archived", archived):
                 raise ValueError("filters and lists find no archived contacts: leave archived out")
@@ -238,7 +240,7 @@ class HubSpotHook(HubSpotWriting):
         if isinstance(emails, str):
             raise ValueError("emails must be a list of addresses, not one text")
         asked = wanted(names("properties", properties))
-        reader = LeadReader(asked, self.conn_id, self.label)
+        reader = self._reader(asked)
         return self._find(emails, self._read_action("email", asked, None, archived=archived), reader)
 
     def _find(self, emails: Iterable[str], action: Action, reader: LeadReader) -> Iterator[Lead]:

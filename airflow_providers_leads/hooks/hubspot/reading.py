@@ -7,6 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_providers_leads.hooks.hubspot import leads as contacts
 from airflow_providers_leads.hooks.reading import UnreadLeads
@@ -99,8 +101,6 @@ class LeadReader:
 
     @cached_property
     def _schema(self) -> pa.Schema:
-        import pyarrow as pa
-
         # HubSpot gives them in this order, and Arrow is the faster for knowing what comes next.
         properties = sorted([*contacts.READ, *self.kept])
         contact = [
@@ -114,17 +114,12 @@ class LeadReader:
 
     def _columns(self, pages: Sequence[UnreadLeads]) -> pa.RecordBatch | None:
         """Return the leads of pages, ``None`` where a value is of another type than HubSpot documents."""
-        import pyarrow as pa
-
         try:
             return self._batch(b"\n".join(page.raw for page in pages), sum(map(len, pages)))
         except pa.ArrowInvalid:
             return None
 
     def _batch(self, lines: bytes, count: int) -> pa.RecordBatch | None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         found = read_objects(lines, self._schema, others="ignore").column("results").combine_chunks().flatten()
         if len(found) != count:
             return None
@@ -154,9 +149,6 @@ class LeadReader:
         return pa.RecordBatch.from_arrays([made[name] for name in LEAD_COLUMNS], schema=arrow_schema())
 
     def _properties(self, given: dict[str, pa.Array], archived: pa.Array) -> pa.Array:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         kept, aliases, merged = {n: given[n] for n in self.kept}, given[contacts.ALIASES], given[contacts.MERGED]
         made = json_objects(kept) if kept else pa.nulls(len(archived), pa.string())
         odd = pc.or_kleene(pc.or_(pc.is_valid(aliases), pc.is_valid(merged)), archived)

@@ -14,6 +14,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
 
 from airflow_providers_leads.leads.model.identity import PLAIN_ADDRESS, email_key
 from airflow_providers_leads.leads.model.schema import FLAGS, arrow_schema, leftover, moment
@@ -43,9 +46,6 @@ def read_objects(lines: bytes, schema: pa.Schema, *, others: str = "error") -> p
     :param others: ``error`` or ``ignore``: what to do with fields that the schema doesn't have; default the former
     :raises pyarrow.ArrowInvalid: when it is not such JSON, a value is not of its column's type, or there is no object
     """
-    import pyarrow as pa
-    import pyarrow.json as pj
-
     return pj.read_json(
         pa.BufferReader(lines),
         read_options=pj.ReadOptions(use_threads=False, block_size=len(lines) + 1),
@@ -55,8 +55,6 @@ def read_objects(lines: bytes, schema: pa.Schema, *, others: str = "error") -> p
 
 def strings(values: Sequence[str | None]) -> pa.Array:
     """Return texts as an Arrow array; ``pyarrow.array`` would load pandas, which takes a task 40 MB."""
-    import pyarrow as pa
-
     encoded = [(value or "").encode() for value in values]
     ends = array("i", accumulate(map(len, encoded), initial=0))
     present = bytearray(len(values) // 8 + 1)
@@ -75,8 +73,6 @@ def constant(value: str) -> pa.Scalar:
 @cache
 def absent(kind: pa.DataType) -> pa.Scalar:
     """Return the null of an Arrow type."""
-    import pyarrow as pa
-
     return pa.nulls(1, kind)[0]
 
 
@@ -86,8 +82,6 @@ def together(columns: Mapping[str, pa.Array], make: Callable[[pa.Array], pa.Arra
     :param columns: of one type and length
     :param make: makes a column of a column, value by value
     """
-    import pyarrow as pa
-
     made = make(pa.concat_arrays([*columns.values()]))
     rows = len(made) // len(columns)
     return {name: made.slice(place * rows, rows) for place, name in enumerate(columns)}
@@ -95,30 +89,22 @@ def together(columns: Mapping[str, pa.Array], make: Callable[[pa.Array], pa.Arra
 
 def filled(column: pa.Array) -> pa.Array:
     """Return texts with null in place of empty ones."""
-    import pyarrow.compute as pc
-
     return pc.if_else(pc.not_equal(column, constant("")), column, absent(column.type))
 
 
 def texts(column: pa.Array) -> pa.Array:
     """Return texts trimmed, null where nothing is left, see :func:`~.schema.text`."""
-    import pyarrow.compute as pc
-
     return filled(pc.utf8_trim_whitespace(column))
 
 
 def marks(column: pa.Array) -> pa.Array:
     """Return true where there is a value, else null."""
-    import pyarrow.compute as pc
-
     there = pc.is_valid(column)
     return pc.if_else(there, there, absent(there.type))
 
 
 def email_keys(emails: pa.Array) -> pa.Array:
     """Return the keys of trimmed addresses, see :func:`~.identity.email_key`."""
-    import pyarrow.compute as pc
-
     lowered = pc.ascii_lower(emails)
     short = pc.less_equal(pc.binary_length(lowered), pc.binary_length(constant("x" * _SHORT)))
     usual = pc.and_not(pc.match_substring_regex(lowered, f"^(?:{PLAIN_ADDRESS})$"), pc.match_substring(lowered, "xn--"))
@@ -132,8 +118,6 @@ def _spellings(kind: bool) -> pa.Array:
 
 def flags(column: pa.Array) -> pa.Array:
     """Return trimmed spellings of true and false as booleans, null for anything else, see :func:`~.schema.flag`."""
-    import pyarrow.compute as pc
-
     words = pc.ascii_lower(column)
     true, false = (pc.is_in(words, value_set=_spellings(kind)) for kind in (True, False))
     return pc.if_else(pc.or_(true, false), true, absent(true.type))
@@ -141,8 +125,6 @@ def flags(column: pa.Array) -> pa.Array:
 
 def moments(column: pa.Array) -> pa.Array:
     """Return times, null for what is none, see :func:`~.schema.moment`."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     def as_time(value: str) -> str | None:
         found = moment(value)
@@ -162,9 +144,6 @@ def json_objects(columns: Mapping[str, pa.Array]) -> pa.Array:
 
     :param columns: at least one, in the order of their names; null in place of empty texts
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     nothing = constant("")
     begins = [constant(f',{msgspec.json.encode(name).decode()}:"') for name in columns]
     pairs = zip(begins, columns.values(), strict=True)
@@ -185,14 +164,10 @@ def patched(made: pa.Array, odd: pa.Array, source: pa.Array, make: Callable[[Any
     :param source: what they are made of
     :param make: makes one
     """
-    import pyarrow.compute as pc
-
     chosen = source.filter(odd).to_pylist()
     return pc.replace_with_mask(made, _certain(odd), strings([*map(make, chosen)])) if chosen else made
 
 
 def _certain(flags: pa.Array) -> pa.Array:
     """Return flags with false in place of null."""
-    import pyarrow.compute as pc
-
     return pc.and_kleene(flags, pc.is_valid(flags))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin, get_type_hint
 
 import msgspec
 
-from airflow_providers_leads.leads.files.columns import encode_rows, read_objects
 from airflow_providers_leads.leads.files.parquet import (
     check_parquet,
     check_readable,
@@ -120,6 +119,8 @@ class RowWriter:
         They go through JSON, which Arrow reads without holding up the thread that makes the next rows; from Python's
         objects it would, and it would load pandas.
         """
+        from airflow_providers_leads.leads.files.columns import encode_rows, read_objects
+
         if not self._waiting:
             return
         rows: list[Any] = [self._flat(row) for row in self._waiting] if self._kept_as_json else self._waiting

@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.staging import appearing, as_path
 
@@ -91,9 +93,6 @@ class ParquetTableWriter:
             self._spool.close()
 
     def _convert(self) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         kinds = self._kinds or {name: set() for name in self._columns}
         schema = pa.schema([pa.field(name, _arrow_type(found)) for name, found in kinds.items()])
         with (
@@ -136,8 +135,6 @@ def _kind(value: Any) -> _Kind:
 
 
 def _arrow_type(kinds: set[_Kind]) -> pa.DataType:
-    import pyarrow as pa
-
     if kinds == {_Kind.FLAG}:
         return pa.bool_()
     if kinds and kinds <= {_Kind.WHOLE, _Kind.LARGE}:
@@ -152,8 +149,6 @@ def _spooled(value: Any) -> Any:
 
 
 def _cell(value: Any, kind: pa.DataType) -> Any:
-    import pyarrow as pa
-
     return value if value is None or isinstance(value, str) or not pa.types.is_string(kind) else _json_text(value)
 
 

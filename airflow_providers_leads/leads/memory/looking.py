@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import duckdb
 import msgspec
 
 from airflow_providers_leads.leads.files.staging import appearing
@@ -20,8 +21,6 @@ from airflow_providers_leads.leads.memory.whereabouts import local_files
 @contextmanager
 def _opened(folder: Folder, generation: Generation) -> Iterator[tuple[Any, list[str]]]:
     """Yield a DuckDB connection with ``memory``, the rows of a generation, and the fields that are remembered."""
-    import duckdb
-
     fields = table.fields_of(generation.properties)
     with TemporaryDirectory(prefix="leads-memory-") as scratch, closing(duckdb.connect()) as con:
         con.execute("SET TimeZone = 'UTC'")

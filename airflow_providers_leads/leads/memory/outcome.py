@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appearing, as_path, is_local, local_name
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
@@ -100,8 +103,6 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
 
 
 def _reformatted(recall: Any) -> None:
-    import pyarrow as pa
-
     masks = recall.judge.reformatted
     table_of = pa.table({"row": pa.array(masks.keys(), pa.int64()), "mask": pa.array(masks.values(), pa.int64())})
     recall._con.register("memory_reformatted", table_of)
@@ -114,8 +115,6 @@ def _known_sql(recall: Any, field: str) -> str:
 
 
 def _facts(recall: Any) -> None:
-    import pyarrow as pa
-
     con, run, key = recall._con, recall._run, recall.key
     now = quoted(recall.now.isoformat())
     columns = ", ".join(f'"{name}" {kind}' for name, kind in _FACT_COLUMNS.items())
@@ -210,8 +209,6 @@ def export(con: Any, select: str, uri: Any) -> None:
                 f"KV_METADATA {{'leads.schema_version': '{SCHEMA_VERSION}'}})"
             )
             return
-        import pyarrow.parquet as pq
-
         reader = con.sql(select).to_arrow_reader(50_000)
         with (
             part.open("wb") as file,

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed_sql, quoted
@@ -248,8 +250,6 @@ class Recall:
         self.judge.reformatted.clear()
         if self.generation is None:
             return None
-        import pyarrow as pa
-
         numbers = known.select("row", "person")
         self._connection.create_view("memory_people", numbers, overwrite=True)
         self._run(
@@ -326,8 +326,6 @@ class Recall:
         :param uri: file of conflicts, which is written anew
         :param members: URIs or path objects of the merge's members
         """
-        import pyarrow as pa
-
         texts = [pa.field(name, pa.string()) for name in ("source", "source_scope", "source_id")]
         place = [pa.field("place", pa.int64()), *texts]
         candidate = pa.struct(

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import duckdb
 import msgspec
 
 from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
@@ -127,8 +128,6 @@ class _Work:
         self._scratch, self._folder, self._kept = scratch, folder, kept
 
     def connect(self) -> Any:
-        import duckdb
-
         con = duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(self._scratch / "spill")})
         con.execute("SET TimeZone = 'UTC'")
         con.execute("SET preserve_insertion_order = false")

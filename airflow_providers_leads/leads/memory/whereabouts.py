@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from tempfile import TemporaryDirectory
 
+import duckdb
+import pyarrow as pa
+
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, scope_name
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed, quoted
 from airflow_providers_leads.leads.memory.local import local_copy
@@ -26,9 +29,6 @@ def people_there(folder: Folder, generation: Generation, people: Sequence[str], 
     :param source: connection type
     :param scope: its scope
     """
-    import duckdb
-    import pyarrow as pa
-
     hashes = [keyed(folder.key, ADDRESS, person) for person in people]
     with TemporaryDirectory(prefix="leads-memory-") as scratch, closing(duckdb.connect()) as con:
         listed = ", ".join(quoted(name) for name in local_files(folder, generation.files, scratch))

@@ -304,8 +304,6 @@ def conflicts(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
 
 def _deciding(candidates: Any, policy: MergePolicy) -> Any:
     """Return what put the first candidate before the next one of another value: source, time, or neither."""
-    import ibis
-
     best = candidates[0]
     rival = candidates.filter(lambda candidate: ~candidate["value"].identical_to(best["value"]))[0]
     timed = best["updated_at"].notnull() & (rival["updated_at"].isnull() | (best["updated_at"] > rival["updated_at"]))

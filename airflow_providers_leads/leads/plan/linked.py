@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import ibis
 import msgspec
 
 from airflow_providers_leads.leads.merge.components import RECORD, sort_by_person
@@ -36,8 +37,6 @@ def linked_records(
     :return: the columns that identify a record, and ``golden_key``, the golden record's address; no record that would
         join several golden people
     """
-    import ibis
-
     leads = [
         golden.select(*_TOLD, **_record("", "", golden.email_key), part=ibis.literal(_GOLDEN), known_as="email_key"),
         existing.select(*_TOLD, *RECORD, part=ibis.literal(_EXISTING), known_as=ibis.null(str)),
@@ -68,8 +67,6 @@ def linked_records(
 
 
 def _record(source: str, scope: str, source_id: Any) -> dict[str, Any]:
-    import ibis
-
     return {"source": ibis.literal(source), "source_scope": ibis.literal(scope), "source_id": source_id}
 
 

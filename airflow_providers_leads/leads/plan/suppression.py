@@ -8,6 +8,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+import pyarrow as pa
+
 from airflow_providers_leads.leads.files.address_lists import AddressListError, is_list_uri, read_list
 from airflow_providers_leads.leads.files.list_entries import Entry, domain_in, entries_in
 from airflow_providers_leads.leads.model.identity import IdentityRules, domain_of, person_key
@@ -103,8 +105,6 @@ class Suppressions:
 
 
 def _in_order(hashes: array[int]) -> array[int]:
-    import pyarrow as pa
-
     # Not by sorted(), which makes an object of each number.
     numbers = pa.Array.from_buffers(pa.uint64(), len(hashes), [None, pa.py_buffer(hashes)]).sort()
     found = array("Q")

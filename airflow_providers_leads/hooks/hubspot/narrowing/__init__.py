@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_providers_leads.hooks.arguments import id_list
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, chunked
@@ -16,10 +16,12 @@ from airflow_providers_leads.hooks.hubspot.batches import Record
 from airflow_providers_leads.hooks.hubspot.contacts import HubSpotContacts
 from airflow_providers_leads.hooks.hubspot.items import lookup
 from airflow_providers_leads.hooks.hubspot.leads import CHANGED
-from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 from airflow_providers_leads.hooks.hubspot.values import Filters, filter_inputs, milliseconds, short_filters
 from airflow_providers_leads.hooks.reading import LeadPage, Position, with_positions
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.hubspot.reading import LeadReader
 
 _MEMBERS_PER_PAGE: Final = 100
 _CHANGED_AT_ONCE: Final = 100_000
