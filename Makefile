@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-faults test-integration test-memory soak check docs bench-merge bench-files bench-wire bench-machines format clean
+.PHONY: help demo test test-slow test-faults test-integration test-memory soak check docs bench-merge bench-files bench-wire bench-machines format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -24,6 +24,9 @@ test-faults: $(READY)     ## meet a fault at every request of an upsert, in turn
 	@rm -rf .faults
 	FAULTS_OUTPUT=.faults $(BIN)/python -m pytest -m faults -q -n 2 --dist worksteal --show-capture=no
 	@$(BIN)/python tests/integration/survival_report.py .faults
+
+test-slow: $(READY)       ## what takes longest of the suite, and varies what `make test` runs; ten minutes
+	$(BIN)/python -m pytest -m slow -q -n 2 --dist worksteal
 
 test-memory: $(READY)     ## let people work for months in the CRMs of a sync with a memory: half an hour; docs/reliability.md
 	$(BIN)/python -m pytest -m memory -q -n 2 --dist worksteal --show-capture=no tests/unit/leads tests/integration

@@ -31,10 +31,10 @@ def test_every_example_has_retries_by_policy(file: Path) -> None:
 @pytest.mark.parametrize(
     ("crm", "path", "fault", "times"),
     [
-        ("hubspot", "*/batch/*", "error_503", 6),
+        pytest.param("hubspot", "*/batch/*", "error_503", 6, marks=pytest.mark.slow),
         ("hubspot", "*/batch/*", "cut_after", 6),
         # Ten people per request, four requests side by side.
-        ("persistiq", "*/leads", "error_503", 18),
+        pytest.param("persistiq", "*/leads", "error_503", 18, marks=pytest.mark.slow),
         ("persistiq", "*/leads", "error_500_after", 18),
     ],
 )

@@ -126,6 +126,14 @@ def _airflow(words: list[str], plan: str) -> None:
     _airflow_parser().parse_args(words)
 
 
+def _own(arguments: list[str], plan: str) -> None:
+    # Takes the same commands as Airflow's, which its own tests hold.
+    if arguments[0].startswith("-"):
+        _ask_for_help("airflow_providers_leads", arguments, plan)
+    else:
+        _airflow(["leads", *arguments], plan)
+
+
 @functools.cache
 def _airflow_parser() -> Any:
     from airflow.cli import cli_parser
@@ -141,8 +149,7 @@ COMMANDS: dict[str, Callable[[list[str], str], None]] = {
     "python3": _python,
 }
 MODULES: dict[str, Callable[[list[str], str], None]] = {
-    # Takes the same commands, which its own tests hold.
-    "airflow_providers_leads": lambda arguments, plan: _airflow(["leads", *arguments], plan),
+    "airflow_providers_leads": _own,
     "airflow_providers_leads.plan": _plan,
     "airflow_providers_leads.sandbox": _sandbox,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,27 @@ SAMPLED = {"hubspot": 100, "persistiq": 2, "perspective": 2}
 """Requests per fault in the suite."""
 STRUCK = {"hubspot": 0.3, "persistiq": 0.03, "perspective": 0.02}
 """Share of the requests that foul weather strikes."""
+
+
+QUICK = {
+    ("hubspot", "cut after the effect"),
+    ("hubspot", "429 for ten minutes"),
+    ("hubspot", "killed after the effect"),
+    ("persistiq", "500 after the effect"),
+    ("persistiq", "killed before the effect"),
+    ("perspective", "cut after the effect"),
+    ("perspective", "killed after the effect"),
+}
+"""Of every CRM a fault on either side of a process's end; `make test-slow` meets the others."""
+
+
+def pairs(faults: Iterable[str]) -> list[Any]:
+    """Return CRMs with faults as parameters, of which most are slow."""
+    return [
+        pytest.param(crm, fault, marks=() if (crm, fault) in QUICK else pytest.mark.slow)
+        for crm in CRMS
+        for fault in faults
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +68,7 @@ def check(outcomes: Sequence[Outcome]) -> None:
     assert sum(outcome.lost + outcome.duplicated for outcome in outcomes) == 0
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("crm", CRMS)
+@pytest.mark.parametrize(("crm", "fault"), pairs(FAULTS))
 def test_a_struck_upsert_ends_like_an_undisturbed_one(
     destinations: Callable[[str], Destination], crm: str, fault: str
 ) -> None:
@@ -69,8 +89,7 @@ def test_every_request(destinations: Callable[[str], Destination], crm: str, fau
     check(outcomes)
 
 
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in KILLED])
-@pytest.mark.parametrize("crm", CRMS)
+@pytest.mark.parametrize(("crm", "fault"), pairs(fault for fault in FAULTS if fault not in KILLED))
 def test_with_the_retries_of_a_connection_as_they_are_by_default(
     destinations: Callable[[str], Destination], crm: str, fault: str
 ) -> None:
@@ -83,8 +102,7 @@ def test_with_the_retries_of_a_connection_as_they_are_by_default(
     assert outcome.tries <= (2 if "429" in fault or crm == "perspective" else 1)
 
 
-@pytest.mark.parametrize("fault", ["cut after the effect", *KILLED])
-@pytest.mark.parametrize("crm", CRMS)
+@pytest.mark.parametrize(("crm", "fault"), pairs(["cut after the effect", *KILLED]))
 @pytest.mark.parametrize("variant", [{"state_store": False}, {"planned_before": True}], ids=str)
 def test_other_ways_to_run_it(
     destinations: Callable[[str], Destination], variant: dict[str, bool], crm: str, fault: str

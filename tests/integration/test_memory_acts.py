@@ -129,6 +129,7 @@ def test_cleared_fields_deleted_records_and_new_addresses_stay_so(world: World) 
     quiet(world)
 
 
+@pytest.mark.memory
 def test_the_policy_may_spread_and_recreate(world: World) -> None:
     options = {"policy": {"cleared": "spread", "deleted": "recreate", "address": "spread"}}
     people = in_step(world, 4, **options)
@@ -146,6 +147,7 @@ def test_the_policy_may_spread_and_recreate(world: World) -> None:
     quiet(world, **options)
 
 
+@pytest.mark.memory
 def test_what_people_do_in_a_destination_that_is_not_read_stays(world: World) -> None:
     edited, cleared, moved, deleted = (world.converts(first_name="Ann", phone="+49 30 1") for _ in range(4))
     one_way: dict[str, Any] = {"sources": [PERSPECTIVE], "destinations": [HUBSPOT]}

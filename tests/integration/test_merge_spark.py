@@ -138,7 +138,9 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
     return sorted(table.to_pylist(), key=repr)
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize(
+    "name", [name if name == "every rule" else pytest.param(name, marks=pytest.mark.slow) for name in POLICIES]
+)
 @pytest.mark.usefixtures("spark")
 def test_spark_and_duckdb_agree_row_for_row(name: str, inputs: list[str], tmp_path: Path) -> None:
     results = {}

@@ -166,7 +166,9 @@ def test_the_test_button_and_the_command_line(
 
 
 def test_what_it_does_not_offer_is_refused_or_told(rolodex: Rolodex, tmp_path: Path) -> None:
-    enrol = LeadsEnrolOperator(task_id="enrol", conn_id="rolodex_default", campaign_id="c", leads=())
+    enrol = LeadsEnrolOperator(
+        task_id="enrol", conn_id="rolodex_default", campaign_id="c", leads=(), output=tmp_path.as_uri()
+    )
     with pytest.raises(ValueError, match="Rolodex has no campaigns"):
         enrol.execute({})
     erase = LeadsEraseOperator(

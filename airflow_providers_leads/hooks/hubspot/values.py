@@ -24,7 +24,7 @@ Names = str | Iterable[str] | None
 """Property or object type names: an iterable, or one comma-separated string."""
 
 _WHOLE: Final = re.compile(r"(?<=\d)\.0+$")
-_TYPE_ID: Final = re.compile(r"[0-9]{1,18}")
+_TYPE_ID: Final = re.compile(r"0*[1-9][0-9]{0,17}")
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _CATEGORIES: Final = frozenset({"HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED", "WORK"})
 # What each search operator needs besides the property.

@@ -304,7 +304,8 @@ def test_all_campaigns_to_both_twice(campaigns: rm.Mocker, tmp_path: Path) -> No
         result = stats(sql_conn_id="warehouse", output=f"file://{tmp_path}/s")
         uri = f"file://{tmp_path}/s/persistiq_default.20260102T000000.000Z.parquet"
         assert result == {
-            "rows": 4, "uri": uri, "table": "persistiq_campaign_stats", "campaigns": 3, "snapshot_at": AT,
+            "rows": 4, "uri": uri, "table": "persistiq_campaign_stats", "sql_conn_id": "warehouse", "campaigns": 3,
+            "snapshot_at": AT,
         }  # fmt: skip
         assert table(tmp_path, "persistiq_campaign_stats", STATS) == ROWS
         assert pq.read_table(uri.removeprefix("file://")).num_rows == 4

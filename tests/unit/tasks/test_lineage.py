@@ -67,6 +67,11 @@ def openlineage(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
+@pytest.fixture(autouse=True)
+def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__LEADS__STAGING", tmp_path.as_uri())
+
+
 GOLDEN = {"golden": ["file:///g.0", "file:///g.1"], "members": "file:///m", "rows": {}}
 PLANNED = {"plan": "file:///p", "existing": "file:///e"}
 CASES: list[tuple[Any, dict[str, Any], dict[str, Any], list[str], list[str]]] = [

@@ -30,7 +30,10 @@ POLICIES = {
 
 
 @pytest.mark.parametrize("rows_per_slice", [3, 60], ids=["slices on disk", "slices read from the leads"])
-@pytest.mark.parametrize("policy", POLICIES, ids=list(POLICIES))
+@pytest.mark.parametrize(
+    "policy",
+    [name if name == "rules of every kind" else pytest.param(name, marks=pytest.mark.slow) for name in POLICIES],
+)
 def test_slices_change_nothing_and_leave_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_per_slice: int, policy: str
 ) -> None:

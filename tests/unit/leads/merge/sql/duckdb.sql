@@ -1062,181 +1062,285 @@ FROM (
 
 -- conflicts
 SELECT
-  "t3"."golden_key" AS "email_key",
-  "t3"."field",
+  "t4"."golden_key" AS "email_key",
+  "t4"."field",
   (
-    LIST_EXTRACT(LIST_SORT("t3"."candidates"), 1)
+    LIST_EXTRACT("t4"."candidates", 1)
   )."value" AS "winner",
   (
-    LIST_EXTRACT(LIST_SORT("t3"."candidates"), 1)
+    LIST_EXTRACT("t4"."candidates", 1)
   )."source" AS "winner_source",
   (
-    LIST_EXTRACT(LIST_SORT("t3"."candidates"), 1)
+    LIST_EXTRACT("t4"."candidates", 1)
   )."source_scope" AS "winner_scope",
   (
-    LIST_EXTRACT(LIST_SORT("t3"."candidates"), 1)
+    LIST_EXTRACT("t4"."candidates", 1)
   )."source_id" AS "winner_id",
   CASE
-    WHEN "t3"."field" = 'phone'
+    WHEN "t4"."field" = 'phone'
     THEN 'newest'
-    WHEN "t3"."field" = 'company'
+    WHEN "t4"."field" = 'company'
     THEN 'longest'
-    WHEN "t3"."field" = 'address'
+    WHEN "t4"."field" = 'address'
     THEN 'group'
-    WHEN "t3"."field" = 'city'
+    WHEN "t4"."field" = 'city'
     THEN 'group'
-    WHEN "t3"."field" = 'postal_code'
+    WHEN "t4"."field" = 'postal_code'
     THEN 'group'
-    WHEN "t3"."field" = 'industry'
+    WHEN "t4"."field" = 'industry'
     THEN 'most_common'
-    ELSE 'priority'
+    ELSE CASE
+      WHEN CASE
+        WHEN (
+          LIST_EXTRACT("t4"."candidates", 1)
+        )."source" = 'hubspot'
+        THEN 0
+        WHEN (
+          LIST_EXTRACT("t4"."candidates", 1)
+        )."source" = 'persistiq'
+        THEN 1
+        ELSE 2
+      END <> CASE
+        WHEN (
+          LIST_EXTRACT(
+            LIST_FILTER(
+              "t4"."candidates",
+              LAMBDA __ibis_param_candidate__ : NOT (
+                (
+                  __ibis_param_candidate__
+                )."value" IS NOT DISTINCT FROM (
+                  LIST_EXTRACT("t4"."candidates", 1)
+                )."value"
+              )
+            ),
+            1
+          )
+        )."source" = 'hubspot'
+        THEN 0
+        WHEN (
+          LIST_EXTRACT(
+            LIST_FILTER(
+              "t4"."candidates",
+              LAMBDA __ibis_param_candidate__ : NOT (
+                (
+                  __ibis_param_candidate__
+                )."value" IS NOT DISTINCT FROM (
+                  LIST_EXTRACT("t4"."candidates", 1)
+                )."value"
+              )
+            ),
+            1
+          )
+        )."source" = 'persistiq'
+        THEN 1
+        ELSE 2
+      END
+      THEN 'priority'
+      ELSE CASE
+        WHEN (
+          (
+            (
+              LIST_EXTRACT("t4"."candidates", 1)
+            )."updated_at"
+          ) IS NOT NULL
+        )
+        AND (
+          (
+            (
+              (
+                LIST_EXTRACT(
+                  LIST_FILTER(
+                    "t4"."candidates",
+                    LAMBDA __ibis_param_candidate__ : NOT (
+                      (
+                        __ibis_param_candidate__
+                      )."value" IS NOT DISTINCT FROM (
+                        LIST_EXTRACT("t4"."candidates", 1)
+                      )."value"
+                    )
+                  ),
+                  1
+                )
+              )."updated_at"
+            ) IS NULL
+          )
+          OR (
+            (
+              LIST_EXTRACT("t4"."candidates", 1)
+            )."updated_at" > (
+              LIST_EXTRACT(
+                LIST_FILTER(
+                  "t4"."candidates",
+                  LAMBDA __ibis_param_candidate__ : NOT (
+                    (
+                      __ibis_param_candidate__
+                    )."value" IS NOT DISTINCT FROM (
+                      LIST_EXTRACT("t4"."candidates", 1)
+                    )."value"
+                  )
+                ),
+                1
+              )
+            )."updated_at"
+          )
+        )
+        THEN 'newest'
+        ELSE 'source'
+      END
+    END
   END AS "rule",
-  LIST_SORT("t3"."candidates") AS "candidates"
+  "t4"."candidates"
 FROM (
   SELECT
-    "t2"."golden_key",
-    "t2"."field",
-    ARRAY_AGG(
-      {'place': "t2"."place", 'source': "t2"."source", 'source_scope': "t2"."source_scope", 'source_id': "t2"."source_id", 'updated_at': "t2"."updated_at", 'value': "t2"."value"}
-    ) FILTER(WHERE
-      {'place': "t2"."place", 'source': "t2"."source", 'source_scope': "t2"."source_scope", 'source_id': "t2"."source_id", 'updated_at': "t2"."updated_at", 'value': "t2"."value"} IS NOT NULL) AS "candidates"
+    "t3"."golden_key",
+    "t3"."field",
+    LIST_SORT("t3"."candidates") AS "candidates"
   FROM (
     SELECT
-      "t1"."source",
-      "t1"."source_scope",
-      "t1"."source_id",
-      "t1"."email",
-      "t1"."email_key",
-      "t1"."opted_out",
-      "t1"."bounced",
-      "t1"."created_at",
-      "t1"."updated_at",
-      "t1"."properties",
-      "t1"."golden_key",
-      "t1"."rank",
-      "t1"."member_count",
-      "t1"."rank_newest",
-      "t1"."industry_votes",
-      "t1"."first_name_differs",
-      "t1"."last_name_differs",
-      "t1"."phone_differs",
-      "t1"."company_differs",
-      "t1"."title_differs",
-      "t1"."website_differs",
-      "t1"."address_differs",
-      "t1"."city_differs",
-      "t1"."state_differs",
-      "t1"."postal_code_differs",
-      "t1"."country_differs",
-      "t1"."industry_differs",
-      "t1"."status_differs",
-      "t1"."phone_order",
-      "t1"."company_order",
-      "t1"."address_order",
-      "t1"."city_order",
-      "t1"."postal_code_order",
-      "t1"."industry_order",
-      "t1"."address_absent",
-      "t1"."city_absent",
-      "t1"."postal_code_absent",
-      "t1"."__pivoted__"."field" AS "field",
-      "t1"."__pivoted__"."value" AS "value",
-      CASE
-        WHEN "t1"."__pivoted__"."field" = 'phone'
-        THEN "t1"."phone_order"
-        WHEN "t1"."__pivoted__"."field" = 'company'
-        THEN "t1"."company_order"
-        WHEN "t1"."__pivoted__"."field" = 'address'
-        THEN "t1"."address_order"
-        WHEN "t1"."__pivoted__"."field" = 'city'
-        THEN "t1"."city_order"
-        WHEN "t1"."__pivoted__"."field" = 'postal_code'
-        THEN "t1"."postal_code_order"
-        WHEN "t1"."__pivoted__"."field" = 'industry'
-        THEN "t1"."industry_order"
-        ELSE "t1"."rank"
-      END AS "place"
+      "t2"."golden_key",
+      "t2"."field",
+      ARRAY_AGG(
+        {'place': "t2"."place", 'source': "t2"."source", 'source_scope': "t2"."source_scope", 'source_id': "t2"."source_id", 'updated_at': "t2"."updated_at", 'value': "t2"."value"}
+      ) FILTER(WHERE
+        {'place': "t2"."place", 'source': "t2"."source", 'source_scope': "t2"."source_scope", 'source_id': "t2"."source_id", 'updated_at': "t2"."updated_at", 'value': "t2"."value"} IS NOT NULL) AS "candidates"
     FROM (
       SELECT
-        "t0"."source",
-        "t0"."source_scope",
-        "t0"."source_id",
-        "t0"."email",
-        "t0"."email_key",
-        "t0"."opted_out",
-        "t0"."bounced",
-        "t0"."created_at",
-        "t0"."updated_at",
-        "t0"."properties",
-        "t0"."golden_key",
-        "t0"."rank",
-        "t0"."member_count",
-        "t0"."rank_newest",
-        "t0"."industry_votes",
-        "t0"."first_name_differs",
-        "t0"."last_name_differs",
-        "t0"."phone_differs",
-        "t0"."company_differs",
-        "t0"."title_differs",
-        "t0"."website_differs",
-        "t0"."address_differs",
-        "t0"."city_differs",
-        "t0"."state_differs",
-        "t0"."postal_code_differs",
-        "t0"."country_differs",
-        "t0"."industry_differs",
-        "t0"."status_differs",
-        "t0"."phone_order",
-        "t0"."company_order",
-        "t0"."address_order",
-        "t0"."city_order",
-        "t0"."postal_code_order",
-        "t0"."industry_order",
-        "t0"."address_absent",
-        "t0"."city_absent",
-        "t0"."postal_code_absent",
-        UNNEST(
-          CAST([
-            {'field': 'first_name', 'value': "t0"."first_name"},
-            {'field': 'last_name', 'value': "t0"."last_name"},
-            {'field': 'phone', 'value': "t0"."phone"},
-            {'field': 'company', 'value': "t0"."company"},
-            {'field': 'title', 'value': "t0"."title"},
-            {'field': 'website', 'value': "t0"."website"},
-            {'field': 'address', 'value': "t0"."address"},
-            {'field': 'city', 'value': "t0"."city"},
-            {'field': 'state', 'value': "t0"."state"},
-            {'field': 'postal_code', 'value': "t0"."postal_code"},
-            {'field': 'country', 'value': "t0"."country"},
-            {'field': 'industry', 'value': "t0"."industry"},
-            {'field': 'status', 'value': "t0"."status"}
-          ] AS STRUCT("field" TEXT, "value" TEXT)[])
-        ) AS "__pivoted__"
-      FROM "disputed" AS "t0"
-    ) AS "t1"
-    WHERE
-      (
+        "t1"."source",
+        "t1"."source_scope",
+        "t1"."source_id",
+        "t1"."email",
+        "t1"."email_key",
+        "t1"."opted_out",
+        "t1"."bounced",
+        "t1"."created_at",
+        "t1"."updated_at",
+        "t1"."properties",
+        "t1"."golden_key",
+        "t1"."rank",
+        "t1"."member_count",
+        "t1"."rank_newest",
+        "t1"."industry_votes",
+        "t1"."first_name_differs",
+        "t1"."last_name_differs",
+        "t1"."phone_differs",
+        "t1"."company_differs",
+        "t1"."title_differs",
+        "t1"."website_differs",
+        "t1"."address_differs",
+        "t1"."city_differs",
+        "t1"."state_differs",
+        "t1"."postal_code_differs",
+        "t1"."country_differs",
+        "t1"."industry_differs",
+        "t1"."status_differs",
+        "t1"."phone_order",
+        "t1"."company_order",
+        "t1"."address_order",
+        "t1"."city_order",
+        "t1"."postal_code_order",
+        "t1"."industry_order",
+        "t1"."address_absent",
+        "t1"."city_absent",
+        "t1"."postal_code_absent",
+        "t1"."__pivoted__"."field" AS "field",
+        "t1"."__pivoted__"."value" AS "value",
+        CASE
+          WHEN "t1"."__pivoted__"."field" = 'phone'
+          THEN "t1"."phone_order"
+          WHEN "t1"."__pivoted__"."field" = 'company'
+          THEN "t1"."company_order"
+          WHEN "t1"."__pivoted__"."field" = 'address'
+          THEN "t1"."address_order"
+          WHEN "t1"."__pivoted__"."field" = 'city'
+          THEN "t1"."city_order"
+          WHEN "t1"."__pivoted__"."field" = 'postal_code'
+          THEN "t1"."postal_code_order"
+          WHEN "t1"."__pivoted__"."field" = 'industry'
+          THEN "t1"."industry_order"
+          ELSE "t1"."rank"
+        END AS "place"
+      FROM (
+        SELECT
+          "t0"."source",
+          "t0"."source_scope",
+          "t0"."source_id",
+          "t0"."email",
+          "t0"."email_key",
+          "t0"."opted_out",
+          "t0"."bounced",
+          "t0"."created_at",
+          "t0"."updated_at",
+          "t0"."properties",
+          "t0"."golden_key",
+          "t0"."rank",
+          "t0"."member_count",
+          "t0"."rank_newest",
+          "t0"."industry_votes",
+          "t0"."first_name_differs",
+          "t0"."last_name_differs",
+          "t0"."phone_differs",
+          "t0"."company_differs",
+          "t0"."title_differs",
+          "t0"."website_differs",
+          "t0"."address_differs",
+          "t0"."city_differs",
+          "t0"."state_differs",
+          "t0"."postal_code_differs",
+          "t0"."country_differs",
+          "t0"."industry_differs",
+          "t0"."status_differs",
+          "t0"."phone_order",
+          "t0"."company_order",
+          "t0"."address_order",
+          "t0"."city_order",
+          "t0"."postal_code_order",
+          "t0"."industry_order",
+          "t0"."address_absent",
+          "t0"."city_absent",
+          "t0"."postal_code_absent",
+          UNNEST(
+            CAST([
+              {'field': 'first_name', 'value': "t0"."first_name"},
+              {'field': 'last_name', 'value': "t0"."last_name"},
+              {'field': 'phone', 'value': "t0"."phone"},
+              {'field': 'company', 'value': "t0"."company"},
+              {'field': 'title', 'value': "t0"."title"},
+              {'field': 'website', 'value': "t0"."website"},
+              {'field': 'address', 'value': "t0"."address"},
+              {'field': 'city', 'value': "t0"."city"},
+              {'field': 'state', 'value': "t0"."state"},
+              {'field': 'postal_code', 'value': "t0"."postal_code"},
+              {'field': 'country', 'value': "t0"."country"},
+              {'field': 'industry', 'value': "t0"."industry"},
+              {'field': 'status', 'value': "t0"."status"}
+            ] AS STRUCT("field" TEXT, "value" TEXT)[])
+          ) AS "__pivoted__"
+        FROM "disputed" AS "t0"
+      ) AS "t1"
+      WHERE
         (
-          "t1"."__pivoted__"."value"
-        ) IS NOT NULL
-      )
-      OR (
-        (
-          "t1"."__pivoted__"."field" = 'address'
-        ) AND "t1"."address_absent"
-      )
-      OR (
-        (
-          "t1"."__pivoted__"."field" = 'city'
-        ) AND "t1"."city_absent"
-      )
-      OR (
-        (
-          "t1"."__pivoted__"."field" = 'postal_code'
-        ) AND "t1"."postal_code_absent"
-      )
-  ) AS "t2"
-  GROUP BY
-    1,
-    2
-) AS "t3";
+          (
+            "t1"."__pivoted__"."value"
+          ) IS NOT NULL
+        )
+        OR (
+          (
+            "t1"."__pivoted__"."field" = 'address'
+          ) AND "t1"."address_absent"
+        )
+        OR (
+          (
+            "t1"."__pivoted__"."field" = 'city'
+          ) AND "t1"."city_absent"
+        )
+        OR (
+          (
+            "t1"."__pivoted__"."field" = 'postal_code'
+          ) AND "t1"."postal_code_absent"
+        )
+    ) AS "t2"
+    GROUP BY
+      1,
+      2
+  ) AS "t3"
+) AS "t4";

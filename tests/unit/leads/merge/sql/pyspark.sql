@@ -1605,179 +1605,251 @@ FROM (
 
 -- conflicts
 SELECT
-  `t3`.`golden_key` AS `email_key`,
-  `t3`.`field`,
-  ELEMENT_AT(ARRAY_SORT(`t3`.`candidates`), 0 + 1).`value` AS `winner`,
-  ELEMENT_AT(ARRAY_SORT(`t3`.`candidates`), 0 + 1).`source` AS `winner_source`,
-  ELEMENT_AT(ARRAY_SORT(`t3`.`candidates`), 0 + 1).`source_scope` AS `winner_scope`,
-  ELEMENT_AT(ARRAY_SORT(`t3`.`candidates`), 0 + 1).`source_id` AS `winner_id`,
+  `t4`.`golden_key` AS `email_key`,
+  `t4`.`field`,
+  ELEMENT_AT(`t4`.`candidates`, 0 + 1).`value` AS `winner`,
+  ELEMENT_AT(`t4`.`candidates`, 0 + 1).`source` AS `winner_source`,
+  ELEMENT_AT(`t4`.`candidates`, 0 + 1).`source_scope` AS `winner_scope`,
+  ELEMENT_AT(`t4`.`candidates`, 0 + 1).`source_id` AS `winner_id`,
   CASE
-    WHEN `t3`.`field` = 'phone'
+    WHEN `t4`.`field` = 'phone'
     THEN 'newest'
-    WHEN `t3`.`field` = 'company'
+    WHEN `t4`.`field` = 'company'
     THEN 'longest'
-    WHEN `t3`.`field` = 'address'
+    WHEN `t4`.`field` = 'address'
     THEN 'group'
-    WHEN `t3`.`field` = 'city'
+    WHEN `t4`.`field` = 'city'
     THEN 'group'
-    WHEN `t3`.`field` = 'postal_code'
+    WHEN `t4`.`field` = 'postal_code'
     THEN 'group'
-    WHEN `t3`.`field` = 'industry'
+    WHEN `t4`.`field` = 'industry'
     THEN 'most_common'
-    ELSE 'priority'
+    ELSE IF(
+      CASE
+        WHEN ELEMENT_AT(`t4`.`candidates`, 0 + 1).`source` = 'hubspot'
+        THEN 0
+        WHEN ELEMENT_AT(`t4`.`candidates`, 0 + 1).`source` = 'persistiq'
+        THEN 1
+        ELSE 2
+      END <> CASE
+        WHEN ELEMENT_AT(
+          FILTER(
+            `t4`.`candidates`,
+            __ibis_param_candidate__ -> NOT (
+              __ibis_param_candidate__.`value` IS NOT DISTINCT FROM ELEMENT_AT(`t4`.`candidates`, 0 + 1).`value`
+            )
+          ),
+          0 + 1
+        ).`source` = 'hubspot'
+        THEN 0
+        WHEN ELEMENT_AT(
+          FILTER(
+            `t4`.`candidates`,
+            __ibis_param_candidate__ -> NOT (
+              __ibis_param_candidate__.`value` IS NOT DISTINCT FROM ELEMENT_AT(`t4`.`candidates`, 0 + 1).`value`
+            )
+          ),
+          0 + 1
+        ).`source` = 'persistiq'
+        THEN 1
+        ELSE 2
+      END,
+      'priority',
+      IF(
+        (
+          (
+            ELEMENT_AT(`t4`.`candidates`, 0 + 1).`updated_at`
+          ) IS NOT NULL
+        )
+        AND (
+          (
+            (
+              ELEMENT_AT(
+                FILTER(
+                  `t4`.`candidates`,
+                  __ibis_param_candidate__ -> NOT (
+                    __ibis_param_candidate__.`value` IS NOT DISTINCT FROM ELEMENT_AT(`t4`.`candidates`, 0 + 1).`value`
+                  )
+                ),
+                0 + 1
+              ).`updated_at`
+            ) IS NULL
+          )
+          OR (
+            ELEMENT_AT(`t4`.`candidates`, 0 + 1).`updated_at` > ELEMENT_AT(
+              FILTER(
+                `t4`.`candidates`,
+                __ibis_param_candidate__ -> NOT (
+                  __ibis_param_candidate__.`value` IS NOT DISTINCT FROM ELEMENT_AT(`t4`.`candidates`, 0 + 1).`value`
+                )
+              ),
+              0 + 1
+            ).`updated_at`
+          )
+        ),
+        'newest',
+        'source'
+      )
+    )
   END AS `rule`,
-  ARRAY_SORT(`t3`.`candidates`) AS `candidates`
+  `t4`.`candidates`
 FROM (
   SELECT
-    `t2`.`golden_key`,
-    `t2`.`field`,
-    COLLECT_LIST(
-      STRUCT(
-        `t2`.`place` AS `place`,
-        `t2`.`source` AS `source`,
-        `t2`.`source_scope` AS `source_scope`,
-        `t2`.`source_id` AS `source_id`,
-        `t2`.`updated_at` AS `updated_at`,
-        `t2`.`value` AS `value`
-      )
-    ) AS `candidates`
+    `t3`.`golden_key`,
+    `t3`.`field`,
+    ARRAY_SORT(`t3`.`candidates`) AS `candidates`
   FROM (
     SELECT
-      `t1`.`source`,
-      `t1`.`source_scope`,
-      `t1`.`source_id`,
-      `t1`.`email`,
-      `t1`.`email_key`,
-      `t1`.`opted_out`,
-      `t1`.`bounced`,
-      `t1`.`created_at`,
-      `t1`.`updated_at`,
-      `t1`.`properties`,
-      `t1`.`golden_key`,
-      `t1`.`rank`,
-      `t1`.`member_count`,
-      `t1`.`rank_newest`,
-      `t1`.`industry_votes`,
-      `t1`.`first_name_differs`,
-      `t1`.`last_name_differs`,
-      `t1`.`phone_differs`,
-      `t1`.`company_differs`,
-      `t1`.`title_differs`,
-      `t1`.`website_differs`,
-      `t1`.`address_differs`,
-      `t1`.`city_differs`,
-      `t1`.`state_differs`,
-      `t1`.`postal_code_differs`,
-      `t1`.`country_differs`,
-      `t1`.`industry_differs`,
-      `t1`.`status_differs`,
-      `t1`.`phone_order`,
-      `t1`.`company_order`,
-      `t1`.`address_order`,
-      `t1`.`city_order`,
-      `t1`.`postal_code_order`,
-      `t1`.`industry_order`,
-      `t1`.`address_absent`,
-      `t1`.`city_absent`,
-      `t1`.`postal_code_absent`,
-      `t1`.`__pivoted__`.`field` AS `field`,
-      `t1`.`__pivoted__`.`value` AS `value`,
-      CASE
-        WHEN `t1`.`__pivoted__`.`field` = 'phone'
-        THEN `t1`.`phone_order`
-        WHEN `t1`.`__pivoted__`.`field` = 'company'
-        THEN `t1`.`company_order`
-        WHEN `t1`.`__pivoted__`.`field` = 'address'
-        THEN `t1`.`address_order`
-        WHEN `t1`.`__pivoted__`.`field` = 'city'
-        THEN `t1`.`city_order`
-        WHEN `t1`.`__pivoted__`.`field` = 'postal_code'
-        THEN `t1`.`postal_code_order`
-        WHEN `t1`.`__pivoted__`.`field` = 'industry'
-        THEN `t1`.`industry_order`
-        ELSE `t1`.`rank`
-      END AS `place`
+      `t2`.`golden_key`,
+      `t2`.`field`,
+      COLLECT_LIST(
+        STRUCT(
+          `t2`.`place` AS `place`,
+          `t2`.`source` AS `source`,
+          `t2`.`source_scope` AS `source_scope`,
+          `t2`.`source_id` AS `source_id`,
+          `t2`.`updated_at` AS `updated_at`,
+          `t2`.`value` AS `value`
+        )
+      ) AS `candidates`
     FROM (
       SELECT
-        `t0`.`source`,
-        `t0`.`source_scope`,
-        `t0`.`source_id`,
-        `t0`.`email`,
-        `t0`.`email_key`,
-        `t0`.`opted_out`,
-        `t0`.`bounced`,
-        `t0`.`created_at`,
-        `t0`.`updated_at`,
-        `t0`.`properties`,
-        `t0`.`golden_key`,
-        `t0`.`rank`,
-        `t0`.`member_count`,
-        `t0`.`rank_newest`,
-        `t0`.`industry_votes`,
-        `t0`.`first_name_differs`,
-        `t0`.`last_name_differs`,
-        `t0`.`phone_differs`,
-        `t0`.`company_differs`,
-        `t0`.`title_differs`,
-        `t0`.`website_differs`,
-        `t0`.`address_differs`,
-        `t0`.`city_differs`,
-        `t0`.`state_differs`,
-        `t0`.`postal_code_differs`,
-        `t0`.`country_differs`,
-        `t0`.`industry_differs`,
-        `t0`.`status_differs`,
-        `t0`.`phone_order`,
-        `t0`.`company_order`,
-        `t0`.`address_order`,
-        `t0`.`city_order`,
-        `t0`.`postal_code_order`,
-        `t0`.`industry_order`,
-        `t0`.`address_absent`,
-        `t0`.`city_absent`,
-        `t0`.`postal_code_absent`,
-        EXPLODE(
-          ARRAY(
-            STRUCT('first_name' AS `field`, `t0`.`first_name` AS `value`),
-            STRUCT('last_name' AS `field`, `t0`.`last_name` AS `value`),
-            STRUCT('phone' AS `field`, `t0`.`phone` AS `value`),
-            STRUCT('company' AS `field`, `t0`.`company` AS `value`),
-            STRUCT('title' AS `field`, `t0`.`title` AS `value`),
-            STRUCT('website' AS `field`, `t0`.`website` AS `value`),
-            STRUCT('address' AS `field`, `t0`.`address` AS `value`),
-            STRUCT('city' AS `field`, `t0`.`city` AS `value`),
-            STRUCT('state' AS `field`, `t0`.`state` AS `value`),
-            STRUCT('postal_code' AS `field`, `t0`.`postal_code` AS `value`),
-            STRUCT('country' AS `field`, `t0`.`country` AS `value`),
-            STRUCT('industry' AS `field`, `t0`.`industry` AS `value`),
-            STRUCT('status' AS `field`, `t0`.`status` AS `value`)
-          )
-        ) AS `__pivoted__`
-      FROM `disputed` AS `t0`
-    ) AS `t1`
-    WHERE
-      (
+        `t1`.`source`,
+        `t1`.`source_scope`,
+        `t1`.`source_id`,
+        `t1`.`email`,
+        `t1`.`email_key`,
+        `t1`.`opted_out`,
+        `t1`.`bounced`,
+        `t1`.`created_at`,
+        `t1`.`updated_at`,
+        `t1`.`properties`,
+        `t1`.`golden_key`,
+        `t1`.`rank`,
+        `t1`.`member_count`,
+        `t1`.`rank_newest`,
+        `t1`.`industry_votes`,
+        `t1`.`first_name_differs`,
+        `t1`.`last_name_differs`,
+        `t1`.`phone_differs`,
+        `t1`.`company_differs`,
+        `t1`.`title_differs`,
+        `t1`.`website_differs`,
+        `t1`.`address_differs`,
+        `t1`.`city_differs`,
+        `t1`.`state_differs`,
+        `t1`.`postal_code_differs`,
+        `t1`.`country_differs`,
+        `t1`.`industry_differs`,
+        `t1`.`status_differs`,
+        `t1`.`phone_order`,
+        `t1`.`company_order`,
+        `t1`.`address_order`,
+        `t1`.`city_order`,
+        `t1`.`postal_code_order`,
+        `t1`.`industry_order`,
+        `t1`.`address_absent`,
+        `t1`.`city_absent`,
+        `t1`.`postal_code_absent`,
+        `t1`.`__pivoted__`.`field` AS `field`,
+        `t1`.`__pivoted__`.`value` AS `value`,
+        CASE
+          WHEN `t1`.`__pivoted__`.`field` = 'phone'
+          THEN `t1`.`phone_order`
+          WHEN `t1`.`__pivoted__`.`field` = 'company'
+          THEN `t1`.`company_order`
+          WHEN `t1`.`__pivoted__`.`field` = 'address'
+          THEN `t1`.`address_order`
+          WHEN `t1`.`__pivoted__`.`field` = 'city'
+          THEN `t1`.`city_order`
+          WHEN `t1`.`__pivoted__`.`field` = 'postal_code'
+          THEN `t1`.`postal_code_order`
+          WHEN `t1`.`__pivoted__`.`field` = 'industry'
+          THEN `t1`.`industry_order`
+          ELSE `t1`.`rank`
+        END AS `place`
+      FROM (
+        SELECT
+          `t0`.`source`,
+          `t0`.`source_scope`,
+          `t0`.`source_id`,
+          `t0`.`email`,
+          `t0`.`email_key`,
+          `t0`.`opted_out`,
+          `t0`.`bounced`,
+          `t0`.`created_at`,
+          `t0`.`updated_at`,
+          `t0`.`properties`,
+          `t0`.`golden_key`,
+          `t0`.`rank`,
+          `t0`.`member_count`,
+          `t0`.`rank_newest`,
+          `t0`.`industry_votes`,
+          `t0`.`first_name_differs`,
+          `t0`.`last_name_differs`,
+          `t0`.`phone_differs`,
+          `t0`.`company_differs`,
+          `t0`.`title_differs`,
+          `t0`.`website_differs`,
+          `t0`.`address_differs`,
+          `t0`.`city_differs`,
+          `t0`.`state_differs`,
+          `t0`.`postal_code_differs`,
+          `t0`.`country_differs`,
+          `t0`.`industry_differs`,
+          `t0`.`status_differs`,
+          `t0`.`phone_order`,
+          `t0`.`company_order`,
+          `t0`.`address_order`,
+          `t0`.`city_order`,
+          `t0`.`postal_code_order`,
+          `t0`.`industry_order`,
+          `t0`.`address_absent`,
+          `t0`.`city_absent`,
+          `t0`.`postal_code_absent`,
+          EXPLODE(
+            ARRAY(
+              STRUCT('first_name' AS `field`, `t0`.`first_name` AS `value`),
+              STRUCT('last_name' AS `field`, `t0`.`last_name` AS `value`),
+              STRUCT('phone' AS `field`, `t0`.`phone` AS `value`),
+              STRUCT('company' AS `field`, `t0`.`company` AS `value`),
+              STRUCT('title' AS `field`, `t0`.`title` AS `value`),
+              STRUCT('website' AS `field`, `t0`.`website` AS `value`),
+              STRUCT('address' AS `field`, `t0`.`address` AS `value`),
+              STRUCT('city' AS `field`, `t0`.`city` AS `value`),
+              STRUCT('state' AS `field`, `t0`.`state` AS `value`),
+              STRUCT('postal_code' AS `field`, `t0`.`postal_code` AS `value`),
+              STRUCT('country' AS `field`, `t0`.`country` AS `value`),
+              STRUCT('industry' AS `field`, `t0`.`industry` AS `value`),
+              STRUCT('status' AS `field`, `t0`.`status` AS `value`)
+            )
+          ) AS `__pivoted__`
+        FROM `disputed` AS `t0`
+      ) AS `t1`
+      WHERE
         (
-          `t1`.`__pivoted__`.`value`
-        ) IS NOT NULL
-      )
-      OR (
-        (
-          `t1`.`__pivoted__`.`field` = 'address'
-        ) AND `t1`.`address_absent`
-      )
-      OR (
-        (
-          `t1`.`__pivoted__`.`field` = 'city'
-        ) AND `t1`.`city_absent`
-      )
-      OR (
-        (
-          `t1`.`__pivoted__`.`field` = 'postal_code'
-        ) AND `t1`.`postal_code_absent`
-      )
-  ) AS `t2`
-  GROUP BY
-    1,
-    2
-) AS `t3`;
+          (
+            `t1`.`__pivoted__`.`value`
+          ) IS NOT NULL
+        )
+        OR (
+          (
+            `t1`.`__pivoted__`.`field` = 'address'
+          ) AND `t1`.`address_absent`
+        )
+        OR (
+          (
+            `t1`.`__pivoted__`.`field` = 'city'
+          ) AND `t1`.`city_absent`
+        )
+        OR (
+          (
+            `t1`.`__pivoted__`.`field` = 'postal_code'
+          ) AND `t1`.`postal_code_absent`
+        )
+    ) AS `t2`
+    GROUP BY
+      1,
+      2
+  ) AS `t3`
+) AS `t4`;
