@@ -8,11 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.openlineage.facet import Dataset
-from airflow.providers.common.compat.sdk import get_hook_lineage_collector
-
-from airflow_providers_leads.asset_uris import crm_asset_uri
-from airflow_providers_leads.hooks.telemetry import collect_lineage
 from airflow_providers_leads.tasks.inputs import as_list
 
 _KEYS: Final[Mapping[str, str]] = {
@@ -54,6 +49,8 @@ def lineage_of(operator: Any, result: Any) -> Lineage | None:
     """
     if operator.datasets is None or not isinstance(result, Mapping) or not _somebody_listens():
         return None
+    from airflow_providers_leads.hooks.telemetry import collect_lineage
+
     try:
         found = _found(operator, operator.datasets, result)
         collect_lineage(operator, inputs=found.inputs, outputs=found.outputs)
@@ -72,6 +69,7 @@ def openlineage_facets(lineage: Lineage | None) -> Any:
     if lineage is None:
         return None
     try:
+        from airflow.providers.common.compat.openlineage.facet import Dataset
         from airflow.providers.openlineage.extractors import OperatorLineage  # type: ignore[import-not-found]
     except ImportError:
         return None
@@ -92,6 +90,8 @@ def dataset_name(uri: str) -> tuple[str, str]:
 
 
 def _somebody_listens() -> bool:
+    from airflow.providers.common.compat.sdk import get_hook_lineage_collector
+
     if type(get_hook_lineage_collector()).__name__ != "NoOpCollector":
         return True
     return importlib.util.find_spec("airflow.providers.openlineage") is not None
@@ -113,6 +113,7 @@ def _uris(value: Any, key: str) -> Iterable[str]:
 
 
 def _crm(conn_id: str) -> str:
+    from airflow_providers_leads.asset_uris import crm_asset_uri
     from airflow_providers_leads.hooks.connected import fetch_connection
 
     return crm_asset_uri(str(fetch_connection(conn_id).conn_type), conn_id)

@@ -23,6 +23,7 @@ from airflow_providers_leads.operators.leads import (
 from airflow_providers_leads.tasks.lineage import dataset_name
 
 HUBSPOT = "hubspot://hubspot_default/contacts"
+CONTEXT: Any = {"ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t")}
 
 
 class Collector:
@@ -119,7 +120,7 @@ def test_what_an_operator_read_and_wrote(
 ) -> None:
     operator = kind(task_id="t", **given)
     monkeypatch.setattr(operator, "run", lambda context: result)
-    assert operator.execute({}) == result
+    assert operator.execute(CONTEXT) == result
     assert collector.seen == {"in": inputs, "out": outputs}
     facets = operator.get_openlineage_facets_on_complete(None)
     assert facets.inputs == [dataset_name(uri) for uri in inputs]
@@ -146,7 +147,7 @@ def test_where_nobody_listens_nothing_is_asked_and_nothing_told(
     monkeypatch.delenv("AIRFLOW_CONN_HUBSPOT_DEFAULT")
     operator = LeadsApplyOperator(task_id="t", conn_id="hubspot_default", plan="file:///p")
     monkeypatch.setattr(operator, "run", lambda context: {"results": "file:///r"})
-    operator.execute({})
+    operator.execute(CONTEXT)
     assert operator.get_openlineage_facets_on_complete(None) is None
     assert collector.seen == {"in": [], "out": []}
 
@@ -157,7 +158,7 @@ def test_work_that_is_done_does_not_fail_over_its_lineage(
     monkeypatch.setattr(lineage, "_found", lambda *given: 1 / 0)
     operator = LeadsApplyOperator(task_id="t", conn_id="hubspot_default", plan="file:///p")
     monkeypatch.setattr(operator, "run", lambda context: {"results": "file:///r"})
-    assert operator.execute({}) == {"results": "file:///r"}
+    assert operator.execute(CONTEXT) == {"results": "file:///r"}
 
 
 def test_airflows_own_collector_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +171,7 @@ def test_airflows_own_collector_takes_it(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(telemetry, "get_hook_lineage_collector", lambda: real)
     uri = f"file://{tmp_path}/in.parquet"
     write_rows(uri, Lead, [Lead("hubspot", "c", "1", email="a@x.example", email_key="a@x.example")])
-    LeadsDeduplicateOperator(task_id="t", inputs=uri, output=f"file://{tmp_path}/out").execute({})
+    LeadsDeduplicateOperator(task_id="t", inputs=uri, output=f"file://{tmp_path}/out").execute(CONTEXT)
     found = real.collected_assets
     assert uri in {info.asset.uri for info in found.inputs}
     assert f"file://{tmp_path}/out/golden.parquet" in {info.asset.uri for info in found.outputs}
