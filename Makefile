@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-slow test-faults test-integration test-memory soak check docs bench-merge bench-files bench-wire bench-machines format clean
+.PHONY: help demo test coverage test-slow test-faults test-integration test-memory soak check docs bench-merge bench-files bench-wire bench-machines format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -24,6 +24,9 @@ test-faults: $(READY)     ## meet a fault at every request of an upsert, in turn
 	@rm -rf .faults
 	FAULTS_OUTPUT=.faults $(BIN)/python -m pytest -m faults -q -n 2 --dist worksteal --show-capture=no
 	@$(BIN)/python tests/integration/survival_report.py .faults
+
+coverage: $(READY)        ## run the suite and tell which lines of the package it doesn't reach
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term
 
 test-slow: $(READY)       ## what takes longest of the suite, and varies what `make test` runs; ten minutes
 	$(BIN)/python -m pytest -m slow -q -n 2 --dist worksteal
