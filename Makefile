@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test coverage test-slow test-faults test-integration test-memory soak check docs bench-merge bench-files bench-wire bench-machines format clean
+.PHONY: help demo test coverage test-slow test-faults test-integration test-memory soak check docs pictures bench-merge bench-files bench-wire bench-machines format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -60,6 +60,11 @@ bench-wire: $(READY)      ## time reading and writing beside other clients, and 
 
 bench-machines: $(READY)  ## see how machines share one key, with a Redis and without, two minutes; options in BENCH
 	@$(BIN)/python tests/benchmarks/bench_machines.py $(BENCH)
+
+pictures: $(READY)        ## take the pictures of pages in README and docs anew, some minutes
+	@$(BIN)/python -m airflow_providers_leads.sandbox.demo > /dev/null
+	@$(BIN)/python tests/pictures.py .demo
+	LEADS_TAKE_PICTURES=1 $(BIN)/python -m pytest -q tests/cluster/test_runs_in_browser.py -k browser_alone
 
 format: $(READY)          ## put the code into shape
 	$(BIN)/ruff check --fix .

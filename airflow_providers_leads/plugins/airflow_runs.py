@@ -19,6 +19,7 @@ from sqlalchemy import Text, cast, func, or_, select
 from airflow_providers_leads.leads.files.plan_facts import ACTIONS
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES
 from airflow_providers_leads.operators.links import CrmLink, ReportLink, site
+from airflow_providers_leads.tasks.returns import FAILURE
 
 RETURNED: Final = "return_value"
 _LINK_KEYS: Final = (CrmLink().xcom_key, ReportLink().xcom_key)
@@ -28,13 +29,19 @@ _FOLDERS: Final = ("output_uri", "files")
 _WAITING: Final = ("awaiting_input", "deferred")
 """States of a task that waits for an answer; the second before Airflow 3.3."""
 _ASKING: Final = ("ApprovalOperator", "HITLOperator", "HITLBranchOperator", "HITLEntryOperator")
+_FAILED: Final = ("failed", "up_for_retry")
 _LONGEST_OF_RUN: Final = 1_000_000
 _LONGEST: Final = 20_000
 """Letters of a result that is looked at in the list: other tasks may return anything."""
 
 
 class TaskLine(NamedTuple):
-    """One task instance; ``label`` says what a mapped one is for."""
+    """One task instance.
+
+    :param label: what a mapped one is for
+    :param conn_id: of a failed one, the connection that it was about, as far as it has said
+    :param reason: of a failed one, why, as far as it has said
+    """
 
     task_id: str
     map_index: int
@@ -44,6 +51,13 @@ class TaskLine(NamedTuple):
     started: datetime | None
     ended: datetime | None
     url: str
+    conn_id: str = ""
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """The task for people to read."""
+        return f"{self.task_id} · {self.label}" if self.label else self.task_id
 
 
 @dataclass(slots=True)
@@ -51,6 +65,7 @@ class Counts:
     """What the tasks of a run say that they did.
 
     :param read: leads that were read, ``None`` when no task says so
+    :param sources: connection → leads that were read from it
     :param people: golden records
     :param planned: action → rows of the plans
     :param outcomes: outcome → rows of the results
@@ -58,6 +73,7 @@ class Counts:
     """
 
     read: int | None = None
+    sources: Counter[str] = field(default_factory=Counter)
     people: int | None = None
     planned: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -70,6 +86,8 @@ class Counts:
         rows = returned.get("rows")
         if isinstance(returned.get("uri"), str) and "watermark" in returned:
             self.read = (self.read or 0) + _whole(rows)
+            if isinstance(conn_id := returned.get("conn_id"), str):
+                self.sources[conn_id] += _whole(rows)
         if "golden" in returned and isinstance(rows, Mapping):
             self.people = (self.people or 0) + _whole(rows.get("golden"))
         if isinstance(quota := returned.get("quota"), Mapping):
@@ -168,7 +186,8 @@ def run_details(dag_id: str, run_id: str) -> RunDetails | None:
         line = _line(run)
         instances = session.scalars(_of_run(select(TaskInstance), TaskInstance, line)).all()
         line.waiting = any(ti.state in _WAITING and ti.operator in _ASKING for ti in instances)
-        tasks = [_task(line, ti) for ti in instances]
+        said = _failures(session, line)
+        tasks = [_task(line, ti, said.get((ti.task_id, ti.map_index), {})) for ti in instances]
         tasks.sort(key=lambda task: (task.started is None, task.started or line.at, task.task_id, task.map_index))
         returned, links, reports = _xcoms(session, line)
         for value in returned:
@@ -231,7 +250,16 @@ def _complete(session: Any, lines: Sequence[RunLine]) -> None:
         by_number[number].waiting = True
 
 
-def _task(line: RunLine, ti: Any) -> TaskLine:
+def _failures(session: Any, line: RunLine) -> dict[tuple[str, int], Mapping[str, Any]]:
+    """Return task and map index → what it has left of its failure."""
+    rows = session.scalars(_of_run(select(XComModel), XComModel, line).where(XComModel.key == FAILURE))
+    said = {(row.task_id, row.map_index): _plain(row.value) for row in rows}
+    return {task: value for task, value in said.items() if isinstance(value, Mapping)}
+
+
+def _task(line: RunLine, ti: Any, failure: Mapping[str, Any]) -> TaskLine:
+    # A try that waits for the next one has failed, too; one that went well after it has not.
+    said = failure if str(ti.state) in _FAILED else {}
     mapped = f"/mapped/{ti.map_index}" if ti.map_index >= 0 else ""
     return TaskLine(
         task_id=ti.task_id,
@@ -242,6 +270,8 @@ def _task(line: RunLine, ti: Any) -> TaskLine:
         started=ti.start_date,
         ended=ti.end_date,
         url=f"{line.url}/tasks/{quote(ti.task_id, safe='')}{mapped}",
+        conn_id=str(said.get("conn_id") or ""),
+        reason=str(said.get("reason") or ""),
     )
 
 
@@ -261,7 +291,8 @@ def _xcoms(session: Any, line: RunLine) -> tuple[list[Any], dict[str, str], str]
     for values in by_task.values():
         returned = values.get(RETURNED)
         if isinstance(returned, Mapping) and isinstance(conn_id := returned.get("conn_id"), str):
-            links.setdefault(conn_id, web_address(values.get(crm_key)))
+            # Of the tasks about one connection some leave no address.
+            links[conn_id] = links.get(conn_id) or web_address(values.get(crm_key))
         report = web_address(values.get(report_key), own=True) or report
     returned = [values[RETURNED] for _, values in sorted(by_task.items()) if RETURNED in values]
     return returned, {conn_id: url for conn_id, url in links.items() if url}, report

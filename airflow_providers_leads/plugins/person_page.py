@@ -128,14 +128,14 @@ def _safely(problems: list[str], read: Callable[[], list[Any]]) -> list[Any]:
 
 
 def _records(run: Opened, key: str, view: View) -> list[Record]:
-    columns = ("source", "source_scope", "source_id", "rank", "email", "updated_at")
+    columns = ("source", "source_scope", "source_id", "rank", "address", "updated_at")
     rows = [row for uri in run.own.files.members.values() for row in rows_of(storage_path(uri), "rank", key, columns)]
     rows.sort(key=lambda row: row.get("rank") or 0)
     return [
         Record(
             _source(row),
             visible(row.get("source_id") or ""),
-            view.who(row["email"]) if row.get("email") else "",
+            view.who(row["address"]) if row.get("address") else "",
             row.get("updated_at"),
         )
         for row in rows[:_MOST_RECORDS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -51,11 +52,11 @@ def run_page(run: Opened, view: View) -> str:
         root="../../",
         line=line,
         status=status(line),
-        counts=headline(line.counts),
+        counts=_beside(line, earlier),
         unlike=told,
         steps=_steps(run, writes, told),
         details=run.details,
-        failed=_failed(run),
+        failed=[(task, view.text(task.reason)) for task in _failed(run)],
         writes=writes,
         refused=run.own.refused,
         trend_bars=bars([line, *reversed(earlier)]),
@@ -78,8 +79,14 @@ def _write_line(run: Opened, files: WriteFiles, view: View) -> WriteLine:
     return WriteLine(files, facts, list(counts.items()), named, "", link)
 
 
+def _beside(line: RunLine, earlier: Sequence[RunLine]) -> list[tuple[str, int, int | None]]:
+    """Return the numbers of a run, each with that of the run before, ``None`` where that has none."""
+    before = dict(headline(earlier[-1].counts)) if earlier else {}
+    return [(name, number, before.get(name)) for name, number in headline(line.counts)]
+
+
 def _failed(run: Opened) -> list[TaskLine]:
-    return [task for task in run.details.tasks if task.state in ("failed", "upstream_failed")]
+    return [task for task in run.details.tasks if task.state in ("failed", "up_for_retry", "upstream_failed")]
 
 
 def _steps(run: Opened, writes: Sequence[WriteLine], told: Sequence[str]) -> list[Step]:
@@ -93,7 +100,11 @@ def _steps(run: Opened, writes: Sequence[WriteLine], told: Sequence[str]) -> lis
     return what_now(
         waiting=line.waiting,
         run_url=line.url,
-        failed=[(task.task_id, task.url) for task in _failed(run) if task.state == "failed"],
+        failed=[
+            (" · ".join(filter(None, (task.task_id, task.label))), task.url)
+            for task in _failed(run)
+            if task.state == "failed"
+        ],
         outcomes=outcomes,
         unlike=bool(told),
     )
@@ -110,8 +121,12 @@ def _unlike(run: Opened, earlier: Sequence[RunLine], view: View) -> list[str]:
     except ValueError as error:
         log.warning("The Airflow option [leads] unlike can't be used: %s", error)
         limits = Limits()
+    now = figures(run.details.line, run_reasons(run))
+    if run.details.line.state in ("running", "queued") and not run.details.line.waiting:
+        # Still reading: that it has fewer leads than others in the end means nothing.
+        now = replace(now, read=None)
     told = unlike(
-        figures(run.details.line, run_reasons(run)),
+        now,
         [figures(line, reasons.get(line.run_id)) for line in compared],
         limits,
         planned=not run.details.line.counts.outcomes,
@@ -123,10 +138,11 @@ def figures(line: RunLine, reasons: Mapping[str, int] | None) -> Figures:
     """Return what of a run is compared: what it wrote, or where nothing is written yet what it plans."""
     counts = line.counts
     if not (counts.outcomes or counts.planned):
-        return Figures(read=counts.read, reasons=reasons, quotas=counts.quotas)
+        return Figures(read=counts.read, sources=counts.sources, reasons=reasons, quotas=counts.quotas)
     written = counts.outcomes or {"created": counts.planned["create"], "updated": counts.planned["update"]}
     return Figures(
         read=counts.read,
+        sources=counts.sources,
         created=written.get("created", 0),
         updated=written.get("updated", 0),
         unwritten=sum(counts.outcomes[outcome] for outcome in UNWRITTEN) if counts.outcomes else None,

@@ -71,12 +71,14 @@ def limits_in(text: str) -> Limits:
 class Figures:
     """The numbers of a run, or of its plan, that are compared; ``None`` for what is not known.
 
+    :param sources: connection → leads that were read from it
     :param unwritten: people that failed, are unclear or were not reached
     :param reasons: reason → people
     :param quotas: connection → calls spent of a day's quota, and the quota
     """
 
     read: int | None = None
+    sources: Mapping[str, int] = field(default_factory=dict)
     created: int | None = None
     updated: int | None = None
     unwritten: int | None = None
@@ -108,10 +110,7 @@ def unlike(
         least = 1 if name == "unwritten" and not usual else limit.least
         if number - usual >= least and number > usual * times:
             told.append(f"{_people(number)} {verb(number)}{_than(number, usual, earlier)}.")
-    usual = _usual("read", earlier)
-    if now.read is not None and usual and usual - now.read >= limit.least and now.read < usual * limit.read:
-        less = round(100 * (1 - now.read / usual))
-        told.append(f"{now.read:,} leads were read, {less} % fewer than in {_runs(earlier)} ({usual:,.0f}).")
+    told += _fewer_reads(now, earlier, limit)
     told += _new_reasons(now, earlier)
     for conn_id, (spent, quota) in now.quotas.items():
         if quota > 0 and spent >= quota * limit.quota:
@@ -125,6 +124,29 @@ def kinds_of(reasons: Mapping[str, int]) -> Counter[str]:
     for reason, number in reasons.items():
         kinds[_OF_ONE.sub("…", reason)] += number
     return kinds
+
+
+def _fewer_reads(now: Figures, earlier: Sequence[Figures], limit: Limits) -> list[str]:
+    """Return which sources gave fewer leads; where none did by itself, that all did together."""
+
+    def fewer(number: int, numbers: Sequence[int], source: str = "") -> list[str]:
+        usual = float(median(numbers)) if numbers else 0.0
+        if not usual or usual - number < limit.least or number >= usual * limit.read:
+            return []
+        less, of = round(100 * (1 - number / usual)), f" from {source}" if source else ""
+        what = f"{number:,} leads were read{of}, {less} % fewer than" if number else f"Nothing was read{of}, unlike"
+        return [f"{what} in {_runs(numbers)} ({usual:,.0f})."]
+
+    if now.read is None:
+        return []
+    known = [figures.sources for figures in earlier if figures.sources]
+    # A source that the run before no longer had was taken out on purpose.
+    by_source = [
+        sentence
+        for source in (known[-1] if known else ())
+        for sentence in fewer(now.sources.get(source, 0), [one[source] for one in known if source in one], source)
+    ]
+    return by_source or fewer(now.read, [figures.read for figures in earlier if figures.read is not None])
 
 
 def _new_reasons(now: Figures, earlier: Sequence[Figures]) -> list[str]:

@@ -1,17 +1,19 @@
-"""The pages of runs on a real API server, in a real browser: at three widths, light and dark, and by keyboard."""
+"""The pages of runs on a real API server, in a real browser: whoever knows nothing of the project finds out by them."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow_cluster import AirflowCluster
-from airflow_rows import START, Task, add_dag, add_run, clear, make_database
+from airflow_rows import START, Task, add_dag, add_run, audit_log, clear, make_database
 from chromium import Browser, chromium
-from report_files import write_merge
+from pictures import keep, said
+from report_files import lead, write_merge
 
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.files.staging import RowWriter, write_rows
@@ -21,8 +23,14 @@ pytestmark = pytest.mark.browser
 
 DAG = "nightly_sync"
 LIST = "https://app.hubspot.com/contacts/7/objects/0-1/views/all/list"
+KEY_REFUSED = "persistiq_default: 401 Unauthorized. The key is refused: make a new one and put it into the connection."
 REFUSED = "Property values were not valid: phone is no number"
 ANN = "ann@example.org"
+PEOPLE = [
+    lead("perspective", 27, ANN, first_name="Anne", city="Köln", phone="call me"),
+    lead("hubspot", 77, ANN, first_name="Anne", last_name="Klein", city="Koeln", phone="0221 1"),
+    lead("persistiq", 3, ANN, first_name="anne", company="Klein & Partner"),
+]
 
 
 def people(name: str, number: int) -> list[str]:
@@ -48,31 +56,51 @@ def write_files(place: Path, rows: Sequence[PlanRow], results: Sequence[WriteRes
     return {**made, **counts}
 
 
-def add_sync(folder: Path, run_id: str, day: int, *, read: int, created: int, refused: bool) -> None:
-    """Add a run; with ``refused`` one in which HubSpot refuses a person and a new reason suppresses others."""
+def add_sync(folder: Path, run_id: str, day: int, *, created: int, bad: bool = False) -> None:
+    """Add a run; a bad one is one in which three things went wrong.
+
+    Perspective gives 30 leads instead of 600, HubSpot refuses what Ann's phone number was changed to, and PersistIQ
+    refuses the key.
+    """
     place = folder / DAG / run_id
-    write_merge(place)
+    write_merge(place, PEOPLE)
     new = people(f"new{day}.", created)
     plan = [PlanRow(email_key=key, action="create", values={"city": "Ulm"}) for key in new]
     results = [WriteResult(email_key=key, outcome="created", target_id="1", fields=["city"]) for key in new]
     plan.append(
         PlanRow(email_key=ANN, action="update", target_id="77", values={"phone": "call me"}, before={"phone": "0221 1"})
     )
-    done = {"outcome": "failed", "reason": REFUSED} if refused else {"outcome": "updated", "fields": ["phone"]}
+    done = {"outcome": "failed", "reason": REFUSED} if bad else {"outcome": "updated", "fields": ["phone"]}
     results.append(WriteResult(email_key=ANN, target_id="77", **done))  # type: ignore[arg-type]
-    reasons = ["opted_out", "do_not_contact_domain"] if refused else ["opted_out"]
+    reasons = ["opted_out", "do_not_contact_domain"] if bad else ["opted_out"]
     for number, key in enumerate(people("old", 4)):
         reason = reasons[number % len(reasons)]
         plan.append(PlanRow(email_key=key, action="suppress", reason=reason))
         results.append(WriteResult(email_key=key, outcome="suppressed", reason=reason))
     upsert = Task(
         "upsert", write_files(place / "upsert", plan, results), 0, rendered={"output_uri": f"file://{place}/upsert"},
-        xcoms={"_link_CrmLink": LIST},
+        xcoms={"_link_CrmLink": LIST}, label="hubspot_default",
     )  # fmt: skip
     merged = {name: f"file://{place}/golden/{name}.parquet" for name in ("golden", "members", "conflicts", "rejects")}
-    merge = Task("deduplicate", {**merged, "rows": {"golden": read}}, rendered={"output_uri": f"file://{place}/golden"})
-    extract = Task("extract", {"uri": f"file://{place}/x.parquet", "rows": read, "watermark": None})
-    add_run(DAG, run_id, [extract, merge, upsert], day=day)
+    reads = {"perspective_default": 30 if bad else 600, "hubspot_default": 400}
+    merge = Task(
+        "deduplicate",
+        {**merged, "rows": {"golden": sum(reads.values())}},
+        rendered={"output_uri": f"file://{place}/golden"},
+    )
+    extracts = [
+        Task(
+            "extract", {"uri": f"file://{place}/x", "rows": rows, "watermark": None, "conn_id": conn_id}, number,
+            label=conn_id,
+        )
+        for number, (conn_id, rows) in enumerate(reads.items())
+    ]  # fmt: skip
+    failure = {"leads_failure": {"conn_id": "persistiq_default", "reason": KEY_REFUSED}}
+    into_persistiq = Task("upsert", None, 1, label="persistiq_default")
+    if bad:
+        into_persistiq = into_persistiq._replace(state="failed", xcoms=failure)
+    state = "failed" if bad else "success"
+    add_run(DAG, run_id, [*extracts, merge, upsert, into_persistiq], day=day, state=state)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +118,8 @@ def airflow(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     add_dag(DAG)
     files = tmp_path_factory.mktemp("files")
     for day in range(1, 4):
-        add_sync(files, f"night{day}", day, read=1_000, created=12, refused=False)
-    add_sync(files, "night4", 4, read=430, created=95, refused=True)
+        add_sync(files, f"night{day}", day, created=12)
+    add_sync(files, "night4", 4, created=95, bad=True)
     place = files / DAG / "night5" / "plan"
     plan = write_files(place, [PlanRow(email_key=ANN, action="create", values={"city": "Köln"})], None)
     waiting = [
@@ -107,6 +135,88 @@ def airflow(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with AirflowCluster(tmp_path_factory.mktemp("airflow"), [], environment, components=()) as running:
         yield running
     clear()
+
+
+def link(text: str) -> str:
+    return f"[...document.querySelectorAll('a')].find(a => a.textContent.includes({text!r}))"
+
+
+def follow(browser: Browser, text: str) -> None:
+    """Follow the link that shows a text, as somebody who reads the page does."""
+    before = browser.value("location.href")
+    browser.wait_for(f"!!{link(text)}")
+    browser.value(f"{link(text)}.click()")
+    browser.wait_for(f"location.href !== {before!r} && document.readyState === 'complete'")
+
+
+def test_the_browser_alone_says_what_went_wrong_for_whom_why_whether_it_is_worse_and_what_now(
+    browser: Browser, airflow: AirflowCluster
+) -> None:
+    browser.open(f"{airflow.origin}/leads/reports/")
+    text = said(browser)
+    # Of five runs one went wrong.
+    assert text.count("failed 430 read 430 people 95 created 0 updated 1 not written") == 1
+    keep(browser, "runs-list")
+    row = "[...document.querySelectorAll('tr')].find(r => r.innerText.includes('night4'))"
+    browser.value(f"{row}.querySelector('a').click()")
+    browser.wait_for("location.href.endsWith('night4') && document.readyState === 'complete'")
+    text = said(browser)
+    # What went wrong, and why? The first: a whole destination was not written, for its key.
+    assert f"upsert · persistiq_default: failed. {KEY_REFUSED}" in text
+    # The second: a source gave far less than before, and it is said which. The third: somebody was refused.
+    assert "30 leads were read from perspective_default, 95 % fewer than in the 3 runs before (600)." in text
+    assert "1 person was not written, nobody in the 3 runs before." in text
+    # Is it worse than yesterday?
+    assert "95 people were created, 8 times as many as in the 3 runs before (12)." in text
+    assert "A reason that the 3 runs before did not have: do-not-contact domain (2 people)." in text
+    assert "430 read the run before: 1,000" in text
+    assert "1 not written the run before: 0" in text
+    # What now? One thing for each.
+    assert "When the cause is gone, clear the task: the next try goes on where this one ended" in text
+    assert "Mend in the source what the reason names: the next run writes them." in text
+    assert "If it is not what you expect, pause the DAG before it runs again" in text
+    log_page = browser.value(
+        "[...document.querySelectorAll('a')].find(a => a.textContent === 'The log of upsert · persistiq_default').href"
+    )
+    assert log_page.endswith(f"/dags/{DAG}/runs/night4/tasks/upsert/mapped/1")
+    keep(browser, "runs-run")
+    follow(browser, "Who, and why")
+    text = said(browser)
+    # For whom, and why?
+    assert REFUSED in text
+    assert ANN not in text
+    follow(browser, "Show addresses and values")
+    text = said(browser)
+    assert ANN in text
+    assert "phone 0221 1 → call me" in text
+    keep(browser, "runs-people")
+    follow(browser, ANN)
+    text = said(browser)
+    assert f"Not written to hubspot_default: it refused, or could not be reached: {REFUSED}" in text
+    assert browser.value("[...document.querySelectorAll('a')].some(a => a.href.endsWith('/contacts/7/record/0-1/77'))")
+    assert "phone call me Perspective fnl_1 perspective-27" in text
+    keep(browser, "runs-person")
+    assert [entry["event"] for entry in audit_log() if entry["run_id"] == "night4"] == ["leads_unmask"] * 2
+    log = airflow.logs()
+    assert ANN not in log
+    assert "example.org" not in re.sub(r"file://\S+", "", log)
+
+
+def test_a_run_that_waits_is_looked_into_and_answered_without_a_shell(
+    browser: Browser, airflow: AirflowCluster
+) -> None:
+    browser.open(f"{airflow.origin}/leads/reports/?state=waiting")
+    text = said(browser)
+    assert "night5" in text
+    assert "1 to create" in text
+    assert "430 read" not in text
+    browser.value("document.querySelector('td a').click()")
+    browser.wait_for("location.href.endsWith('night5') && document.readyState === 'complete'")
+    assert "Look at the people below, then answer" in said(browser)
+    answer = browser.value(f"{link('Approve or reject')}.href")
+    assert answer.endswith(f"/dags/{DAG}/runs/night5/required_actions")
+    follow(browser, "Each person and each change")
+    assert "(empty) → K… (4)" in said(browser)
 
 
 RUN = f"runs/{DAG}/night4"

@@ -32,6 +32,7 @@ class Task(NamedTuple):
     operator: str = "LeadsUpsertOperator"
     rendered: Mapping[str, Any] | None = None
     xcoms: Mapping[str, Any] | None = None
+    label: str | None = None
 
 
 def make_database() -> None:
@@ -85,7 +86,7 @@ def _add_task(session: Any, number: int, dag_id: str, run_id: str, task: Task, a
     session.execute(
         insert(TaskInstance.__table__).values(
             **key, id=uuid4(), state=task.state, operator=task.operator, pool="default_pool", pool_slots=1,
-            try_number=1,
+            try_number=1, rendered_map_index=task.label,
             queue="default", priority_weight=1, max_tries=0, start_date=at, end_date=at + timedelta(seconds=9),
             span_status="not_started",
         )

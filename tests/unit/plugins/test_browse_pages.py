@@ -207,6 +207,41 @@ def test_people_are_masked_and_nothing_of_them_runs(path: str, get: Get, tmp_pat
     assert audit_log() == []
 
 
+def test_a_failed_task_says_why_and_of_which_connection(get: Get) -> None:
+    reason = f"hubspot_default: {PEOPLE[0]} {ATTACK} is refused, make a new key"
+    left = {"_link_CrmLink": LIST, "leads_failure": {"conn_id": "hubspot_default", "reason": reason}}
+    failed = Task("upsert", None, 0, state="failed", label="hubspot_default", xcoms=left)
+    cleared = Task("extract", None, state="success", xcoms={"leads_failure": {"reason": "of an earlier try"}})
+    odd = Task("plan", None, state="failed", xcoms={"leads_failure": [1]})
+    killed = Task("apply", None, state="failed")
+    add_run("mine", "r1", [failed, cleared, odd, killed], state="failed")
+    page = get("/runs/mine/r1")
+    check_harmless(page)
+    assert PEOPLE[0] not in page.text
+    text = text_of(page.text)
+    assert "upsert · hubspot_default : failed. hubspot_default: " in text
+    assert "is refused, make a new key" in text
+    assert "of an earlier try" not in text
+    assert "apply : failed; its log says why" in text
+    assert "plan : failed; its log says why" in text
+
+
+def test_the_number_of_the_run_before_stands_beside_each(get: Get, tmp_path: Path) -> None:
+    add_sync(tmp_path, "mine", "r1")
+    assert "the run before" not in text_of(get("/runs/mine/r1").text)
+    add_sync(tmp_path, "mine", "r2", day=1)
+    assert "1 created the run before: 1" in text_of(get("/runs/mine/r2").text)
+
+
+def test_the_list_in_the_crm_is_found_beside_tasks_that_left_none(get: Get, tmp_path: Path) -> None:
+    place = tmp_path / "mine" / "r1"
+    returned = write_plan(place)
+    extract = Task("extract", {"uri": "file:///x", "rows": 1, "watermark": None, "conn_id": "hubspot_default"})
+    upsert = Task("upsert", returned, rendered={"output_uri": f"file://{place}"}, xcoms={"_link_CrmLink": LIST})
+    add_run("mine", "r1", [extract, upsert])
+    assert f'href="{LIST}"' in get("/runs/mine/r1").text
+
+
 def test_a_run_leads_to_people_tasks_logs_neighbours_and_the_crm(get: Get, tmp_path: Path) -> None:
     for number in (1, 2, 3):
         add_sync(tmp_path, "mine", f"r{number}", day=number)
@@ -398,6 +433,7 @@ def test_a_person_is_shown_with_each_change_its_origin_conflicts_and_record(
     assert "hubspot-2" in text
     assert "perspective-1" in text
     assert "PersistIQ" in text
+    assert "persistiq-3 ann@example.org" in text
     masked = get(f"{path}/p0", "editor")
     assert not any(secret in masked.text for secret in (*PEOPLE, *SECRETS, "Koeln"))
     assert "Where each value came from" in masked.text

@@ -25,7 +25,7 @@ def of(**fields: Any) -> Figures:
         (of(updated=601), ["601 people were updated, 3 times as many as in the 4 runs before (200)."]),
         (of(read=800), []),
         (of(read=790), ["790 leads were read, 21 % fewer than in the 4 runs before (1,000)."]),
-        (of(read=0), ["0 leads were read, 100 % fewer than in the 4 runs before (1,000)."]),
+        (of(read=0), ["Nothing was read, unlike in the 4 runs before (1,000)."]),
         (of(read=None, created=None), []),
         (of(unwritten=1), ["1 person was not written, nobody in the 4 runs before."]),
         (
@@ -41,6 +41,30 @@ def of(**fields: Any) -> Figures:
 )
 def test_what_is_unlike_is_said(now: Figures, sentences: list[str]) -> None:
     assert unlike(now, [USUAL] * 4) == sentences
+
+
+SOURCES = [of(sources={"funnels": 600, "crm": 400})] * 4
+
+
+@pytest.mark.parametrize(
+    ("now", "sentences"),
+    [
+        ({"funnels": 600, "crm": 400}, []),
+        ({"funnels": 90, "crm": 910}, ["90 leads were read from funnels, 85 % fewer than in the 4 runs before (600)."]),
+        ({"crm": 400, "new": 9}, ["Nothing was read from funnels, unlike in the 4 runs before (600)."]),
+        ({"funnels": 481, "crm": 321}, []),
+    ],
+)
+def test_the_source_that_gave_less_is_named(now: dict[str, int], sentences: list[str]) -> None:
+    assert unlike(of(read=sum(now.values()), sources=now), SOURCES) == sentences
+
+
+def test_a_source_that_was_taken_out_before_is_missed_by_nobody() -> None:
+    assert unlike(of(sources={"crm": 1_000}), [*SOURCES, of(sources={"crm": 1_000})]) == []
+
+
+def test_a_run_that_reads_still_has_not_read_too_little() -> None:
+    assert unlike(of(read=None, sources={"crm": 1}), SOURCES) == []
 
 
 def test_a_first_run_is_unlike_nothing() -> None:
