@@ -44,8 +44,9 @@ check: $(READY)           ## lint, formatting, types and documentation
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory docs
 
-docs: $(READY)            ## make the documentation; a warning is an error
+docs: $(READY)            ## make the documentation; a warning, a dead link within it or a search without results is an error
 	$(BIN)/python -m sphinx -E -a -W -q -b html docs docs/_build/html
+	@$(BIN)/python tests/docs/built_site.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 bench-merge: $(READY)     ## time the merge of 10 million leads against DuckDB, pandas and Polars; options in BENCH
