@@ -3,11 +3,14 @@ VENV := .venv
 DEMO_READY := $(VENV)/.ready-demo
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
+CORE := -q -n 2 --dist loadfile -m "not browser and not spark" tests/unit/hooks tests/unit/operators tests/unit/plugins \
+	tests/unit/sensors tests/unit/tasks tests/unit/triggers tests/dags/test_leads_sync.py tests/integration/test_every_operator.py
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test coverage test-slow test-faults test-integration test-memory soak check docs pictures bench-merge bench-files bench-wire bench-machines format clean
+.PHONY: help demo test coverage test-slow test-faults test-integration test-memory test-matrix soak check docs pictures bench-merge bench-files bench-wire bench-machines format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -36,6 +39,10 @@ test-memory: $(READY)     ## let people work for months in the CRMs of a sync wi
 
 soak: $(READY)            ## sync for half an hour while two requests in a hundred go wrong; SOAK_SECONDS, SOAK_SEED
 	SOAK_SECONDS=$${SOAK_SECONDS:-1800} $(BIN)/python -m pytest -m soak -q --show-capture=no tests/soak
+
+test-matrix: $(READY) $(OLDEST)/.ready  ## the core of the suite on the oldest and the newest Airflow, some ten minutes
+	$(OLDEST)/bin/python -m pytest $(CORE)
+	$(BIN)/python -m pytest $(CORE)
 
 check: $(READY)           ## lint, formatting, types and documentation
 	$(BIN)/ruff check .
@@ -72,7 +79,7 @@ format: $(READY)          ## put the code into shape
 	$(BIN)/ruff format .
 
 clean:                    ## remove the virtual environment and what the demo left
-	rm -rf $(VENV) .demo .artifacts docs/_build
+	rm -rf $(VENV) $(OLDEST) .demo .artifacts docs/_build
 
 $(DEMO_READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make with PYTHON=/path/to/python3"; exit 1; }
@@ -85,4 +92,10 @@ $(READY): $(DEMO_READY) tests/outside_crm/pyproject.toml
 	@echo "Adding what the tests need to $(VENV)."
 	@$(INSTALL) -e '.[dev]' || { echo "The installation failed; the lines above say why."; exit 1; }
 	@$(INSTALL) --no-deps -e tests/outside_crm || { echo "The installation failed; the lines above say why."; exit 1; }
+	@touch $@
+
+$(OLDEST)/.ready: pyproject.toml tests/oldest_airflow.txt
+	@echo "Setting up $(OLDEST) with the oldest Airflow; this takes some minutes."
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/oldest_airflow.txt -e '.[sandbox]'
 	@touch $@

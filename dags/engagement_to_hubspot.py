@@ -35,21 +35,44 @@ from airflow_providers_leads.retry_policy import leads_retry_args
     tags=["leads", "persistiq", "hubspot"],
     doc_md=__doc__,
     params={
-        "persistiq_conn_id": Param("persistiq_default", type="string", description="Connection of PersistIQ."),
-        "hubspot_conn_id": Param("hubspot_default", type="string", description="Connection of HubSpot."),
-        "overlap_hours": Param(24, type="integer", minimum=0, description="Hours that each run reads again."),
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Write nothing to HubSpot."),
+        "persistiq_conn_id": Param(
+            "persistiq_default",
+            type="string",
+            title="PersistIQ connection",
+            section="Connections",
+            description="Connection of PersistIQ.",
+        ),
+        "hubspot_conn_id": Param(
+            "hubspot_default",
+            type="string",
+            title="HubSpot connection",
+            section="Connections",
+            description="Connection of HubSpot.",
+        ),
+        "overlap_hours": Param(
+            24,
+            type="integer",
+            minimum=0,
+            title="Overlap in hours",
+            section="What is read",
+            description="Hours that each run reads again.",
+        ),
         "start": Param(
             None,
             type=["null", "string"],
             format="date-time",
+            title="Start",
+            section="What is read",
             description="Read from here on, with an offset; empty reads the run's data interval and the overlap.",
         ),
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
             type=["null", "string"],
+            title="Staging",
+            section="Files",
             description="URI prefix of the files that tell what was written, by ids; empty writes none.",
         ),
-        "dry_run": Param(False, type="boolean", description="Write nothing to HubSpot."),
     },
 )
 def engagement_to_hubspot() -> None:

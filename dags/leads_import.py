@@ -39,52 +39,66 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
     tags=["leads"],
     doc_md=__doc__,
     params={
+        "dry_run": Param(
+            False, type="boolean", title="Dry run", description="Report only: no write is sent to any CRM."
+        ),
         "file": Param(
             "file:///tmp/leads.csv",
             type="string",
+            title="File",
             description="URI of a CSV, Excel, JSON Lines or Parquet file, such as s3://conn_id@bucket/fair.csv.",
         ),
         "source": Param(
             "file",
             type="string",
             pattern="^[A-Za-z][A-Za-z0-9_.-]*$",
+            title="Name of the source",
             description="Your word for where the leads come from, such as trade_fair.",
-        ),
-        "columns": Param(
-            None,
-            type=["null", "object"],
-            description='What is not to be guessed: lead field to column, such as {"email": "Kontakt"}.',
         ),
         "destinations": Param(
             ["hubspot_default", "persistiq_default"],
             type="array",
             items={"type": "string"},
+            title="Destinations",
             description="Connections to write the leads to.",
         ),
         "mode": Param(
             "fill",
             type="string",
             enum=["fill", "update", "create_only"],
-            description="fill writes empty fields only, update others too, create_only makes new records only.",
+            title="Mode",
+            description="fill writes empty fields only, update others too, create_only makes new ones.",
+        ),
+        "columns": Param(
+            None,
+            type=["null", "object"],
+            title="Columns",
+            section="What is read",
+            description='What is not to be guessed: lead field to column, such as {"email": "Kontakt"}.',
         ),
         "max_people": Param(
             {"hubspot": 100_000, "persistiq": 5_000},
             type="object",
+            title="People that a CRM is asked for",
+            section="Limits",
             description="People up to whom a destination is asked for them, by connection type; for more it is read as "
             "a whole. HubSpot takes a request per 100 people, PersistIQ one each.",
         ),
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
             type="string",
+            title="Staging",
+            section="Files",
             description="URI prefix of the files between the tasks; all workers must reach it.",
         ),
-        "dry_run": Param(False, type="boolean", description="Report only: no write is sent to any CRM."),
     },
 )
 def leads_import() -> None:
     @task
     def destinations(params: dict[str, Any] | None = None) -> list[str]:
-        return list((params or {})["destinations"])
+        from airflow_providers_leads.tasks.inputs import lead_connections
+
+        return lead_connections((params or {})["destinations"])
 
     @task.short_circuit(ignore_downstream_trigger_rules=False)
     def write(params: dict[str, Any] | None = None) -> bool:

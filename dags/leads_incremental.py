@@ -47,41 +47,57 @@ MEMORY = "{{ params.staging }}/memory/{{ dag.dag_id }}"
     tags=["leads"],
     doc_md=__doc__,
     params={
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Plan only: no write is sent to any CRM."),
         "sources": Param(
             ["perspective_default", "hubspot_default", "persistiq_default"],
             type="array",
             items={"type": "string"},
+            title="Sources",
             description="Connections to read changes from, and to ask for the people who changed elsewhere.",
         ),
         "destinations": Param(
             ["hubspot_default", "persistiq_default"],
             type="array",
             items={"type": "string"},
+            title="Destinations",
             description="Connections to write the golden records to.",
         ),
         "funnel_ids": Param(
             None,
             type=["null", "array"],
             items={"type": "string"},
+            title="Funnels",
+            section="What is read",
             description="Perspective funnels to read; null reads every funnel of every workspace.",
         ),
         "watermark": Param(
-            "auto", type="string", enum=["auto", "reset"], description="reset reads everything and starts anew."
+            "auto",
+            type="string",
+            enum=["auto", "reset"],
+            title="Watermark",
+            section="What is read",
+            description="reset reads everything and starts anew.",
         ),
         "full_every": Param(
             {"perspective": 7},
             type="object",
+            title="Days between full reads",
+            section="What is read",
             description="Days after which a CRM is read in full once more, by connection type.",
         ),
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
             type="string",
+            title="Staging",
+            section="Files",
             description="URI prefix of the files between the tasks; all workers must reach it.",
         ),
         "max_changes": Param(
             0.5,
             type=["null", "number"],
             minimum=0,
+            title="Most changes, as a share",
+            section="Limits",
             description="Stop before the first write when a plan would create or change more than this share of what a "
             "destination holds; empty lets it pass.",
         ),
@@ -89,20 +105,25 @@ MEMORY = "{{ params.staging }}/memory/{{ dag.dag_id }}"
             0.5,
             type=["null", "number"],
             minimum=0,
+            title="Fewest records, as a share of the last run",
+            section="Limits",
             description="Stop when a CRM suddenly gives less than this share of the records of the last run; empty "
             "lets it pass.",
         ),
-        "dry_run": Param(False, type="boolean", description="Plan only: no write is sent to any CRM."),
     },
 )
 def leads_incremental() -> None:
     @task
     def sources(params: dict[str, Any] | None = None) -> list[str]:
-        return list((params or {})["sources"])
+        from airflow_providers_leads.tasks.inputs import lead_connections
+
+        return lead_connections((params or {})["sources"])
 
     @task
     def destinations(params: dict[str, Any] | None = None) -> list[str]:
-        return list((params or {})["destinations"])
+        from airflow_providers_leads.tasks.inputs import lead_connections
+
+        return lead_connections((params or {})["destinations"])
 
     read_from = sources()
     extract = LeadsExtractOperator.partial(

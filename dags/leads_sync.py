@@ -40,33 +40,49 @@ MEMORY = "{{ params.staging }}/memory/{{ dag.dag_id }}"
     tags=["leads"],
     doc_md=__doc__,
     params={
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Plan only: no write is sent to any CRM."),
         "sources": Param(
             ["perspective_default", "hubspot_default", "persistiq_default"],
             type="array",
             items={"type": "string"},
+            title="Sources",
             description="Connections to read leads from.",
         ),
         "destinations": Param(
             ["hubspot_default", "persistiq_default"],
             type="array",
             items={"type": "string"},
+            title="Destinations",
             description="Connections to write the golden records to.",
+        ),
+        "mode": Param(
+            "update",
+            type="string",
+            enum=["update", "fill", "create_only"],
+            title="Mode",
+            description="update writes what differs, fill writes empty fields only, create_only makes new ones.",
         ),
         "funnel_ids": Param(
             None,
             type=["null", "array"],
             items={"type": "string"},
+            title="Funnels",
+            section="What is read",
             description="Perspective funnels to read; null reads every funnel of every workspace.",
         ),
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
             type="string",
+            title="Staging",
+            section="Files",
             description="URI prefix of the files between the tasks; all workers must reach it.",
         ),
         "max_changes": Param(
             0.5,
             type=["null", "number"],
             minimum=0,
+            title="Most changes, as a share",
+            section="Limits",
             description="Stop before the first write when a plan would create or change more than this share of what a "
             "destination holds; empty lets it pass.",
         ),
@@ -74,20 +90,25 @@ MEMORY = "{{ params.staging }}/memory/{{ dag.dag_id }}"
             0.5,
             type=["null", "number"],
             minimum=0,
+            title="Fewest records, as a share of the last run",
+            section="Limits",
             description="Stop when a CRM suddenly gives less than this share of the records of the last run; empty "
             "lets it pass.",
         ),
-        "dry_run": Param(False, type="boolean", description="Plan only: no write is sent to any CRM."),
     },
 )
 def leads_sync() -> None:
     @task
     def sources(params: dict[str, Any] | None = None) -> list[str]:
-        return list((params or {})["sources"])
+        from airflow_providers_leads.tasks.inputs import lead_connections
+
+        return lead_connections((params or {})["sources"])
 
     @task
     def destinations(params: dict[str, Any] | None = None) -> list[str]:
-        return list((params or {})["destinations"])
+        from airflow_providers_leads.tasks.inputs import lead_connections
+
+        return lead_connections((params or {})["destinations"])
 
     extract = LeadsExtractOperator.partial(
         task_id="extract",
@@ -112,6 +133,7 @@ def leads_sync() -> None:
         # Whom one destination must never contact isn't written to the others either.
         suppressions=into,
         existing=extract.output,
+        mode="{{ params.mode }}",
         output=f"{FILES}/upsert",
         memory=MEMORY,
         max_changes="{{ params.max_changes }}",

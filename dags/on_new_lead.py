@@ -56,19 +56,29 @@ new_leads = Asset(
     tags=["leads", "perspective", "hubspot"],
     doc_md=__doc__,
     params={
-        "hubspot_conn_id": Param("hubspot_default", type="string", description="Connection to write the leads to."),
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Plan only: no write is sent to HubSpot."),
+        "hubspot_conn_id": Param(
+            "hubspot_default",
+            type="string",
+            title="HubSpot connection",
+            section="Connections",
+            description="Connection to write the leads to.",
+        ),
         "since": Param(
             None,
             type=["null", "string"],
             format="date-time",
+            title="Since",
+            section="What is read",
             description="For runs by hand: read what converted from here on, with an offset; empty reads a day.",
         ),
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
             type="string",
+            title="Staging",
+            section="Files",
             description="URI prefix of the files between the tasks; all workers must reach it.",
         ),
-        "dry_run": Param(False, type="boolean", description="Plan only: no write is sent to HubSpot."),
     },
 )
 def on_new_lead() -> None:

@@ -35,44 +35,59 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
     tags=["leads"],
     doc_md=__doc__,
     params={
+        "dry_run": Param(
+            False, type="boolean", title="Dry run", description="Plan only: nothing is written and nobody is enrolled."
+        ),
         "campaign_id": Param(
             None,
             type=["null", "string"],
+            title="Campaign",
             description="PersistIQ campaign to enrol new leads into. An active one MAILS them at once. "
             "Empty: plan only, nothing is written and nobody is enrolled.",
         ),
         "mailbox_id": Param(
             None,
             type=["null", "string"],
+            title="Mailbox",
             description="Mailbox to send from; empty is that of the campaign's owner.",
-        ),
-        "persistiq_conn_id": Param(
-            "persistiq_default", type="string", description="Connection of the account with the campaign."
         ),
         "sources": Param(
             ["perspective_default", "hubspot_default", "persistiq_default"],
             type="array",
             items={"type": "string"},
+            title="Sources",
             description="Connections to read leads from. Keep those in that tell of opt-outs.",
+        ),
+        "persistiq_conn_id": Param(
+            "persistiq_default",
+            type="string",
+            title="PersistIQ connection",
+            section="Connections",
+            description="Connection of the account with the campaign.",
         ),
         "funnel_ids": Param(
             None,
             type=["null", "array"],
             items={"type": "string"},
+            title="Funnels",
+            section="What is read",
             description="Perspective funnels to read; null reads every funnel of every workspace.",
         ),
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
             type="string",
+            title="Staging",
+            section="Files",
             description="URI prefix of the files between the tasks; all workers must reach it.",
         ),
-        "dry_run": Param(False, type="boolean", description="Plan only: nothing is written and nobody is enrolled."),
     },
 )
 def outreach_enrol() -> None:
     @task
     def sources(params: dict[str, Any] | None = None) -> list[str]:
-        return list((params or {})["sources"])
+        from airflow_providers_leads.tasks.inputs import lead_connections
+
+        return lead_connections((params or {})["sources"])
 
     extract = LeadsExtractOperator.partial(
         task_id="extract",

@@ -25,28 +25,50 @@ from airflow_providers_leads.retry_policy import leads_retry_args
     tags=["leads", "persistiq"],
     doc_md=__doc__,
     params={
-        "persistiq_conn_id": Param("persistiq_default", type="string", description="Connection of PersistIQ."),
+        "persistiq_conn_id": Param(
+            "persistiq_default",
+            type="string",
+            title="PersistIQ connection",
+            section="Connections",
+            description="Connection of PersistIQ.",
+        ),
         "campaign_ids": Param(
             None,
             type=["null", "array"],
             items={"type": "string"},
+            title="Campaigns",
+            section="What is read",
             description="Campaigns to read; empty reads all.",
         ),
         "snapshot_at": Param(
             None,
             type=["null", "string"],
             format="date-time",
+            title="Time of the snapshot",
+            section="What is read",
             description="Time that names the snapshot, with an offset; empty takes the run's own.",
         ),
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
             type=["null", "string"],
+            title="Staging",
+            section="Files and tables",
             description="URI prefix of the files; empty writes none.",
         ),
         "sql_conn_id": Param(
-            None, type=["null", "string"], description="Connection of a SQL database; empty writes to none."
+            None,
+            type=["null", "string"],
+            title="SQL connection",
+            section="Files and tables",
+            description="Connection of a SQL database; empty writes to none.",
         ),
-        "table": Param("persistiq_campaign_stats", type="string", description="Its table; made when missing."),
+        "table": Param(
+            "persistiq_campaign_stats",
+            type="string",
+            title="Table",
+            section="Files and tables",
+            description="Its table; made when missing.",
+        ),
     },
 )
 def persistiq_campaign_stats() -> None:

@@ -6,6 +6,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_providers_leads import __version__
 from airflow_providers_leads.hooks.account import Mark, fingerprint, known_id, read_mark, remember_id
 from airflow_providers_leads.hooks.arguments.signatures import give_values
+from airflow_providers_leads.hooks.registry import crms
 from airflow_providers_leads.hooks.settings import LeadsSettingsError, Settings, label_for, read_settings
 from airflow_providers_leads.hooks.telemetry import count_request
 from airflow_providers_leads.http.answers import Answer
@@ -31,6 +33,7 @@ from airflow_providers_leads.http.errors import (
 from airflow_providers_leads.http.pagination import Pages, iter_pages
 from airflow_providers_leads.http.rate_limit import RateLimiter, shared_limiter
 from airflow_providers_leads.http.retry import RetryPolicy
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.values import whole_text
 
 _MOST_THREADS = 8
@@ -275,7 +278,7 @@ class ConnectedHook(BaseHook, ABC):
 def fetch_connection(conn_id: str) -> Connection:
     """Return an Airflow connection.
 
-    :raises AirflowNotFoundException: naming the connection and the ways to make it
+    :raises AirflowNotFoundException: naming the connection, the nearest that there is and the ways to make it
     :raises LeadsSettingsError: for what is no name of one
     """
     if not isinstance(conn_id, str) or not conn_id.strip():
@@ -292,7 +295,17 @@ def fetch_connection(conn_id: str) -> Connection:
                 "object with text under conn_type, host, password, login and schema, a whole number under port and an "
                 "object under extra; or as a URI."
             ) from None
+        near = nearest(conn_id, _known_connections()) or "."
         raise AirflowNotFoundException(
-            f"{label_for(conn_id)} is not defined. Add it in the UI under Admin > Connections, with "
+            f"{label_for(conn_id)} is not defined{near} Add it in the UI under Admin > Connections, with "
             f"'airflow connections add {conn_id}', or as the environment variable {variable}."
         ) from None
+
+
+def _known_connections() -> Iterator[str]:
+    """Yield connections that there are, as far as a task can know: those in the environment, and the usual names."""
+    prefix = "AIRFLOW_CONN_"
+    yield from (name.removeprefix(prefix).lower() for name in sorted(os.environ) if name.startswith(prefix))
+    for conn_type in crms():
+        with suppress(Exception):
+            yield BaseHook.get_connection(f"{conn_type}_default").conn_id

@@ -78,6 +78,10 @@ def read_extra(conn: Connection) -> Mapping[str, Any]:
 
     :raises LeadsSettingsError: when it is no JSON object; Airflow passes over text that is no JSON
     """
+    plain: Any = conn.extra
+    if isinstance(plain, dict):
+        # What Airflow 3.2 makes of an object where 3.3 makes text of it; it asks for text to show what is secret.
+        conn.extra = json.dumps(plain)
     try:
         extra = json.loads(conn.extra) if conn.extra else None
     except ValueError:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Required, TypedDict, TypeVar, Union
 
 from airflow.providers.common.compat.sdk import XComArg
 
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.tasks.arguments import given
 
 if TYPE_CHECKING:
@@ -182,11 +182,6 @@ def is_templated(value: Any) -> bool:
     if isinstance(value, (list, tuple, set)):
         return any(is_templated(part) for part in value)
     return isinstance(value, XComArg)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message that names the nearest known name, empty when none is near."""
-    return "".join(f"; did you mean {match!r}?" for match in get_close_matches(name, list(known), n=1))
 
 
 def _check_arguments(cls: type[CheckedArguments], arguments: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,29 @@ def get_hook(conn_id: str, max_people: Any = None) -> LeadsHook:
     if given(most) is not None and hook.lookup_rows:
         hook.lookup_rows = as_count("max_people", most)
     return hook
+
+
+def lead_connections(conn_ids: Iterable[str]) -> list[str]:
+    """Return connection ids after a look at each; no request is sent. For the first task of a run.
+
+    :param conn_ids: Airflow connections of the types of lead CRMs
+    :raises AirflowNotFoundException: when there is no such connection, with the nearest that there is; not retried
+    :raises LeadsSettingsError: when one is of another type, or named twice; not retried
+    """
+    from airflow_providers_leads.hooks.base import get_leads_hook
+    from airflow_providers_leads.hooks.permanent import PERMANENT, without_retries
+    from airflow_providers_leads.hooks.settings import LeadsSettingsError, label_for
+
+    checked: list[str] = []
+    for conn_id in conn_ids:
+        try:
+            get_leads_hook(conn_id)
+            if conn_id in checked:
+                raise LeadsSettingsError(f"{label_for(conn_id)} is named twice. Name each connection once.")
+        except tuple(PERMANENT) as error:
+            raise without_retries(error).with_traceback(None) from None
+        checked.append(conn_id)
+    return checked
 
 
 def check_accounts(hook: LeadsHook, files: Sequence[Any]) -> None:

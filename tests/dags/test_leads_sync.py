@@ -115,7 +115,7 @@ def test_one_funnel_only(sandbox: Sandbox, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "params", "said"),
     [
-        ("missing", {"sources": ["nowhere"]}, "Connection 'nowhere' is not defined"),
+        ("missing", {"sources": ["hubspt_default"]}, "is not defined; did you mean 'hubspot_default'?"),
         ("key", {"sources": ["hubspot_default"]}, "Put a valid"),
         ("funnel", {"sources": ["perspective_default"], "funnel_ids": ["fnl_unknown"]}, "fnl_unknown"),
         ("host", {"sources": ["persistiq_default"]}, "host is unreachable"),

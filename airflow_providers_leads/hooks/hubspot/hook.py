@@ -42,6 +42,7 @@ from airflow_providers_leads.http.errors import (
 from airflow_providers_leads.http.pagination import id_of
 from airflow_providers_leads.http.problems import Problem
 from airflow_providers_leads.leads.model.erasure import Erasure
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.outcomes import Failed, Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, moment
 from airflow_providers_leads.leads.plan.property_types import PropertyTypes
@@ -220,10 +221,9 @@ class HubSpotHook(HubSpotWriting):
             return
         known = self.known_properties(asked)
         if unknown := [name for name in asked if name not in known]:
-            raise ValueError(
-                f"{self.label}: properties: HubSpot has no contact property {unknown[0]!r}. Give its internal name, as "
-                "in Settings > Properties."
-            )
+            titles = {str(one.get("label") or name): name for name, one in known.items()}
+            near = nearest(unknown[0], titles | {n: n for n in known}) or ". Give its name as in Settings > Properties."
+            raise ValueError(f"{self.label}: properties: HubSpot has no contact property {unknown[0]!r}{near}")
 
     def find_leads(
         self, emails: Iterable[str], *, properties: Names = None, archived: bool = False, **scope: Any

@@ -14,6 +14,7 @@ from airflow_providers_leads.hooks.persistiq.account import given, is_object, ma
 from airflow_providers_leads.hooks.persistiq.answers import Matching, Record, records_in, settle_chunk, unaccounted
 from airflow_providers_leads.hooks.persistiq.leads import PersistIQLeads
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded
 
 LEADS_PER_CALL: Final = 100
@@ -57,7 +58,9 @@ class PersistIQCampaigns(PersistIQLeads):
         found = found or [str(one["id"]) for one in known if campaign == one.get("name")]
         if len(found) != 1:
             what = "several campaigns are named" if found else "PersistIQ has no campaign"
-            raise ValueError(f"{self.label}: campaign: {what} {campaign!r}. Give its id.")
+            names = [str(one[key]) for one in known for key in ("name", "id") if one.get(key)]
+            near = "" if found else nearest(campaign, names)
+            raise ValueError(f"{self.label}: campaign: {what} {campaign!r}{near or '. Give its id.'}")
         return found[0]
 
     def lead_of_place(self, place: Mapping[str, Any]) -> Record | None:

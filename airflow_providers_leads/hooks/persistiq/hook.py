@@ -31,6 +31,7 @@ from airflow_providers_leads.hooks.persistiq.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.erasure import Erasure
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.outcomes import BatchResult, PlanRow, Succeeded, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, text
 
@@ -174,9 +175,8 @@ class PersistIQHook(PersistIQCampaigns):
             return
         known = [str(one.get("name")) for one in self.list_lead_statuses()]
         if str(status).casefold() not in map(str.casefold, known):
-            raise ValueError(
-                f"{self.label}: status: PersistIQ has no lead status {status!r}; it has {', '.join(sorted(known))}."
-            )
+            near = nearest(str(status), known) or f"; it has {', '.join(sorted(known))}."
+            raise ValueError(f"{self.label}: status: PersistIQ has no lead status {status!r}{near}")
 
     def find_leads(self, emails: Iterable[str], **scope: Any) -> Iterator[Lead]:
         """Yield the leads with these addresses, one request each; the list is read once where the API can't filter.

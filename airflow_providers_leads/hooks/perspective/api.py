@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from datetime import date, datetime
 from typing import Any, Final, TypeVar
 
@@ -24,6 +24,7 @@ from airflow_providers_leads.hooks.perspective.fields import (
 )
 from airflow_providers_leads.hooks.reading import with_positions
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded
 
 T = TypeVar("T")
@@ -39,6 +40,13 @@ _CONTACT: Final = "/v1/funnels/{funnel_id}/contacts/{contact_id}"
 
 def _holds(kind: type, body: Any) -> bool:
     return isinstance(body, dict) and isinstance(body.get("data"), kind)
+
+
+def funnels_of(workspaces: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield all funnels of workspaces that have an id; ``funnels`` is a name of the list that other clients expect."""
+    for workspace in workspaces:
+        funnels = workspace.get("campaigns") or workspace.get("funnels") or ()
+        yield from (funnel for funnel in funnels if funnel.get("id"))
 
 
 def _ids(**values: str) -> dict[str, str]:
@@ -339,13 +347,23 @@ class PerspectiveApi(LeadsHook):
         except LeadsApiError as error:
             if not error.not_found:
                 raise
+            near = self._near_funnel(funnel_id)
             raise LeadsNotFoundError(
-                f"{self.label}: funnel '{funnel_id}' was not found. {WHERE_FUNNEL_IDS_ARE}",
+                f"{self.label}: funnel '{funnel_id}' was not found{near} {WHERE_FUNNEL_IDS_ARE}",
                 status=error.status,
                 category="FUNNEL_NOT_FOUND",
                 request_id=error.request_id,
                 not_found=True,
             ) from None
+
+    def _near_funnel(self, funnel_id: str) -> str:
+        """Return the end of a sentence, with the funnel that may be meant, by its id or its name."""
+        known: dict[str, str] = {}
+        # What went wrong is said already, whatever this one meets.
+        with suppress(Exception):
+            for funnel in funnels_of(self.list_workspaces()):
+                known |= dict.fromkeys((str(funnel.get("name") or ""), str(funnel["id"])), str(funnel["id"]))
+        return nearest(funnel_id, known) or "."
 
     def value_writer(self, funnel_id: str, contact_id: str, skip: bool) -> Callable[[Chunk], BatchResult]:
         """Return what writes one ``{"field", "value"}`` of a contact; names and values must be checked already."""

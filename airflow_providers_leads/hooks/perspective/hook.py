@@ -15,7 +15,7 @@ from airflow_providers_leads.hooks.base import Parts, failed_result, require
 from airflow_providers_leads.hooks.batches import run_chunks
 from airflow_providers_leads.hooks.erasing import Trail
 from airflow_providers_leads.hooks.perspective import wire
-from airflow_providers_leads.hooks.perspective.api import PAGE_SIZE, WHERE_FUNNEL_IDS_ARE, PerspectiveApi
+from airflow_providers_leads.hooks.perspective.api import PAGE_SIZE, WHERE_FUNNEL_IDS_ARE, PerspectiveApi, funnels_of
 from airflow_providers_leads.hooks.perspective.erasing import erase
 from airflow_providers_leads.hooks.perspective.fields import (
     AB_TESTS,
@@ -256,7 +256,7 @@ class PerspectiveHook(PerspectiveApi):
 
     def erase_steps(self, trail: Trail, people: Mapping[str, str]) -> Iterator[Erasure]:
         named = self._configured_funnels()
-        funnels = named or list(_funnels_of(trail.read(lambda: list(self.list_workspaces()))))
+        funnels = named or list(_funnel_ids(trail.read(lambda: list(self.list_workspaces()))))
         yield from erase(self, trail, people, funnels, others=bool(named))
 
     def probe(self) -> tuple[bool, str]:
@@ -268,7 +268,7 @@ class PerspectiveHook(PerspectiveApi):
                 "Perspective accepts the key, but it may not list workspaces: name the funnels in the connection's "
                 f"extra 'funnel_ids', or grant that permission. {self._told_rights(configured)}"
             )
-        seen = list(_funnels_of(workspaces))
+        seen = list(_funnel_ids(workspaces))
         hidden = [funnel for funnel in configured or () if funnel not in seen]
         warning = f" It can't see these of the extra 'funnel_ids': {', '.join(hidden)}." if hidden else ""
         rights = self._told_rights([funnel for funnel in configured or seen if funnel in seen])
@@ -295,7 +295,7 @@ class PerspectiveHook(PerspectiveApi):
         return leads_of(self._pages_of(funnel_ids, bound, None))
 
     def _funnels(self, funnel_ids: list[str] | None) -> Iterable[str]:
-        return funnel_ids or self._configured_funnels() or _funnels_of(self.list_workspaces())
+        return funnel_ids or self._configured_funnels() or _funnel_ids(self.list_workspaces())
 
     def _pages_of(
         self, funnel_ids: list[str] | None, bound: datetime | None, position: Position | None
@@ -374,12 +374,9 @@ class PerspectiveHook(PerspectiveApi):
         return next((lead.source_id for lead in leads if lead.email_key == email_key), None)
 
 
-def _funnels_of(workspaces: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the ids of all funnels, each once; ``funnels`` is a name of the list that other clients expect."""
-    found = (
-        funnel for workspace in workspaces for funnel in workspace.get("campaigns") or workspace.get("funnels") or ()
-    )
-    yield from dict.fromkeys(str(funnel["id"]) for funnel in found if funnel.get("id"))
+def _funnel_ids(workspaces: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the ids of all funnels, each once."""
+    yield from dict.fromkeys(str(funnel["id"]) for funnel in funnels_of(workspaces))
 
 
 def _with_status(page: LeadPage, statuses: Container[str]) -> LeadPage:

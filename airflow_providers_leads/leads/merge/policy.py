@@ -11,6 +11,7 @@ import msgspec
 from airflow_providers_leads.leads.files.staging import as_path
 from airflow_providers_leads.leads.files.yaml_text import Path, YamlTextError, read_yaml
 from airflow_providers_leads.leads.model.identity import IdentityRules, RulesError
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
 
 Rule = Literal["priority", "newest", "longest", "most_common"]
@@ -95,12 +96,12 @@ class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         for name, path in _named_fields(self):
             if name not in PROFILE_FIELDS:
-                raise _error(f"unknown field {name!r}; the fields are {', '.join(PROFILE_FIELDS)}", *path)
+                near = nearest(name, PROFILE_FIELDS)
+                raise _error(f"unknown field {name!r}{near}; the fields are {', '.join(PROFILE_FIELDS)}", *path)
         for name, rule in self.fields.items():
             if rule not in RULES:
-                raise _error(
-                    f"field {name!r} has the unknown rule {rule!r}; the rules are {', '.join(RULES)}", "fields", name
-                )
+                near = f"{nearest(rule, RULES)}; the rules are {', '.join(RULES)}"
+                raise _error(f"field {name!r} has the unknown rule {rule!r}{near}", "fields", name)
         for place, source in enumerate(self.priority):
             if source in self.priority[:place]:
                 raise _error(f"source {source!r} is listed twice", "priority", place)
@@ -246,12 +247,15 @@ def _converted(value: Any) -> MergePolicy:
             raise cause from None
         if isinstance(cause, RulesError):
             raise _error(f"identity: {cause}", "identity", *cause.path) from None
-        raise _error(str(error), *_path_of(str(error), plain)) from None
+        unknown = _UNKNOWN.search(str(error))
+        near = nearest(unknown[1], _ENTRIES) if unknown else ""
+        raise _error(f"{error}{near}", *_path_of(str(error), plain)) from None
 
 
 _UNQUOTED: Final = re.compile(r"Expected `[^`]*str[^`]*`, got `(?:bool|int|null)`")
 _AT: Final = re.compile(r" - at (?:`(?:key|value)` in )?`\$([^`]*)`$")
 _STEP: Final = re.compile(r"\[(\d+|\.\.\.)\]|\.([^.\[]+)")
+_ENTRIES: Final = (*MergePolicy.__struct_fields__, *IdentityRules.__struct_fields__)
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]*)`")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Final, Literal
 
 import msgspec
 
 from airflow_providers_leads.leads.files.staging import as_path
 from airflow_providers_leads.leads.files.yaml_text import YamlTextError, read_yaml
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS, Lead, text
 from airflow_providers_leads.leads.plan.mapped import find_property
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, Unconvertible, value_text
@@ -73,8 +73,7 @@ def _rule(name: str, entry: Any) -> FieldRule:
     known = ("from", "constant", "default", "only", "owner")
     for key in entry:
         if key not in known:
-            near = "".join(f"; did you mean {one!r}?" for one in get_close_matches(str(key), known, n=1))
-            raise ValueError(f"fields: {name!r} has the unknown entry {key!r}{near}")
+            raise ValueError(f"fields: {name!r} has the unknown entry {key!r}{nearest(str(key), known)}")
     try:
         return msgspec.convert(dict(entry), FieldRule)
     except msgspec.ValidationError as error:

@@ -94,11 +94,11 @@ def _add_task(session: Any, number: int, dag_id: str, run_id: str, task: Task, a
     xcoms = dict(task.xcoms or {})
     if task.returned is not None:
         xcoms["return_value"] = task.returned
+    # A column that Airflow has since 3.3.
+    newer = {"dag_result": False} if "dag_result" in XComModel.__table__.columns else {}
     for name, value in xcoms.items():
         session.execute(
-            insert(XComModel.__table__).values(
-                **key, dag_run_id=number, key=name, value=value, timestamp=at, dag_result=False
-            )
+            insert(XComModel.__table__).values(**key, dag_run_id=number, key=name, value=value, timestamp=at, **newer)
         )
     if task.rendered is not None:
         fields = dict(task.rendered)
