@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from airflow.providers.common.compat.sdk import Stats, get_hook_lineage_collector
+
+REQUESTS: Final = "leads.requests"
+ROWS: Final = "leads.rows"
+METRICS: Final[Mapping[str, tuple[str, ...]]] = {REQUESTS: ("crm", "status"), ROWS: ("crm", "outcome")}
+"""Counter → its tags; there are no others. ``docs/monitoring.md`` and its dashboard are held to them."""
 
 
 def count_request(crm: str, status: int | None) -> None:
@@ -14,7 +19,7 @@ def count_request(crm: str, status: int | None) -> None:
     :param crm: connection type
     :param status: HTTP status of the answer, ``None`` when none arrived
     """
-    Stats.incr("leads.requests", tags={"crm": crm, "status": status_class(status)})
+    Stats.incr(REQUESTS, tags={"crm": crm, "status": status_class(status)})
 
 
 def count_rows(crm: str, outcomes: Mapping[str, int]) -> None:
@@ -25,7 +30,7 @@ def count_rows(crm: str, outcomes: Mapping[str, int]) -> None:
     """
     for outcome, number in outcomes.items():
         if number:
-            Stats.incr("leads.rows", number, tags={"crm": crm, "outcome": outcome})
+            Stats.incr(ROWS, number, tags={"crm": crm, "outcome": outcome})
 
 
 def status_class(status: int | None) -> str:
