@@ -15,6 +15,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_providers_leads.cli.memory import memory
+from airflow_providers_leads.cli.run_files import as_uri, plan, report, results
 from airflow_providers_leads.cli.terminal import Terminal
 from airflow_providers_leads.cli.version import version_line
 from airflow_providers_leads.hooks.arguments import maybe_instant
@@ -55,6 +56,9 @@ def run(name: str, given: argparse.Namespace, out: TextIO) -> int:
         "check": check,
         "pull": pull,
         "diff": diff,
+        "plan": plan,
+        "results": results,
+        "report": report,
         "memory": memory,
         "version": show_version,
     }
@@ -118,7 +122,7 @@ def _target(path: str, conn_id: str) -> str:
 
     :raises ValueError: for a name that says no form in which leads can be written
     """
-    uri, name = _uri(path), path.rstrip("/").rpartition("/")[2]
+    uri, name = as_uri(path), path.rstrip("/").rpartition("/")[2]
     is_folder = "://" not in path and Path(path).is_dir()
     ending = "" if path.endswith("/") else form_of(name)
     if ending and not is_folder:
@@ -167,7 +171,7 @@ def _golden(
     read, files = [], []
     for number, source in enumerate(sources):
         if _is_file(source):
-            files.append(_uri(source))
+            files.append(as_uri(source))
             continue
         hook = get_leads_hook(source)
         read.append(_extract(hook, f"{folder}/{number}.leads.parquet", {}, terminal))
@@ -204,11 +208,6 @@ def _is_golden(uri: str) -> bool:
 def _is_file(source: str) -> bool:
     # A folder may have a connection's name: pull makes such ones.
     return "/" in source or bool(form_of(source)) or Path(source).is_file()
-
-
-def _uri(path: str) -> str:
-    # As it is: what is encoded is another name to everything that opens it.
-    return path if "://" in path else f"file://{Path(path).absolute()}"
 
 
 def _pairs(flag: str, pairs: Sequence[str]) -> dict[str, Any]:

@@ -49,6 +49,22 @@ def _output(default: str) -> tuple[tuple[str, ...], Mapping[str, Any]]:
 
 
 _OUTPUT: Final = _output("table")
+_LIMIT: Final = (
+    ("--limit",),
+    {"type": _count, "default": None, "help": "rows to print at most (default 50 in a table, else all)"},
+)
+_SHOWN: Final = (
+    ("--show-addresses",),
+    {"action": "store_true", "default": False, "help": "addresses and values in the clear"},
+)
+_ACTION: Final = (
+    ("--action",),
+    {
+        "choices": ("create", "update", "unchanged", "suppress"),
+        "default": None,
+        "help": "print rows of this action only",
+    },
+)
 _SCOPE: Final = (
     ("--scope",),
     {
@@ -112,22 +128,42 @@ COMMANDS: Final = (
                 },
             ),
             (("--funnel-id",), {"default": None, "help": "the same as --option funnel_id=ID"}),
+            _ACTION,
+            _LIMIT,
+            _SHOWN,
+            _OUTPUT,
+        ),
+    ),
+    Command(
+        "plan",
+        "Print a plan: each person and each change, and its totals",
+        ((("uri",), {"help": "path or URI of a plan file"}), _ACTION, _LIMIT, _SHOWN, _OUTPUT),
+    ),
+    Command(
+        "results",
+        "Print what became of a plan, person by person",
+        (
+            (("uri",), {"help": "path or URI of a file of results"}),
             (
-                ("--action",),
+                ("--outcome",),
                 {
-                    "choices": ("create", "update", "unchanged", "suppress"),
+                    "choices": ("created", "updated", "unchanged", "suppressed", "failed", "ambiguous"),
                     "default": None,
-                    "help": "print rows of this action only",
+                    "help": "print rows of this outcome only",
                 },
             ),
-            (
-                ("--limit",),
-                {"type": _count, "default": None, "help": "rows to print at most (default 50 in a table, else all)"},
-            ),
-            (
-                ("--show-addresses",),
-                {"action": "store_true", "default": False, "help": "print addresses and values in the clear"},
-            ),
+            _LIMIT,
+            _SHOWN,
+            _OUTPUT,
+        ),
+    ),
+    Command(
+        "report",
+        "Make the report of a run's files",
+        (
+            (("folder",), {"help": "path or URI of the folder of the run's files, and of no other's"}),
+            (("file",), {"help": "path or URI of the .html file to write"}),
+            _SHOWN,
             _OUTPUT,
         ),
     ),
