@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.values import NOTHING, is_missing, plain
 
 _UNQUOTED: Final = re.compile(rf"""(?<!["']){NOTHING}|{NOTHING}(?!["'])""")
@@ -131,11 +132,12 @@ def as_bool(name: str, value: Any) -> bool:
 def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return a possibly templated choice.
 
-    :raises ValueError: naming the argument and the choices
+    :raises ValueError: naming the argument, the choices and the nearest of them
     """
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-    return str(value)
+    meant = given(value)
+    if not isinstance(meant, str) or meant not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}{nearest(str(value), choices)}")
+    return meant
 
 
 def as_count(name: str, value: Any) -> int:
