@@ -15,7 +15,8 @@ import pendulum
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_providers_leads.cli.memory import memory
-from airflow_providers_leads.cli.run_files import as_uri, plan, report, results
+from airflow_providers_leads.cli.places import as_uri
+from airflow_providers_leads.cli.run_files import plan, report, results
 from airflow_providers_leads.cli.terminal import Terminal
 from airflow_providers_leads.cli.version import version_line
 from airflow_providers_leads.hooks.arguments import maybe_instant

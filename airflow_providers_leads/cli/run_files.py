@@ -8,27 +8,27 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final, TextIO
 
 from rich.text import Text
 
+from airflow_providers_leads.cli.places import as_uri
 from airflow_providers_leads.cli.terminal import Terminal
 from airflow_providers_leads.leads.files.places import parquet_below
 from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
 from airflow_providers_leads.leads.files.staging import read_rows
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES, WriteResult
 from airflow_providers_leads.plan import show
+from airflow_providers_leads.report.files import RunFiles
 from airflow_providers_leads.report.masking import mask_address, mask_addresses
+from airflow_providers_leads.report.page import write_text
 from airflow_providers_leads.report.printed import console_for, print_rows, printable, whole_table
+from airflow_providers_leads.report.run import Run
+from airflow_providers_leads.report.sync import status, summary, sync_page
+from airflow_providers_leads.report.sync_facts import read_sync
 from airflow_providers_leads.tasks.paths import storage_path
 
 _ROWS_OF_A_TABLE: Final = 50
-
-
-def as_uri(path: str) -> str:
-    """Return a path or URI as a URI; as it is, for what is encoded is another name to everything that opens it."""
-    return path if "://" in path else f"file://{Path(path).absolute()}"
 
 
 def plan(given: argparse.Namespace, out: TextIO) -> int:
@@ -77,12 +77,6 @@ def report(given: argparse.Namespace, out: TextIO) -> int:
     :raises ValueError: when there are none
     :raises StagingError: naming the file that is damaged
     """
-    from airflow_providers_leads.report.files import RunFiles
-    from airflow_providers_leads.report.page import write_text
-    from airflow_providers_leads.report.run import Run
-    from airflow_providers_leads.report.sync import status, summary, sync_page
-    from airflow_providers_leads.report.sync_facts import read_sync
-
     folder = storage_path(as_uri(given.folder).rstrip("/"))
     files = RunFiles()
     with Terminal():

@@ -305,12 +305,11 @@ class LeadsApplyOperator(_Applying):
         stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
         plan, options = uri_in(self.plan, "plan"), given_entries("write_options", self.write_options)
         checkpoint = _checkpoint(context, stem, hook)
-        if_stale = one_of("if_stale", self.if_stale, self.choices["if_stale"])
-        of = _fingerprint(plan, self.conn_id, options, if_stale)
-        checked = _begun(checkpoint, of, lambda _: recheck(hook, plan, stem, options, if_stale, log=self.log))
+        of = _fingerprint(plan, self.conn_id, options, self.if_stale)
+        checked = _begun(checkpoint, of, lambda _: recheck(hook, plan, stem, options, self.if_stale, log=self.log))
         against = objections(
             hook, checked["plan"], self.log,
-            current=checked.get("current") if checkpoint.is_new else None, look=if_stale != "ignore",
+            current=checked.get("current") if checkpoint.is_new else None, look=self.if_stale != "ignore",
         )  # fmt: skip
         memory = self.plan.get("memory") if isinstance(self.plan, Mapping) else None
         applied = self.apply(context, hook, checked["plan"], stem, checked["options"], checkpoint, memory, against)

@@ -12,6 +12,7 @@ from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
 from airflow_providers_leads.leads.files.staging import RowWriter, read_rows, write_rows
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.tasks.arguments import one_of
 from airflow_providers_leads.tasks.extract import extract
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import phase
@@ -39,8 +40,7 @@ def recheck(
     """
     from airflow_providers_leads.leads.plan.recheck import IF_STALE, iter_recheck
 
-    if if_stale not in IF_STALE:
-        raise ValueError(f"if_stale must be one of {', '.join(IF_STALE)}, not {if_stale!r}")
+    if_stale = one_of("if_stale", if_stale, IF_STALE)
     facts = read_plan_facts(storage_path(plan))
     found = {"plan": plan, "options": _options(hook, plan, facts, options), "stale": 0, "current": None}
     if if_stale == "ignore":
