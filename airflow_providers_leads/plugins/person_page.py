@@ -11,6 +11,7 @@ from airflow_providers_leads.hooks.registry import crm_name, crms
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.files.staging import StagingError
 from airflow_providers_leads.leads.merge.lineage import explain
+from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
 from airflow_providers_leads.plugins.airflow_runs import web_address
 from airflow_providers_leads.plugins.opened_run import Opened, opened, plan_facts
 from airflow_providers_leads.plugins.run_files import WriteFiles
@@ -22,6 +23,7 @@ from airflow_providers_leads.tasks.paths import storage_path
 
 _MOST_RECORDS = 50
 _MOST_CONFLICTS = 50
+_ORDER = {name: place for place, name in enumerate(PROFILE_FIELDS)}
 
 
 class Record(NamedTuple):
@@ -169,7 +171,9 @@ def _conflicts(run: Opened, key: str, view: View) -> list[Conflict]:
     columns = ("field", "rule", "candidates")
     conflicts = []
     for uri in run.own.files.conflicts.values():
-        for row in rows_of(storage_path(uri), "field", key, columns)[:_MOST_CONFLICTS]:
+        rows = rows_of(storage_path(uri), "field", key, columns)
+        # The file has them in any order.
+        for row in sorted(rows, key=_place_of)[:_MOST_CONFLICTS]:
             values = [
                 Record(_source(one), visible(str(one.get("source_id") or "")), view.value(one.get("value"), None))
                 for one in _dicts(row.get("candidates"))
@@ -177,6 +181,11 @@ def _conflicts(run: Opened, key: str, view: View) -> list[Conflict]:
             names = [visible(words(row.get(name) or "")) for name in ("field", "rule")]
             conflicts.append(Conflict(names[0], names[1], values))
     return conflicts
+
+
+def _place_of(conflict: dict[str, Any]) -> tuple[int, str]:
+    name = str(conflict.get("field"))
+    return _ORDER.get(name, len(_ORDER)), name
 
 
 def _dicts(values: Any) -> Iterable[dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from report_files import write_run
 from rich.console import Console
 from rich.text import Text
 
@@ -207,8 +208,12 @@ def test_every_command_prints_data_for_programs(form: str, tmp_path: Path, capsy
         "check": ["check", "hubspot_default"],
         "pull": ["pull", "hubspot_default", str(tmp_path / "x.csv")],
         "diff": ["diff", "hubspot_default", str(tmp_path / "golden.parquet"), "--show-addresses"],
+        "plan": ["plan", str(tmp_path / "run" / "upsert" / "hubspot_default.plan.parquet")],
+        "results": ["results", str(tmp_path / "run" / "upsert" / "hubspot_default.results.parquet")],
+        "report": ["report", str(tmp_path / "run"), str(tmp_path / "report.html")],
         "memory": ["memory", "forget", str(tmp_path / "sync"), "--yes"],
     }
+    write_run(tmp_path / "run")
     assert calls.keys() == {command.name for command in COMMANDS} - {"version"}
     printed = {}
     for name, words in calls.items():
@@ -216,6 +221,7 @@ def test_every_command_prints_data_for_programs(form: str, tmp_path: Path, capsy
         printed[name] = parsed(form, capsys.readouterr().out)
     assert {row["person"] for row in printed["diff"]} == {row.email_key for row in rows}
     assert {row["action"] for row in printed["diff"]} == {"create"}
+    assert [len(printed[name]) for name in ("plan", "results", "report")] == [5, 4, 1]
     assert str(printed["check"][0]["works"]).lower() == "true"
     assert int(printed["pull"][0]["rows"]) > 0
     assert main(["check", "absent", "-o", form]) == 1
