@@ -16,7 +16,6 @@ import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.columns import strings
@@ -202,6 +201,8 @@ def read_files(connection: Any, parts: Sequence[Any]) -> ibis.Table:
         names = plain_names(connection, parts)
         return connection.read_parquet(names) if is_duckdb(connection) else spark.read_files(connection, names)
     # Only for files of a store: it loads pandas where that is installed.
+    import pyarrow.dataset as ds
+
     # Read through the path's own filesystem, which holds the credentials.
     name = f"remote_{uuid4().hex}"
     source = ds.dataset([str(part.path) for part in parts], filesystem=parts[0].fs, format="parquet")
