@@ -236,7 +236,8 @@ class LeadsDeduplicateOperator(LeadsOperator):
     :param memory: see :class:`LeadsExtractOperator`: what people changed, cleared or deleted in a CRM since the last
         run stays as they left it; needs an engine ``duckdb://``
     :param partitions: number of files to split the golden records into, by hash of the address, so that upserts can be
-        mapped over them; default 1
+        mapped over them; default 1. Each reads its share of ``inputs``, where they are its ``existing``, and of the
+        members, as long as the policy joins people by equal addresses alone
     :return: URIs under ``golden`` (a list when there are several partitions), ``members``, ``conflicts`` and
         ``rejects``, and their ``rows``
     :raises ValueError: for an unusable input file or policy, naming it

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 
 from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, PlanTotals
-from airflow_providers_leads.leads.files.provenance import identity_of, members_of
+from airflow_providers_leads.leads.files.provenance import identity_of, members_of, other_partitions, share_of
 from airflow_providers_leads.leads.files.staging import RowWriter, check_parquet, count_rows
+from airflow_providers_leads.leads.merge.shares import MEMBERS
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, PROFILE_FIELDS
 from airflow_providers_leads.leads.plan.fields import check_rules, sources_of
@@ -27,7 +28,7 @@ __all__ = ["LEFT_ALONE", "PlanTask", "property_names", "write_plan"]
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.leads.model.outcomes import PlanRow
+    from airflow_providers_leads.leads.memory.planned import PlanMemory
     from airflow_providers_leads.leads.plan.fields import FieldRule
 
 _BATCH_ROWS = 5_000
@@ -109,9 +110,10 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     )
     totals = PlanTotals()
     plan = f"{task.stem}.plan.parquet"
+    compared, weighed = _shares(golden, existing, members, memory)
     rows = iter_plan(
-        golden, storage_path(existing), rules,
-        scope=scope, members_uri=members, memory=memory, identity=identity,
+        golden, compared, rules, scope=scope, members_uri=weighed, memory=memory, identity=identity,
+        other_golden=other_partitions(golden, storage_path) if identity.joins else (),
     )  # fmt: skip
     total = count_rows(golden)
     progress = Progress(log, f"{hook.conn_id}: compared", total=total)
@@ -152,6 +154,16 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         **({"memory": dict(task.memory)} if task.memory is not None else {}),
         **({"quota": quota} if (quota := hook.day_quota) else {}),
     }
+
+
+def _shares(golden: Any, existing: str, members: Any, memory: PlanMemory | None) -> tuple[Any, Any]:
+    """Return what a plan reads of what the destination holds and of the members: of one partition its share of both."""
+    whole = storage_path(existing)
+    if members is None or (memory is not None and not memory.merged):
+        # Who is gone from a destination that the merge has not read is seen by all that it holds.
+        return whole, members
+    share = share_of(golden, whole)
+    return (whole, members) if share is whole else (share, share_of(golden, members, MEMBERS))
 
 
 def _placed(task: PlanTask) -> dict[str, FieldRule]:

@@ -61,10 +61,10 @@ class World:
         return result
 
     def merge(self, inputs: Sequence[Any], policy: Any = None, **options: Any) -> dict[str, Any]:
+        options = {"output": f"{self.output}/golden", **options}
         operator = LeadsDeduplicateOperator(
-            task_id="deduplicate", inputs=inputs, output=f"{self.output}/golden", policy=policy, memory=self.memory,
-            **options,
-        )  # fmt: skip
+            task_id="deduplicate", inputs=inputs, policy=policy, memory=self.memory, **options
+        )
         result: dict[str, Any] = operator.execute(self.context("deduplicate"))
         return result
 

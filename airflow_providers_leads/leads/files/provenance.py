@@ -20,6 +20,11 @@ MERGE: Final = "leads.merge"
 MEMBERS: Final = "leads.members"
 MEMORY: Final = "leads.memory"
 IDENTITY: Final = "leads.identity"
+PARTITIONS: Final = "leads.partitions"
+SHARE: Final = "leads.share"
+
+# Hidden, because it is no file of a task's own.
+_SHARES: Final = "_shares"
 
 Accounts = Mapping[str, Sequence[str]]
 """Connection id → the marks of the accounts that were read by it."""
@@ -96,7 +101,7 @@ def members_of(golden: Any, members: Any = None, path_of: Any = as_path) -> Any:
     if members is None:
         if MEMBERS not in told:
             return None
-        candidates = [path_of(told[MEMBERS]), golden.with_name(told[MEMBERS].rpartition("/")[2])]
+        candidates = [path_of(told[MEMBERS]), golden.with_name(_last(told[MEMBERS]))]
     else:
         candidates = [members]
     for candidate in candidates:
@@ -112,6 +117,79 @@ def members_of(golden: Any, members: Any = None, path_of: Any = as_path) -> Any:
         f"{golden} was not merged together with {candidates[0]}, or that is gone. Without its members nobody knows "
         "under which other addresses these people are known: give the members of the same merge, or merge again."
     )
+
+
+def partitions_metadata(golden: Sequence[Any]) -> dict[str, str]:
+    """Return the metadata of golden records in several files.
+
+    :param golden: URIs or path objects of all of them
+    """
+    return {PARTITIONS: msgspec.json.encode(list(map(str, golden))).decode()}
+
+
+def share_path(golden: Any, whole: Any) -> Any:
+    """Return where the share of a file stands that one partition of golden records is planned with.
+
+    :param golden: URI or path object of the partition
+    :param whole: URI or path object of a file of leads, or the name of a kind of file
+    """
+    path = as_path(golden)
+    name = hashlib.sha256(str(whole).encode()).hexdigest()[:16]
+    return path.parent / _SHARES / f"{path.stem}.{name}.parquet"
+
+
+def share_metadata(whole: Any) -> dict[str, str]:
+    """Return the metadata of a share of a file: which state of the file it is of."""
+    return {SHARE: file_metadata(whole, with_footer=True)[""]}
+
+
+def share_of(golden: Any, whole: Any, name: str | None = None) -> Any:
+    """Return the share of a file that a partition of golden records needs, the whole of it where there is none.
+
+    :param golden: path object of the golden file
+    :param whole: path object of the file
+    :param name: what the share goes by; default the file's URI. A file of that name is of the same merge, other files
+        are as they were when it read them
+    """
+    told = file_metadata(golden)
+    if PARTITIONS not in told:
+        return whole
+    share = share_path(golden, name or whole)
+    try:
+        of = file_metadata(share)
+    except StagingError:
+        return whole
+    same = {MERGE: file_metadata(whole).get(MERGE)} if name else share_metadata(whole)
+    return share if of.items() >= {MERGE: told[MERGE], **same}.items() else whole
+
+
+def other_partitions(golden: Any, path_of: Any = as_path) -> list[Any]:
+    """Return path objects of the other partitions of golden records, found as :func:`members_of` finds members.
+
+    :param golden: path object of one partition
+    :param path_of: makes a path object of a URI
+    :raises StagingError: when one of them is gone or is another merge's
+    """
+    told = file_metadata(golden)
+    names = msgspec.json.decode(told.get(PARTITIONS, "[]"), type=list[str])
+    return [_partition(golden, told[MERGE], name, path_of) for name in names if _last(name) != golden.name]
+
+
+def _partition(golden: Any, merge: str, name: str, path_of: Any) -> Any:
+    for candidate in (path_of(name), golden.with_name(_last(name))):
+        try:
+            if file_metadata(candidate).get(MERGE) == merge:
+                return candidate
+        except StagingError:
+            continue
+    raise StagingError(
+        f"{golden} is one of several files of golden records, of which {name} is gone. By the merge's policy a record "
+        "may be of a person there: merge again."
+    )
+
+
+def _last(uri: str) -> str:
+    return uri.rpartition("/")[2]
 
 
 def memory_uri_in(uri: Any) -> str | None:

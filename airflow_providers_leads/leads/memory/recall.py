@@ -354,6 +354,12 @@ class Recall:
         doubtful = in_doubt(self.generation, self.reads, scopes)
         write_outcome(self, [self._local(path) for path in members], scopes, doubtful)
 
+    def links(self) -> ibis.Table:
+        """Return which records are whose by more than their address, once :meth:`finish` has told: ``golden_key``."""
+        facts = self._connection.table("memory_facts")
+        linked = facts.filter(facts.kind == "link")
+        return linked.select("source", "source_scope", "source_id", golden_key=linked.email_key).distinct()
+
     def _run(self, statement: str) -> None:
         self._con.execute(statement)
 

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import ibis
 import msgspec
 
-from airflow_providers_leads.leads.files.provenance import MEMORY, identity_metadata, merge_metadata
+from airflow_providers_leads.leads.files.provenance import (
+    MEMORY,
+    identity_metadata,
+    merge_metadata,
+    partitions_metadata,
+)
 from airflow_providers_leads.leads.memory.table import FIELDS
 from airflow_providers_leads.leads.merge import slices, survivorship
 from airflow_providers_leads.leads.merge.components import RECORD, People, sort_by_person
@@ -27,6 +32,7 @@ from airflow_providers_leads.leads.merge.engine import (
     write_partitioned,
 )
 from airflow_providers_leads.leads.merge.policy import MergePolicy
+from airflow_providers_leads.leads.merge.shares import Shares
 from airflow_providers_leads.leads.merge.slices import Pieces
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, arrow_schema
 
@@ -92,7 +98,8 @@ def merge_files(
     :raises ValueError: when the engine can't be used
     """
     with connect(engine) as connection, blaming(inputs):
-        leads = _read_all(connection, inputs)
+        read = _read_each(connection, inputs)
+        leads = _together(read)
         chosen = policy or MergePolicy()
         if recall is not None:
             if not is_duckdb(connection):
@@ -105,8 +112,9 @@ def merge_files(
             leads = _overlaid(leads, overlay)
             people = replace(people, known=_overlaid(people.known, overlay))
         told = msgspec.json.encode(chosen, order="sorted").decode()
-        metadata = merge_metadata(inputs, outputs.get("members"), told)
-        metadata |= identity_metadata(chosen.identity)
+        split = list((partitions or {}).get("golden", ()))
+        metadata = merge_metadata(inputs, outputs.get("members"), told, *map(str, split))
+        metadata |= identity_metadata(chosen.identity) | (partitions_metadata(split) if split else {})
         if recall is not None and recall.beside:
             metadata |= {MEMORY: recall.beside}
         with Pieces(connection, metadata) as pieces:
@@ -119,12 +127,20 @@ def merge_files(
                 else:
                     table = rejects(people) if name == "rejects" else tables[name]
                     counts[name] = write(connection, table, target, metadata)
+            # By other rules than the address whatever the destination holds may be anybody's of any partition.
+            shares = None
+            if split and "members" in tables and not chosen.identity.joins:
+                shares = Shares(connection, split, metadata)
+                shares.sort_members(tables["members"], read)
         if recall is not None:
             members_at = targets["members"]
             listed = list(members_at) if isinstance(members_at, (list, tuple)) else [members_at]
             if recall.conflicts and "conflicts" in targets:
                 counts["conflicts"] = recall.add_conflicts(targets["conflicts"], listed)
             recall.finish(listed)
+        if shares is not None:
+            links = None if recall is None else recall.links()
+            shares.write_leads(list(zip(inputs, read, strict=True)), links)
         if people.shared_phones:
             counts["shared_phones"] = len(people.shared_phones)
         return counts
@@ -197,11 +213,13 @@ def _repeated(connection: Any, leads: ibis.Table, rows: int) -> bool:
     return scalar(connection, leads.select(*RECORD).distinct().count()) < rows
 
 
-def _read_all(connection: Any, inputs: Sequence[Any]) -> ibis.Table:
+def _read_each(connection: Any, inputs: Sequence[Any]) -> list[ibis.Table]:
     if is_duckdb(connection):
-        tables = [read_numbered(connection, uri, LEAD_COLUMNS, place * _ROWS_APART) for place, uri in enumerate(inputs)]
-    else:
-        tables = [read_parquet(connection, uri, LEAD_COLUMNS) for uri in inputs]
+        return [read_numbered(connection, uri, LEAD_COLUMNS, place * _ROWS_APART) for place, uri in enumerate(inputs)]
+    return [read_parquet(connection, uri, LEAD_COLUMNS) for uri in inputs]
+
+
+def _together(tables: Sequence[ibis.Table]) -> ibis.Table:
     if not tables:
         return ibis.memtable(arrow_schema().empty_table())
     return ibis.union(*tables) if len(tables) > 1 else tables[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -13,7 +13,7 @@ import msgspec
 from airflow_providers_leads.leads.files.staging import StagingError, structs
 from airflow_providers_leads.leads.memory.planned import Past, PlanMemory, state_of
 from airflow_providers_leads.leads.merge.components import RECORD
-from airflow_providers_leads.leads.merge.engine import collect, connect, read_often
+from airflow_providers_leads.leads.merge.engine import collect, connect, read_often, read_parquet
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import (
@@ -261,6 +261,7 @@ def iter_plan(
     members_uri: Any = None,
     memory: PlanMemory | None = None,
     identity: IdentityRules = _BY_ADDRESS,
+    other_golden: Sequence[Any] = (),
 ) -> Iterator[PlanRow]:
     """Yield the plan of a file of golden records against a file of what the destination holds, ordered by address.
 
@@ -274,6 +275,8 @@ def iter_plan(
         by more than the address is then found again, and not created under the other address
     :param memory: what the sync remembers of the destination and the people
     :param identity: who is one person by the policy that the golden records were made by; default by address
+    :param other_golden: the other partitions, where the golden file is one of several: by such a policy a record that
+        would be a person's of two of them is nobody's
     :raises StagingError: naming the file that is missing, broken, lacks a column, or holds a person twice
     """
     check_mode(rules.mode)
@@ -285,7 +288,11 @@ def iter_plan(
             existing = existing.filter(existing.source_scope == scope)
         aliases = alias_owners(connection, existing, identity)
         members = None if members_uri is None else read_often(connection, members_uri, _MEMBER_COLUMNS)
-        linked = linked_records(connection, golden, existing, members, identity) if identity.joins else None
+        linked = None
+        if identity.joins:
+            others = [read_parquet(connection, uri, LEAD_COLUMNS) for uri in other_golden]
+            everybody = ibis.union(golden, *others) if others else golden
+            linked = linked_records(connection, everybody, existing, members, identity)
         pasts = None if memory is None else _Pasts(connection, golden, existing, memory)
         golden, existing = (_what_decides(table, rules) for table in (golden, existing))
         slices = _slices(connection, golden)
@@ -402,7 +409,9 @@ def _joined(
         joined = joined.mutate(addresses=ibis.null("array<string>"))
     else:
         other = _within(members.filter(members.address != members.email_key), "email_key", bounds)
-        others = other.group_by(member_key=other.email_key).aggregate(addresses=other.address.collect())
+        others = other.group_by(member_key=other.email_key).aggregate(
+            addresses=other.address.collect(order_by=other.address)
+        )
         joined = joined.left_join(others, joined.email_key == others.member_key)
     return _with_pasts(joined, pasts).order_by("email_key")
 
