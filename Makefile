@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test coverage test-slow test-faults test-integration test-memory test-matrix soak check docs pictures bench-merge bench-files bench-wire bench-machines format clean
+.PHONY: help demo test coverage test-slow test-faults test-integration test-cluster test-memory test-matrix soak check docs pictures bench-merge bench-files bench-wire bench-machines bench-bucket format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -22,6 +22,10 @@ test: $(READY)            ## run the whole suite
 
 test-integration: $(READY)  ## run example DAGs under a real scheduler and triggerer, some minutes
 	$(BIN)/python -m pytest -m integration -q tests/cluster
+
+test-cluster: $(READY)    ## sync on Celery workers that vanish, with PostgreSQL, Redis and a bucket of their own
+	@$(INSTALL) -e '.[cluster]'
+	$(BIN)/python -m pytest -m cluster -q tests/cluster
 
 test-faults: $(READY)     ## meet a fault at every request of an upsert, in turn: an hour; fills in docs/reliability.md
 	@rm -rf .faults
@@ -73,6 +77,9 @@ pictures: $(READY)        ## take the pictures of pages in README and docs anew,
 	@$(BIN)/python -m airflow_providers_leads.sandbox.demo > /dev/null
 	@$(BIN)/python tests/pictures.py .demo
 	LEADS_TAKE_PICTURES=1 $(BIN)/python -m pytest -q tests/cluster/test_runs_in_browser.py -k browser_alone
+
+bench-bucket: $(READY)    ## see what a sync's tasks read of a bucket and have in memory, half an hour; options in BENCH
+	@$(BIN)/python tests/benchmarks/bench_bucket.py $(BENCH)
 
 format: $(READY)          ## put the code into shape
 	$(BIN)/ruff check --fix .

@@ -89,7 +89,7 @@ class AirflowCluster:
         try:
             self._start_all()
         except BaseException:
-            self.stop(*COMPONENTS)
+            self.stop(*self._processes)
             raise
         return self
 
@@ -97,7 +97,7 @@ class AirflowCluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop everything."""
-        self.stop(*reversed(COMPONENTS))
+        self.stop(*reversed(self._processes))
 
     def _start_all(self) -> None:
         migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
@@ -114,13 +114,21 @@ class AirflowCluster:
         errors = self.get("/importErrors")["import_errors"]
         assert not errors, errors
 
+    def command(self, name: str) -> list[str]:
+        """Return what of Airflow's command line runs a component."""
+        return [name]
+
+    def environment_of(self, name: str) -> dict[str, str]:
+        """Return the environment of a component."""
+        return self.environment
+
     def start(self, *names: str) -> None:
         """Start components and return when they are healthy."""
         for name in names:
             with (self.home / f"{name}.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "airflow", name],
-                    env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                    [sys.executable, "-m", "airflow", *self.command(name)],
+                    env=self.environment_of(name), stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 )  # fmt: skip
         watched = [HEALTH[name] for name in names if name in HEALTH]
         if watched:

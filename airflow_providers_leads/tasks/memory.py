@@ -70,7 +70,7 @@ def open_memory(value: Any, context: Context) -> Folder | None:
 
 def folder_at(uri: str) -> Folder:
     """Return the memory at a URI."""
-    return Folder(storage_path(uri), conf.get("leads", "memory_key", fallback=None) or None)
+    return Folder(storage_path(uri), conf.get("leads", "memory_key", fallback=None) or None, storage_path)
 
 
 def address_hash(known: Mapping[str, Any]) -> Callable[[str], int | None]:

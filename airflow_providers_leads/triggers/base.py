@@ -125,7 +125,8 @@ class LeadsPollTrigger(BaseTrigger):
 class LeadsEventTrigger(BaseEventTrigger):
     """Watches a CRM for an asset: fires for each change, for ever.
 
-    It fires once, and again where a triggerer that was taken for dead comes back.
+    It fires at least once: a second time where a triggerer that was taken for dead comes back, or dies between the
+    event and the note of how far it got. What the event starts must bear that, as an upsert does.
 
     How far it has got is kept in the asset's state (Airflow 3.3), so that a restarted triggerer goes on where the last
     one stopped; without it, in Airflow 3.2, a restart begins anew. At the first start the present counts as known,

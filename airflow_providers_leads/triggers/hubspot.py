@@ -12,8 +12,8 @@ from airflow_providers_leads.triggers.base import LeadsEventTrigger
 class HubSpotNewContactTrigger(LeadsEventTrigger):
     """Fires when a contact is created; for the watcher of an asset.
 
-    Found by search, whose index lags behind: a contact that shows up to ten minutes late, or out of order, still fires,
-    and once.
+    Found by search, whose index lags behind: a contact that shows up to ten minutes late, or out of order, still fires;
+    at least once, see :class:`~airflow_providers_leads.triggers.base.LeadsEventTrigger`.
 
     :param hubspot_conn_id: connection of type ``hubspot``
     :param filters: further conditions that all must hold, as in HubSpot's search:

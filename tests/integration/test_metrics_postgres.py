@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Barrier
 from typing import Any
 from uuid import uuid4
@@ -23,6 +16,7 @@ import pytest
 import requests_mock as rm
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from msgspec.structs import astuple
+from postgres_process import running_postgres
 
 from airflow_providers_leads.hooks.perspective.hook import CHART_SUBTYPES, KPI_SUBTYPES
 from airflow_providers_leads.hooks.perspective.metrics import PERSPECTIVE_METRICS
@@ -40,52 +34,13 @@ NOW = datetime(2026, 1, 3, 4, 5, 6, tzinfo=UTC)
 WINDOW = MetricWindow(scope_id="f1", start=START, end=END, offset=60, fetched_at=NOW)
 ASKED = {"source": "perspective", "funnel_id": "f1", "start": START, "end": END, "offset": 60, "metric": "m"}
 FUNNEL = "https://api.perspective.co/v1/funnels/f1/metrics"
-NEED = "PostgreSQL's initdb is missing: run .ci/install-postgresql, or install your system's PostgreSQL server"
-
-
-def _binaries() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "/none")]
-    if not found[-1].exists():
-        # Where the suite is the gate, a test that was left out must not look like one that passed.
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NEED)
-    return found[-1].parent
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[dict[str, Any]]:
-    """A PostgreSQL of our own; the connection to it as Airflow writes it."""
-    binaries = _binaries()
-    folder = Path(tempfile.mkdtemp(prefix="leads-postgres-"))
-    # PostgreSQL refuses to run as root.
-    user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
-    if as_user:
-        shutil.chown(folder, user)
-    data, port = folder / "data", _free_port()
-
-    def command(name: str, *arguments: str) -> None:
-        done = subprocess.run(
-            [*as_user, str(binaries / name), "-D", str(data), *arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/", timeout=120,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{name}: {done.stdout}"
-
-    try:
-        command("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        command("pg_ctl", "-w", "-t", "60", "-l", str(folder / "log"), "-o", options, "start")
-        try:
-            yield {"conn_type": "postgres", "host": "127.0.0.1", "port": port, "login": "postgres", "password": "none"}
-        finally:
-            command("pg_ctl", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """The connection to a PostgreSQL of our own, as Airflow writes it."""
+    with running_postgres() as running:
+        yield running.connection()
 
 
 @pytest.fixture

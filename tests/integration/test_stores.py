@@ -17,6 +17,7 @@ import boto3
 import pytest
 import requests
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from leads_rows import table
 from moto.server import ThreadedMotoServer
 from upath import UPath
 
@@ -27,8 +28,15 @@ from airflow_providers_leads.leads.memory.generation import Folder, SyncMemoryEr
 from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.endpoint import EndpointOperator
+from airflow_providers_leads.operators.leads import (
+    LeadsDeduplicateOperator,
+    LeadsExtractOperator,
+    LeadsRememberOperator,
+    LeadsUpsertOperator,
+)
 from airflow_providers_leads.sandbox import Sandbox
 from airflow_providers_leads.tasks import paths
+from airflow_providers_leads.tasks.memory import folder_at
 from airflow_providers_leads.tasks.paths import storage_path
 
 SECRET = "planted-secret-4711"
@@ -156,6 +164,36 @@ def test_a_memory_makes_no_bucket(client: Any) -> None:
     kept.open()
     kept.begin(Writing(run="r", plans={"c": ["a", "b"]}))
     assert [mark.run for mark in kept.writing()] == ["r"]
+
+
+def test_a_sync_over_a_bucket_remembers_what_it_wrote(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    crm, runs = "persistiq_default", "s3://bucket@leads/runs"
+    kept = {"memory": "s3://bucket@leads/memory/remembering"}
+    with Sandbox(people=5, seed=7, limits=False) as sandbox:
+        for name, value in sandbox.connection_env().items():
+            monkeypatch.setenv(name, value)
+        for run in ("1", "2"):
+            ti = SimpleNamespace(dag_id="d", run_id=run, task_id="t", map_index=-1)
+            place = f"{runs}/{run}"
+            read = [
+                LeadsExtractOperator(task_id="e", conn_id=one, output=f"{place}/{one}", **kept).execute({"ti": ti})
+                for one in ("hubspot_default", crm)
+            ]
+            golden = LeadsDeduplicateOperator(task_id="m", inputs=read, output=place, **kept).execute({"ti": ti})
+            into = LeadsUpsertOperator(task_id="u", conn_id=crm, golden=golden, existing=read, output=place)
+            written = into.execute({"ti": ti})
+            assert bool(written["created"]) == (run == "1")
+            assert written["updated"] == 0
+            LeadsRememberOperator(task_id="r", golden=golden).execute({"ti": ti})
+        memory = folder_at(kept["memory"])
+        assert memory.writing() == []
+        generation, _ = memory.current()
+        assert generation is not None
+        files = [storage_path(f"{kept['memory']}/{name}") for name in generation.files]
+        made = [row["by_sync"] for file in files for row in table(file) if row["source"] == "persistiq"]
+        assert any(made), "what the sync has written is known to be its own"
+    with pytest.raises(TypeError, match="names a connection"):
+        list(read_rows(f"{runs}/1/golden.parquet", Lead))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, reduce
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SHORT: Final = 64
 # Where Arrow and :func:`~.schema.moment` read the same time.
 _PLAIN_TIME: Final = r"^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}|\.\d{6})?Z$"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ESCAPED: Final = r'[\x00-\x1f"\\]'
 # A pendulum time is a datetime to everybody but msgspec.
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=datetime.isoformat)
@@ -62,6 +63,16 @@ def strings(values: Sequence[str | None]) -> pa.Array:
         if value is not None:
             present[place >> 3] |= 1 << (place & 7)
     return pa.StringArray.from_buffers(len(values), *map(pa.py_buffer, (ends, b"".join(encoded), present)))
+
+
+def values_of(column: pa.Array) -> list[Any]:
+    """Return a column as Python's values, times in UTC; of times ``to_pylist`` would load pandas."""
+    import pyarrow as pa
+
+    if not pa.types.is_timestamp(column.type):
+        return list(column.to_pylist())
+    numbers = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64()).to_pylist()
+    return [None if number is None else _EPOCH + timedelta(microseconds=number) for number in numbers]
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Final
 from upath import UPath
 
 from airflow_providers_leads.leads.files.stores import (
+    STORES,
     StagingError,
     has_folders,
     is_local,
@@ -23,8 +25,8 @@ from airflow_providers_leads.leads.files.stores import (
 )
 
 __all__ = [
-    "StagingError", "appearing", "as_path", "is_complete", "is_folder", "is_local", "local_name", "move_into_place",
-    "parquet_below", "parts_of", "publish", "remove",
+    "StagingError", "appearing", "as_path", "fetched", "is_complete", "is_folder", "is_local", "local_name",
+    "move_into_place", "parquet_below", "parts_of", "publish", "remove",
 ]  # fmt: skip
 
 _PARQUET: Final = ".parquet"
@@ -35,8 +37,17 @@ _IN_THE_WAY: Final = (EEXIST, EISDIR, ENOTDIR, ENOTEMPTY)
 
 
 def as_path(uri: Any) -> Any:
-    """Return a path object for a URI; path objects (such as Airflow's ObjectStoragePath) pass through."""
-    return UPath(uri) if isinstance(uri, str) else uri
+    """Return a path object for a URI; path objects (such as Airflow's ObjectStoragePath) pass through.
+
+    :raises TypeError: for the URI of a store with an Airflow connection, which only Airflow's path objects open
+    """
+    if not isinstance(uri, str):
+        return uri
+    scheme, _, rest = uri.partition("://")
+    if scheme in STORES and "@" in rest.partition("/")[0]:
+        # The store would look for a bucket of that name, and a file of nobody's is easily taken for none.
+        raise TypeError(f"{uri} names a connection: it must be opened by Airflow's ObjectStoragePath")
+    return UPath(uri)
 
 
 def _is_pattern(path: Any) -> bool:
@@ -221,6 +232,21 @@ def _unwritable(path: Any, part: Any, error: Exception) -> str | None:
     # What is read while a file is written has errors of its own.
     names = (None, local_name(part), *map(str, Path(local_name(path)).parents))
     return local_problem(path, error) if isinstance(error, OSError) and error.filename in names else None
+
+
+def fetched(file: Any, folder: str | Path) -> Path:
+    """Return a local copy of a store's file, which is made once and streams, never the whole of it in memory.
+
+    :param file: path object
+    :param folder: local folder for copies, which goes when the work is done
+    """
+    name = hashlib.sha256(str(file).encode()).hexdigest()[:16]
+    copy = Path(folder) / f"fetched-{name}.parquet"
+    if not copy.exists():
+        part = copy.with_suffix(".part")
+        file.fs.get_file(str(file.path), str(part))
+        part.replace(copy)
+    return copy
 
 
 def publish(parts: Sequence[Any], path: Any) -> None:

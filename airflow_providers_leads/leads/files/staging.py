@@ -199,11 +199,13 @@ def structs(batch: Any, kind: type[S], rename: Callable[[str], str] = str) -> It
     :param kind: the row type
     :param rename: field name → column name, default the same
     """
+    from airflow_providers_leads.leads.files.columns import values_of
+
     names = kind.__struct_fields__
     columns: list[Sequence[Any]] = []
     for name in names:
         there = rename(name) in batch.schema.names
-        values = batch.column(rename(name)).to_pylist() if there else [None] * batch.num_rows
+        values: Any = values_of(batch.column(rename(name))) if there else [None] * batch.num_rows
         if name in _kept_as_json(kind):
             values = [msgspec.json.decode(v) if v else {} for v in values]
         columns.append(values)

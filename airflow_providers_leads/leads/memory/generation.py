@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -111,11 +111,13 @@ class Folder:
 
     :param uri: URI or path object of its folder
     :param key: of the hashes when it is kept apart from the files; default: with the pointer
+    :param path_of: makes a path object of a URI, with the credentials of whoever it names
     """
 
-    def __init__(self, uri: Any, key: str | None = None) -> None:
+    def __init__(self, uri: Any, key: str | None = None, path_of: Callable[[str], Any] = as_path) -> None:
         self.path = as_path(uri)
         self._key = key
+        self._path_of = path_of
 
     @property
     def name(self) -> str:
@@ -207,6 +209,11 @@ class Folder:
     def begin(self, mark: Writing) -> None:
         """Note what a run sets out to write; several tasks of a run add to one mark each under their own name."""
         self._write(_mark_name(mark), mark)
+
+    def plans(self, marks: Iterable[Writing]) -> list[tuple[Any, Any]]:
+        """Return path objects of the plans and results that marks name."""
+        pairs = [pair for mark in marks for pair in mark.plans.values()]
+        return [(self._path_of(plan), self._path_of(results)) for plan, results in pairs]
 
     def settle(self, marks: Iterable[Writing]) -> None:
         """Remove marks whose results are remembered."""

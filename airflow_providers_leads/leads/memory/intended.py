@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from airflow_providers_leads.leads.files.places import StagingError, as_path, is_complete
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts, read_plan_facts
 from airflow_providers_leads.leads.memory import table
-from airflow_providers_leads.leads.memory.generation import Writing
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
 
 _WRITTEN: Final = ("created", "updated")
@@ -17,7 +15,7 @@ _WRITTEN: Final = ("created", "updated")
 
 def fold_writings(
     con: Any,
-    writings: Sequence[Writing],
+    plans: Sequence[tuple[Any, Any]],
     key: str,
     fields: Sequence[str],
     local: Callable[[Any], str],
@@ -30,13 +28,13 @@ def fold_writings(
     killed, a value that stands there now and was meant to be written was written.
 
     :param con: DuckDB connection, with ``memory_stored`` and ``memory_read``
-    :param writings: what runs set out to write, the oldest first
+    :param plans: path objects of what runs set out to write, and of the results
     :param key: of the hashes
     :param fields: all that is remembered
     :param local: gives the local name of a file
     :param leads: view of the leads that were read
     """
-    for plan, results in _files(writings):
+    for plan, results in _by_time(plans):
         try:
             facts = read_plan_facts(plan)
         except StagingError:
@@ -52,19 +50,14 @@ def fold_writings(
         con.execute("ALTER TABLE memory_folded RENAME TO memory_stored")
 
 
-def _files(writings: Sequence[Writing]) -> list[tuple[Any, Any]]:
-    found = [(facts_at, plan, results) for mark in writings for facts_at, plan, results in _with_times(mark)]
-    return [(plan, results) for _, plan, results in sorted(found, key=lambda each: each[0])]
-
-
-def _with_times(mark: Writing) -> list[tuple[datetime, str, str]]:
+def _by_time(plans: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     times = []
-    for plan, results in mark.plans.values():
+    for plan, results in plans:
         try:
             times.append((read_plan_facts(plan).planned_at, plan, results))
         except StagingError:
             continue
-    return times
+    return [(plan, results) for _, plan, results in sorted(times, key=lambda each: each[0])]
 
 
 def writes_sql(

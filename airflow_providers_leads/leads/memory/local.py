@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from airflow_providers_leads.leads.files.places import as_path, is_local, local_name, parts_of
+from airflow_providers_leads.leads.files.places import as_path, fetched, is_local, local_name, parts_of
 
 
 def local_copy(uri: Any, folder: str | Path) -> str:
@@ -30,5 +30,6 @@ def local_copy(uri: Any, folder: str | Path) -> str:
             copy.unlink(missing_ok=True)
             copy.symlink_to(Path(local_name(part)).absolute())
         else:
-            copy.write_bytes(part.read_bytes())
+            copy.unlink(missing_ok=True)
+            copy.symlink_to(fetched(part, Path(folder).absolute()))
     return re.sub(r"[*?[]", r"[\g<0>]", str(copies)) + "/*.parquet"

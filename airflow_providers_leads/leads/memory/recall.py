@@ -141,7 +141,7 @@ class Recall:
             self._run(f"CREATE TEMP VIEW memory_before AS {stored}")
             return
         self._run(f"CREATE TEMP TABLE memory_stored AS {stored}")
-        fold_writings(self._con, writings, self.key, self.fields, self._local, leads=_LEADS)
+        fold_writings(self._con, self.folder.plans(writings), self.key, self.fields, self._local, leads=_LEADS)
         self._run("CREATE TEMP VIEW memory_before AS SELECT * FROM memory_stored")
 
     def _probed(self) -> bool:

@@ -87,13 +87,12 @@ def remember(
     with TemporaryDirectory(prefix="leads-memory-") as scratch:
         work = _Work(Path(scratch), folder, kept)
         properties = set(before.properties if before else ())
-        for mark in own:
-            for plan, _ in mark.plans.values():
-                try:
-                    facts = read_plan_facts(plan)
-                except StagingError:
-                    continue
-                properties |= {*facts.properties, *facts.property_keys}
+        for plan, _ in folder.plans(own):
+            try:
+                facts = read_plan_facts(plan)
+            except StagingError:
+                continue
+            properties |= {*facts.properties, *facts.property_keys}
         fields = table.fields_of(properties)
         with closing(work.connect()) as con:
             work.load(con, fields)
@@ -169,7 +168,7 @@ class _Work:
     def add_writes(self, con: Any, mark: Writing, fields: Sequence[str]) -> bool:
         """Add to ``writes`` what a run has written; true when the results tell of every row."""
         settled = True
-        for plan, results in mark.plans.values():
+        for plan, results in self._folder.plans([mark]):
             try:
                 facts = read_plan_facts(plan)
             except StagingError:

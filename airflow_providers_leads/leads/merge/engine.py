@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.columns import strings
+from airflow_providers_leads.leads.files.places import fetched
 from airflow_providers_leads.leads.files.staging import (
     VERSION_METADATA,
     appearing,
@@ -56,7 +57,8 @@ def connect(url: str = DEFAULT_ENGINE) -> Iterator[Any]:
     target, _, query = rest.partition("?")
     openers = {"duckdb": _duckdb, "spark": spark.open_spark}
     if not separator or kind not in openers:
-        raise ValueError(f"engine must start with {' or '.join(f'{name}://' for name in openers)}")
+        also = " Spark Connect (sc://) is not supported." if kind == "sc" else ""
+        raise ValueError(f"engine must start with {' or '.join(f'{name}://' for name in openers)}.{also}")
     with openers[kind](target, dict(parse_qsl(query, keep_blank_values=True))) as connection:
         yield connection
 
@@ -154,20 +156,14 @@ def is_duckdb(connection: Any) -> bool:
 def read_numbered(connection: Any, uri: Any, columns: Sequence[str], first: int) -> ibis.Table:
     """Return a checked Parquet file as a table of DuckDB, with ``row``: each row's number, counted from ``first``.
 
-    A remote file is read once, into a local one that goes with the connection.
-
     :param connection: from :func:`connect`, to DuckDB
     :param uri: URI or path object, of a file or a folder of parts
     :param columns: the columns wanted, all of which must be there
     :param first: the first row's number
     :raises StagingError: see :func:`~airflow_providers_leads.leads.files.parquet.open_parquet`
     """
-    path = as_path(uri)
-    if is_local(path):
-        with open_parquet(path, columns) as file:
-            parts, sizes = file.parts, file.part_rows
-    else:
-        parts, sizes = [_fetched(connection, uri, columns)], [0]
+    with open_parquet(uri, columns) as file:
+        parts, sizes = _at_hand(connection, file.parts), file.part_rows
     names = plain_names(connection, parts)
     if len(parts) == 1:
         numbered = connection.read_parquet(names, file_row_number=True)
@@ -180,7 +176,7 @@ def read_numbered(connection: Any, uri: Any, columns: Sequence[str], first: int)
 
 
 def read_parquet(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Table:
-    """Return a checked Parquet file as a table of the engine.
+    """Return a checked Parquet file as a table of the engine, which may be read more than once.
 
     :param connection: from :func:`connect`
     :param uri: URI or path object, of a file or a folder of parts
@@ -197,17 +193,15 @@ def read_files(connection: Any, parts: Sequence[Any]) -> ibis.Table:
     :param connection: from :func:`connect`
     :param parts: path objects
     """
-    if is_local(parts[0]) or not is_duckdb(connection):
-        names = plain_names(connection, parts)
-        return connection.read_parquet(names) if is_duckdb(connection) else spark.read_files(connection, names)
-    # Only for files of a store: it loads pandas where that is installed.
-    import pyarrow.dataset as ds
+    if not is_duckdb(connection):
+        return spark.read_files(connection, plain_names(connection, spark.at_hand(connection, parts)))
+    return connection.read_parquet(plain_names(connection, _at_hand(connection, parts)))
 
-    # Read through the path's own filesystem, which holds the credentials.
-    name = f"remote_{uuid4().hex}"
-    source = ds.dataset([str(part.path) for part in parts], filesystem=parts[0].fs, format="parquet")
-    connection.con.register(name, source)
-    return connection.table(name)
+
+def _at_hand(connection: Any, parts: Sequence[Any]) -> list[Any]:
+    """Return where DuckDB reads files: a store's are fetched once, through its own credentials, however often they are
+    read, and their copies go with the connection."""
+    return [part if is_local(part) else as_path(str(fetched(part, spill_folder(connection)))) for part in parts]
 
 
 def plain_names(connection: Any, parts: Sequence[Any]) -> list[str]:
@@ -216,28 +210,6 @@ def plain_names(connection: Any, parts: Sequence[Any]) -> list[str]:
     if is_duckdb(connection):
         return [re.sub(r"[*?[]", r"[\g<0>]", name) for name in names]
     return [re.sub(r"[*?[\]{}\\]", r"\\\g<0>", name) for name in names]
-
-
-def read_often(connection: Any, uri: Any, columns: Sequence[str]) -> ibis.Table:
-    """Return a checked Parquet file as a table that is read more than once: a remote file is fetched once only.
-
-    It is fetched into a local file without compression, which goes with the connection.
-
-    :param connection: from :func:`connect`, to DuckDB
-    :param uri: URI or path object
-    :param columns: the columns wanted, all of which must be there
-    :raises StagingError: see :func:`~airflow_providers_leads.leads.files.staging.open_parquet`
-    """
-    if is_local(as_path(uri)):
-        return read_parquet(connection, uri, columns)
-    return read_files(connection, [_fetched(connection, uri, columns)]).select(*columns)
-
-
-def _fetched(connection: Any, uri: Any, columns: Sequence[str]) -> Any:
-    """Return the path of a remote file's copy, which goes with the connection, to DuckDB."""
-    name = f"{spill_folder(connection)}/read-{uuid4().hex}.parquet"
-    write_soon_read(connection, read_parquet(connection, uri, columns), name)
-    return as_path(name)
 
 
 def keep(connection: Any, table: ibis.Table) -> ibis.Table:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -12,10 +14,14 @@ from uuid import uuid4
 
 import ibis
 import pyarrow as pa
+from upath import UPath
+
+from airflow_providers_leads.leads.files.places import StagingError, fetched, is_local
 
 if TYPE_CHECKING:
     import ibis
 
+_HOST: Final = re.compile(r"[\w.-]+:\d+(,[\w.-]+:\d+)*|\[[\da-fA-F:]+\]:\d+")
 _FIXED: Final = {"spark.sql.session.timeZone": "UTC", "spark.ui.showConsoleProgress": "false"}
 
 
@@ -37,6 +43,11 @@ def open_spark(target: str, settings: dict[str, str]) -> Iterator[Any]:
     # It tells of every connection that it closes, even after the log's own file is gone.
     logging.getLogger("py4j").setLevel(logging.WARNING)
     local = target.startswith("local")
+    if not local and not _HOST.fullmatch(target):
+        raise ValueError(
+            f"engine: spark:// takes local[2], or the host and port of a standalone master, not {target!r}. YARN and "
+            "Kubernetes are reached by none of these; run the merge on one machine, by duckdb://"
+        )
     running = SparkSession.getActiveSession()
     builder = SparkSession.builder.master(target if local else f"spark://{target}").appName("airflow-providers-leads")
     for name, value in {**settings, **_FIXED}.items():
@@ -51,7 +62,10 @@ def open_spark(target: str, settings: dict[str, str]) -> Iterator[Any]:
         # Else the first python3 of the machine runs the functions, which lacks what this one has installed.
         session.sparkContext.pythonExec = sys.executable
     try:
-        yield ibis.pyspark.connect(session)
+        with tempfile.TemporaryDirectory(prefix="leads-spark-") as folder:
+            connection = ibis.pyspark.connect(session)
+            connection.fetched_to = folder if local else None
+            yield connection
     finally:
         if running is None:
             session.stop()
@@ -61,6 +75,38 @@ def _frame(connection: Any, table: ibis.Table) -> Any:
     # Registers the functions and tables of this process that the expression uses.
     connection._run_pre_execute_hooks(table)
     return connection.raw_sql(connection.compile(table))
+
+
+def at_hand(connection: Any, parts: Sequence[Any]) -> list[Any]:
+    """Return where Spark reads files: on one machine a store's are fetched first, through the connection's credentials.
+
+    :param connection: from :func:`open_spark`
+    :param parts: path objects
+    :raises StagingError: for a store whose files the workers of a cluster can't open
+    """
+    remote = [part for part in parts if not is_local(part)]
+    if connection.fetched_to is not None:
+        return [part if is_local(part) else UPath(fetched(part, connection.fetched_to)) for part in parts]
+    for part in remote:
+        if getattr(part, "conn_id", None) or not _opens(connection, part.protocol):
+            raise StagingError(
+                f"{part} can't be read by the workers of a Spark cluster: they have no connection of Airflow's, and no "
+                f"file system for {part.protocol}:// unless Spark's own jars bring one. Merge by duckdb:// or "
+                "spark://local[2], which fetch it, or give the files by file:// on a disk that all of them share."
+            )
+    return list(parts)
+
+
+def _opens(connection: Any, scheme: str) -> bool:
+    """Tell whether Spark's Java side has a file system for a scheme."""
+    from py4j.protocol import Py4JError
+
+    session = connection._session
+    try:
+        session._jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass(scheme, session._jsc.hadoopConfiguration())
+    except Py4JError:
+        return False
+    return True
 
 
 def read_files(connection: Any, names: Sequence[str]) -> ibis.Table:

@@ -13,7 +13,7 @@ import msgspec
 from airflow_providers_leads.leads.files.staging import StagingError, structs
 from airflow_providers_leads.leads.memory.planned import Past, PlanMemory, state_of
 from airflow_providers_leads.leads.merge.components import RECORD
-from airflow_providers_leads.leads.merge.engine import collect, connect, read_often, read_parquet
+from airflow_providers_leads.leads.merge.engine import collect, connect, read_parquet
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import (
@@ -281,13 +281,13 @@ def iter_plan(
     """
     check_mode(rules.mode)
     with connect(_ENGINE) as connection:
-        golden = read_often(connection, golden_uri, LEAD_COLUMNS)
+        golden = read_parquet(connection, golden_uri, LEAD_COLUMNS)
         _check_golden(connection, golden, golden_uri)
-        existing = read_often(connection, existing_uri, LEAD_COLUMNS)
+        existing = read_parquet(connection, existing_uri, LEAD_COLUMNS)
         if scope is not None:
             existing = existing.filter(existing.source_scope == scope)
         aliases = alias_owners(connection, existing, identity)
-        members = None if members_uri is None else read_often(connection, members_uri, _MEMBER_COLUMNS)
+        members = None if members_uri is None else read_parquet(connection, members_uri, _MEMBER_COLUMNS)
         linked = None
         if identity.joins:
             others = [read_parquet(connection, uri, LEAD_COLUMNS) for uri in other_golden]

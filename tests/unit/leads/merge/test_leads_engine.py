@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,8 @@ import pytest
 from leads_rows import JANUARY, JUNE, lead, table
 from upath import UPath
 
-from airflow_providers_leads.leads.files.staging import write_rows
+from airflow_providers_leads.leads.files.staging import StagingError, write_rows
+from airflow_providers_leads.leads.merge import spark
 from airflow_providers_leads.leads.merge.engine import connect, keep, read_parquet, scalar, write, write_partitioned
 from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, Lead
@@ -59,6 +61,7 @@ def test_memory_is_limited_without_being_told() -> None:
         ("duckdb:///leads.db", "no file"),
         ("duckdb://leads.db?threads=1", "no file"),
         ("postgres://localhost/leads", "must start with duckdb:// or spark://"),
+        ("sc://localhost:15002", r"must start with .* Spark Connect \(sc://\) is not supported"),
         ("duckdb", "must start with"),
         ("", "must start with"),
     ],
@@ -211,3 +214,30 @@ def test_the_machines_time_zone_changes_nothing(tmp_path: Path) -> None:
         assert in_order(theirs.to_pylist()) == in_order(ours.to_pylist())
     assert files["UTC"]["golden"].schema.field("updated_at").type == pa.timestamp("us", tz="UTC")
     assert {row["updated_at"] for row in files["Asia/Tokyo"]["members"].to_pylist()} == {JANUARY, JUNE}
+
+
+@pytest.mark.parametrize("target", ["yarn", "k8s://https://10.0.0.1:443", "spark.example.org", ""])
+def test_what_is_no_standalone_master_is_refused_before_spark_starts(target: str) -> None:
+    with pytest.raises(ValueError, match="host and port of a standalone master"), connect(f"spark://{target}"):
+        pass
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_on_a_cluster_files_of_a_store_are_refused_that_its_workers_cannot_open(
+    opens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark, "_opens", lambda connection, scheme: opens)
+    cluster, file = SimpleNamespace(fetched_to=None), UPath("memory://bucket/x.parquet")
+    if opens:
+        assert spark.at_hand(cluster, [file]) == [file]
+    else:
+        with pytest.raises(StagingError, match=r"memory://bucket/x\.parquet can't be read by the workers"):
+            spark.at_hand(cluster, [file])
+    assert spark.at_hand(cluster, [UPath("/tmp/x.parquet")]) == [UPath("/tmp/x.parquet")]
+
+
+def test_on_one_machine_spark_reads_what_is_fetched_of_a_store(tmp_path: Path) -> None:
+    file = UPath("memory://bucket/fetched/x.parquet")
+    file.write_bytes(b"leads")
+    (copy,) = spark.at_hand(SimpleNamespace(fetched_to=tmp_path), [file])
+    assert (copy.parent, copy.read_bytes()) == (UPath(tmp_path), b"leads")
