@@ -27,7 +27,7 @@ def fold_writings(
     Where a run's results say what was written, that is what the record held. Where they don't, because the run was
     killed, a value that stands there now and was meant to be written was written.
 
-    :param con: DuckDB connection, with ``memory_stored`` and ``memory_read``
+    :param con: DuckDB connection, with ``memory_stored``
     :param plans: path objects of what runs set out to write, and of the results
     :param key: of the hashes
     :param fields: all that is remembered
@@ -43,7 +43,7 @@ def fold_writings(
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE memory_writes AS {writes_sql(facts, plan, results, key, fields, local)}"
         )
-        _find_creates(con)
+        _find_creates(con, key, leads)
         _keep_what_stands(con, key, fields, leads)
         con.execute(f"CREATE TEMP TABLE memory_folded AS {written_sql('memory_stored', 'memory_writes', fields)}")
         con.execute("DROP TABLE memory_stored")
@@ -121,14 +121,16 @@ def _key_path(name: str) -> str:
     return quoted(f'$."{escaped}"')
 
 
-def _find_creates(con: Any) -> None:
+def _find_creates(con: Any, key: str, leads: str) -> None:
     """Give creations of which no answer came the ids of the records that are there now."""
+    new = (
+        f"SELECT c.source, c.source_scope, {keyed_sql(key, ADDRESS, 'c.email_key')} AS email_hash, min(c.source_id) AS "
+        f"source_id FROM {leads} c ANTI JOIN memory_stored s {table.SAME_RECORD} GROUP BY ALL"
+    )
     con.execute(
         "CREATE OR REPLACE TEMP TABLE memory_writes AS SELECT w.* REPLACE (coalesce(w.source_id, n.source_id) AS "
-        "source_id) FROM memory_writes w LEFT JOIN (SELECT c.source, c.source_scope, c.email_hash, min(c.source_id) AS "
-        "source_id FROM memory_read c ANTI JOIN memory_stored s USING (source, source_scope, source_id) "
-        "GROUP BY ALL) n ON w.created AND w.source_id IS NULL AND (n.source, n.source_scope, n.email_hash) = "
-        "(w.source, w.source_scope, w.email_hash)"
+        f"source_id) FROM memory_writes w LEFT JOIN ({new}) n ON w.created AND w.source_id IS NULL AND "
+        "(n.source, n.source_scope, n.email_hash) = (w.source, w.source_scope, w.email_hash)"
     )
     con.execute("DELETE FROM memory_writes WHERE source_id IS NULL")
 

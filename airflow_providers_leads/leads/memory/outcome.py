@@ -41,9 +41,9 @@ def write_outcome(
         export(con, "SELECT * FROM memory_before", recall.outputs["baseline"])
     counts = recall.result.counts
     # Who has no address is in no memory, and new in every run.
-    new = 'SELECT count(*) FROM memory_link JOIN memory_read USING ("row") WHERE new AND email_hash IS NOT NULL'
+    new = "SELECT count(*) FROM memory_read WHERE new AND email_hash IS NOT NULL"
     counts["new"] = recall._one(new) if recall.generation else 0
-    counts["moved"] = recall._one("SELECT count(*) FROM memory_link WHERE moved AND NOT new")
+    counts["moved"] = recall._one("SELECT count(*) FROM memory_read WHERE moved AND NOT new")
     counts["gone"] = recall._one("SELECT count(*) FROM memory_newly_gone")
 
 
@@ -52,15 +52,13 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
     now = quoted(recall.now.isoformat())
     run(
         "CREATE TEMP TABLE memory_dirty AS SELECT DISTINCT m.email_key FROM memory_members m "
-        f'JOIN memory_read c {table.SAME_RECORD} JOIN memory_link l ON l."row" = c."row" '
-        "WHERE l.new OR l.changed OR l.moved OR l.back"
+        f"JOIN memory_read c {table.SAME_RECORD} WHERE c.new OR c.changed OR c.moved OR c.back"
     )
     run(
         'CREATE TEMP TABLE memory_next AS SELECT "row", coalesce(min(person) OVER (PARTITION BY email_key), '
         f"{keyed_sql(key, ADDRESS, 'email_key')}) AS next_person, person, dirty FROM ("
-        'SELECT c."row", m.email_key, l.person, l.new OR l.changed OR l.moved OR l.back AS dirty '
-        f"FROM memory_members m SEMI JOIN memory_dirty USING (email_key) JOIN memory_read c {table.SAME_RECORD} "
-        'JOIN memory_link l ON l."row" = c."row")'
+        'SELECT c."row", m.email_key, c.person, c.new OR c.changed OR c.moved OR c.back AS dirty '
+        f"FROM memory_members m SEMI JOIN memory_dirty USING (email_key) JOIN memory_read c {table.SAME_RECORD})"
     )
     hashes = ", ".join(
         f"{table.hash_sql(key, field, 'd.')} AS {table.named(field)}, {_known_sql(recall, field)} AS "
@@ -89,16 +87,19 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         + f"LEFT JOIN memory_before q {table.SAME_RECORD}) c "
         "LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = (c.source, c.source_scope, c.source_id)"
     )
+    run(
+        "CREATE TEMP TABLE memory_absent AS SELECT source, source_scope, source_id, person, gone, opted_out, bounced, "
+        f"email_hash, former FROM memory_before b ANTI JOIN memory_read c {table.SAME_RECORD}"
+    )
     for name, places in (("newly_gone", scopes), ("missing", doubtful)):
         listed = ", ".join(f"({quoted(source)}, {quoted(scope)})" for source, scope in places) or "(NULL, NULL)"
         run(
-            f"CREATE TEMP TABLE memory_{name} AS SELECT b.* FROM memory_before b ANTI JOIN memory_read c "
-            f"{table.SAME_RECORD} ANTI JOIN ({merged_ids_sql()}) x {table.SAME_RECORD} "
-            f"WHERE b.gone IS NULL AND (b.source, b.source_scope) IN ({listed})"
+            f"CREATE TEMP TABLE memory_{name} AS SELECT * FROM memory_absent a ANTI JOIN memory_merged x "
+            f"{table.SAME_RECORD} WHERE gone IS NULL AND (source, source_scope) IN ({listed})"
         )
     run(
         f"INSERT INTO memory_delta SELECT {table.listed(fields)} FROM (SELECT * REPLACE "
-        f"({now}::TIMESTAMPTZ AS gone) FROM memory_newly_gone)"
+        f"({now}::TIMESTAMPTZ AS gone) FROM memory_before SEMI JOIN memory_newly_gone {table.SAME_RECORD})"
     )
 
 
@@ -138,44 +139,37 @@ def _facts(recall: Any) -> None:
     run(
         "INSERT INTO memory_facts SELECT DISTINCT m.email_key, 'came', m.source, m.source_scope, m.source_id, NULL, "
         f"NULL::TIMESTAMPTZ, {now}::TIMESTAMPTZ, NULL::BIGINT, true FROM memory_members m JOIN memory_read c "
-        f'{table.SAME_RECORD} JOIN memory_link l ON l."row" = c."row" WHERE l.new AND '
+        f"{table.SAME_RECORD} WHERE c.new AND "
         f"coalesce(c.created_at, {now}::TIMESTAMPTZ) > {quoted(recall.generation.at.isoformat())}::TIMESTAMPTZ"
     )
+    gone_at = (f"{now}::TIMESTAMPTZ", f"{quoted(recall.generation.at.isoformat())}::TIMESTAMPTZ")
     run(
-        "CREATE TEMP TABLE memory_gone AS SELECT person, source, source_scope, source_id, gone, opted_out, bounced, "
-        "email_hash, former FROM memory_before b ANTI JOIN memory_read c USING (source, source_scope, source_id) "
-        "WHERE gone IS NOT NULL UNION ALL SELECT person, source, source_scope, source_id, "
-        f"{now}::TIMESTAMPTZ, opted_out, bounced, email_hash, former FROM memory_newly_gone UNION ALL "
-        f"SELECT person, source, source_scope, source_id, {quoted(recall.generation.at.isoformat())}::TIMESTAMPTZ, "
-        "opted_out, bounced, email_hash, former FROM memory_missing"
+        "CREATE TEMP TABLE memory_gone AS SELECT * FROM memory_absent WHERE gone IS NOT NULL "
+        f"UNION ALL SELECT * REPLACE ({gone_at[0]} AS gone) FROM memory_newly_gone "
+        f"UNION ALL SELECT * REPLACE ({gone_at[1]} AS gone) FROM memory_missing"
     )
-    run(
-        "CREATE TEMP TABLE memory_elsewhere AS SELECT b.person, b.source, b.source_scope, b.source_id, b.email_hash, "
-        "b.former FROM memory_before b ANTI JOIN memory_read c USING (source, source_scope, source_id) "
-        "ANTI JOIN memory_gone g USING (source, source_scope, source_id) WHERE b.gone IS NULL"
-    )
+    run(f"CREATE TEMP VIEW memory_elsewhere AS SELECT * FROM memory_absent ANTI JOIN memory_gone {table.SAME_RECORD}")
     run(
         "CREATE TEMP TABLE memory_pasts AS SELECT DISTINCT person, email_hash FROM ("
         "SELECT person, email_hash FROM memory_gone UNION ALL SELECT person, unnest(former) FROM memory_gone "
         "UNION ALL SELECT person, unnest(former) FROM memory_before WHERE former IS NOT NULL "
-        "UNION ALL SELECT person, was FROM memory_link WHERE moved "
+        "UNION ALL SELECT person, was FROM memory_read WHERE moved "
         "UNION ALL SELECT person, email_hash FROM memory_elsewhere) WHERE email_hash IS NOT NULL"
     )
     # People of now, by the links of their records, or by an address that a record of somebody has or had.
     run(
-        "CREATE TEMP TABLE memory_of AS SELECT DISTINCT l.person, m.email_key FROM memory_link l JOIN memory_read c "
-        f'USING ("row") JOIN memory_members m {table.SAME_RECORD} WHERE l.person IN (SELECT person FROM memory_pasts) '
+        "CREATE TEMP TABLE memory_of AS SELECT DISTINCT c.person, m.email_key FROM memory_read c "
+        f"JOIN memory_members m {table.SAME_RECORD} WHERE c.person IN (SELECT person FROM memory_pasts) "
         "UNION SELECT DISTINCT a.person, m.email_key FROM memory_pasts a JOIN memory_read c "
-        "ON c.email_hash = a.email_hash "
-        'JOIN memory_link l ON l."row" = c."row" AND l.new '
+        "ON c.email_hash = a.email_hash AND c.new "
         "JOIN memory_members m ON (m.source, m.source_scope, m.source_id) = (c.source, c.source_scope, c.source_id)"
     )
     # Somebody who comes anew after the record was missed is no ghost.
     run(
-        "CREATE TEMP TABLE memory_latest AS SELECT m.email_key, max(CASE WHEN l.new THEN "
-        f"coalesce(c.created_at, {now}::TIMESTAMPTZ) ELSE greatest(l.first, c.created_at) END) AS latest "
+        "CREATE TEMP TABLE memory_latest AS SELECT m.email_key, max(CASE WHEN c.new THEN "
+        f"coalesce(c.created_at, {now}::TIMESTAMPTZ) ELSE greatest(c.first, c.created_at) END) AS latest "
         "FROM memory_members m SEMI JOIN memory_of USING (email_key) JOIN memory_read c "
-        f'{table.SAME_RECORD} JOIN memory_link l ON l."row" = c."row" WHERE NOT l.made GROUP BY m.email_key'
+        f"{table.SAME_RECORD} WHERE NOT c.made GROUP BY m.email_key"
     )
     run(
         "INSERT INTO memory_facts SELECT o.email_key, 'gone', g.source, g.source_scope, g.source_id, NULL, NULL, "
@@ -219,14 +213,9 @@ def export(con: Any, select: str, uri: Any) -> None:
 
 
 def merged_ids_sql() -> str:
-    """Return the SELECT of records that a CRM has merged into others, which are not gone."""
+    """Return the SELECT of records that a CRM has merged into others, which are not gone, and of those others' rows."""
     return (
-        f"SELECT source, source_scope, email_key, "
+        f'SELECT "row", source, source_scope, email_key, '
         f"unnest(json_extract_string(properties, '$.{MERGED_IDS_PROPERTY}[*]')) AS source_id "
         f"FROM {_LEADS} WHERE contains(properties, '\"{MERGED_IDS_PROPERTY}\"')"
     )
-
-
-def survivors_sql() -> str:
-    """Return the SELECT of the numbers and addresses of records into which a CRM has merged others."""
-    return f'SELECT "row", email_key FROM {_LEADS} WHERE contains(properties, \'"{MERGED_IDS_PROPERTY}"\')'

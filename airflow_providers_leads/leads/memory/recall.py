@@ -19,7 +19,7 @@ from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, 
 from airflow_providers_leads.leads.memory.intended import fold_writings
 from airflow_providers_leads.leads.memory.judge import Judge
 from airflow_providers_leads.leads.memory.local import local_copy
-from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, survivors_sql, write_outcome
+from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, write_outcome
 from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding, in_doubt
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
 
@@ -84,28 +84,9 @@ class Recall:
         self._connection, self._con = connection, connection.con
         connection.create_view(_LEADS, leads, overwrite=True)
         self._reads_table()
-        digest = table.row_digest_sql(self.key, self.fields)
-        address = keyed_sql(self.key, ADDRESS, ADDRESS)
-        self._run(
-            f'CREATE TEMP TABLE memory_read AS SELECT "row", {table.RECORD_SQL}, {ADDRESS}, {address} AS email_hash, '
-            f"updated_at, created_at, {digest} AS new_digest FROM {_LEADS}"
-        )
-        duplicates = self._one(f"SELECT count(*) - count(DISTINCT hash({table.RECORD_SQL})) FROM memory_read")
-        if duplicates:
-            # The newest reading counts; the others are the same record.
-            self._run(
-                "CREATE OR REPLACE TEMP TABLE memory_read AS SELECT * FROM memory_read QUALIFY row_number() OVER "
-                f'(PARTITION BY {table.RECORD_SQL} ORDER BY updated_at DESC NULLS LAST, "row" DESC) = 1'
-            )
         self._previous()
-        same_digest = "p.digest IS NOT DISTINCT FROM c.new_digest" if self._probed() else "false"
-        self._run(
-            'CREATE TEMP TABLE memory_link AS SELECT c."row", p.person, p.email_hash AS was, p.at, p.first, p.noted, '
-            f"p.source IS NULL AS new, p.source IS NOT NULL AND NOT ({same_digest}) AS changed, "
-            "p.email_hash IS NOT NULL AND p.email_hash IS DISTINCT FROM c.email_hash AS moved, "
-            f"p.gone IS NOT NULL AS back, coalesce(p.by_sync, 0) & {table.MADE} <> 0 AS made "
-            f"FROM memory_read c LEFT JOIN memory_before p {table.SAME_RECORD}"
-        )
+        self._compare()
+        self._run(f"CREATE TEMP TABLE memory_merged AS {merged_ids_sql()}")
         self._links()
 
     def _reads_table(self) -> None:
@@ -144,6 +125,29 @@ class Recall:
         fold_writings(self._con, self.folder.plans(writings), self.key, self.fields, self._local, leads=_LEADS)
         self._run("CREATE TEMP VIEW memory_before AS SELECT * FROM memory_stored")
 
+    def _compare(self) -> None:
+        """Make ``memory_read``: each record that was read, beside what is remembered of it."""
+        same = "p.digest IS NOT DISTINCT FROM c.new_digest" if self._probed() else "false"
+        # The address is part of the digest: of a record that is as it was, its hash is known.
+        address = f"CASE WHEN p.source IS NULL OR NOT ({same}) THEN {keyed_sql(self.key, ADDRESS, ADDRESS)} "
+        address += f"WHEN {ADDRESS} IS NOT NULL THEN p.email_hash END"
+        self._run(
+            "CREATE TEMP TABLE memory_read AS SELECT *, was IS NOT NULL AND was IS DISTINCT FROM email_hash AS moved "
+            f"FROM (SELECT c.*, {address} AS email_hash, p.person, p.email_hash AS was, p.at, p.first, p.noted, "
+            f"p.source IS NULL AS new, p.source IS NOT NULL AND NOT ({same}) AS changed, p.gone IS NOT NULL AS back, "
+            f"p.former IS NOT NULL AS readdressed, coalesce(p.by_sync, 0) & {table.MADE} <> 0 AS made "
+            f'FROM (SELECT "row", {table.RECORD_SQL}, {ADDRESS}, updated_at, created_at, '
+            f"{table.row_digest_sql(self.key, self.fields)} AS new_digest FROM {_LEADS}) c "
+            f"LEFT JOIN memory_before p {table.SAME_RECORD})"
+        )
+        duplicates = self._one(f"SELECT count(*) - count(DISTINCT hash({table.RECORD_SQL})) FROM memory_read")
+        if duplicates:
+            # The newest reading counts; the others are the same record.
+            self._run(
+                "CREATE OR REPLACE TEMP TABLE memory_read AS SELECT * FROM memory_read QUALIFY row_number() OVER "
+                f'(PARTITION BY {table.RECORD_SQL} ORDER BY updated_at DESC NULLS LAST, "row" DESC) = 1'
+            )
+
     def _probed(self) -> bool:
         return bool(self.generation and self._one(f"SELECT {digest_probe()}") == self.generation.probe)
 
@@ -155,10 +159,9 @@ class Recall:
         """Make ``memory_names``: by which address records are known whose own one is new or gone."""
         # A record that has taken over somebody else's address follows it; whoever had it before stays who they are.
         self._run(
-            'CREATE TEMP TABLE memory_mine AS SELECT c."row", l.person, c.email_key, c.email_hash, l.moved, l.new, '
-            "l.was "
-            'FROM memory_link l JOIN memory_read c USING ("row") WHERE l.person IS NOT NULL AND l.person IN '
-            "(SELECT person FROM memory_link WHERE moved AND person IS NOT NULL)"
+            "CREATE TEMP TABLE memory_mine AS SELECT person, email_key, email_hash, moved, was FROM memory_read "
+            "WHERE person IS NOT NULL AND person IN "
+            "(SELECT person FROM memory_read WHERE moved AND person IS NOT NULL)"
         )
         self._run(
             "CREATE TEMP TABLE memory_kept AS SELECT m.* FROM memory_mine m WHERE NOT (m.moved AND m.email_hash IN "
@@ -177,10 +180,10 @@ class Recall:
             "UNION ALL SELECT person, unnest(former) FROM memory_before WHERE former IS NOT NULL)"
         )
         self._run(
-            "CREATE TEMP TABLE memory_returning AS SELECT c.email_key, min(f.person) AS person FROM memory_link l "
-            'JOIN memory_read c USING ("row") JOIN memory_former f ON c.email_hash = f.email_hash WHERE l.new AND '
-            'c.email_hash NOT IN (SELECT c2.email_hash FROM memory_link l2 JOIN memory_read c2 USING ("row") '
-            "WHERE NOT l2.new AND c2.email_hash IN (SELECT email_hash FROM memory_former)) GROUP BY c.email_key"
+            "CREATE TEMP TABLE memory_returning AS SELECT c.email_key, min(f.person) AS person FROM memory_read c "
+            "JOIN memory_former f ON c.email_hash = f.email_hash WHERE c.new AND "
+            "c.email_hash NOT IN (SELECT email_hash FROM memory_read "
+            "WHERE NOT new AND email_hash IN (SELECT email_hash FROM memory_former)) GROUP BY c.email_key"
         )
 
     def edges(self) -> list[tuple[str, str]]:
@@ -191,22 +194,18 @@ class Recall:
         ).fetchall()
         # People whose records have long had another address are found by any record of theirs.
         pairs += self._con.sql(
-            "SELECT r.email_key, min(c.email_key) FROM memory_returning r JOIN memory_link l USING (person) "
-            'JOIN memory_read c USING ("row") WHERE c.email_key IS NOT NULL GROUP BY r.email_key'
+            "SELECT r.email_key, min(c.email_key) FROM memory_returning r JOIN memory_read c USING (person) "
+            "WHERE c.email_key IS NOT NULL GROUP BY r.email_key"
         ).fetchall()
         pairs += self._lasting()
         # Whose record was merged into another one is the same person as that, also where the CRM keeps no old address.
-        pairs += self._con.sql(
-            f"SELECT DISTINCT c.email_key, x.email_key FROM ({merged_ids_sql()}) x JOIN memory_before b "
-            f'{table.SAME_RECORD} JOIN memory_link l ON l.person = b.person JOIN memory_read c ON c."row" = l."row" '
-            "WHERE c.email_key <> x.email_key"
-        ).fetchall()
         # Once that is remembered, the record that survived and theirs are one person's.
         pairs += self._con.sql(
-            f"SELECT DISTINCT c.email_key, x.email_key FROM ({survivors_sql()}) x "
-            'JOIN memory_link s ON s."row" = x."row" JOIN memory_link l ON l.person = s.person '
-            'JOIN memory_read c ON c."row" = l."row" '
-            "WHERE NOT l.moved AND NOT s.moved AND c.email_key <> x.email_key"
+            f"SELECT DISTINCT c.email_key, x.email_key FROM memory_merged x JOIN memory_before b {table.SAME_RECORD} "
+            "JOIN memory_read c ON c.person = b.person WHERE c.email_key <> x.email_key "
+            "UNION SELECT c.email_key, s.email_key FROM memory_merged x JOIN memory_read s USING (\"row\") "
+            "JOIN memory_read c USING (person) "
+            "WHERE NOT c.moved AND NOT s.moved AND c.email_key <> s.email_key"
         ).fetchall()
         return [(str(one), str(other)) for one, other in pairs]
 
@@ -215,8 +214,8 @@ class Recall:
         return list(
             self._con.sql(
                 "WITH apart AS (SELECT person FROM memory_before WHERE person IS NOT NULL AND gone IS NULL AND former "
-                "IS NOT NULL), mine AS (SELECT l.person, c.email_key FROM memory_link l JOIN memory_read c "
-                'USING ("row") WHERE NOT l.moved AND c.email_key IS NOT NULL AND l.person IN (FROM apart)) '
+                "IS NOT NULL), mine AS (SELECT person, email_key FROM memory_read "
+                "WHERE NOT moved AND email_key IS NOT NULL AND person IN (FROM apart)) "
                 "SELECT DISTINCT a.email_key, b.name FROM mine a JOIN (SELECT person, min(email_key) AS name FROM mine "
                 "GROUP BY person) b USING (person) WHERE a.email_key <> b.name"
             ).fetchall()
@@ -227,10 +226,8 @@ class Recall:
         return [
             (int(row), str(name))
             for row, name in self._con.sql(
-                'WITH lost AS (SELECT l."row", l.person FROM memory_link l JOIN memory_read c USING ("row") WHERE '
-                'l.person IS NOT NULL AND c.email_key IS NULL) SELECT lost."row", min(c.email_key) FROM lost '
-                'JOIN memory_link l USING (person) JOIN memory_read c ON c."row" = l."row" '
-                'WHERE c.email_key IS NOT NULL GROUP BY lost."row"'
+                'SELECT lost."row", min(c.email_key) FROM memory_read lost JOIN memory_read c USING (person) '
+                'WHERE lost.email_key IS NULL AND c.email_key IS NOT NULL GROUP BY lost."row"'
             ).fetchall()
         ]
 
@@ -253,8 +250,8 @@ class Recall:
         numbers = known.select("row", "person")
         self._connection.create_view("memory_people", numbers, overwrite=True)
         self._run(
-            "CREATE TEMP TABLE memory_touched AS SELECT DISTINCT m.person FROM memory_people m JOIN memory_link l "
-            'USING ("row") WHERE l.changed OR l.noted'
+            "CREATE TEMP TABLE memory_touched AS SELECT DISTINCT m.person FROM memory_people m JOIN memory_read c "
+            'USING ("row") WHERE c.changed OR c.noted'
         )
         silences: list[tuple[int, int, str | None]] = []
         if self._one("SELECT count(*) FROM memory_touched"):
@@ -270,14 +267,13 @@ class Recall:
         self._con.register("memory_silenced", silenced)
         # A record's own time moves with every look at its page: unchanged values keep the time at which they were seen.
         self._run(
-            'CREATE TEMP TABLE memory_timed AS SELECT l."row", l.at FROM memory_link l JOIN memory_read c '
-            'USING ("row") WHERE NOT l.new AND c.updated_at IS DISTINCT FROM l.at'
+            'CREATE TEMP TABLE memory_timed AS SELECT c."row", c.at FROM memory_read c '
+            "WHERE NOT c.new AND c.updated_at IS DISTINCT FROM c.at"
         )
         # The address that somebody gave a person last is the person's.
         self._run(
-            'CREATE TEMP TABLE memory_readdressed AS SELECT c."row", CASE WHEN l.moved THEN 2 ELSE 1 END '
-            f'AS readdressed FROM memory_link l JOIN memory_read c ON c."row" = l."row" JOIN memory_before b '
-            f"{table.SAME_RECORD} WHERE (l.moved AND c.email_key IS NOT NULL) OR b.former IS NOT NULL"
+            'CREATE TEMP TABLE memory_readdressed AS SELECT "row", CASE WHEN moved THEN 2 ELSE 1 END AS readdressed '
+            "FROM memory_read WHERE (moved AND email_key IS NOT NULL) OR readdressed"
         )
         self._run(
             'CREATE TEMP TABLE memory_overlay AS SELECT "row", coalesce(s.silenced, 0) AS silenced, s.kept_properties, '
@@ -301,9 +297,9 @@ class Recall:
         )
         rows = self._con.sql(
             f'SELECT m.person, d."row", d.source, d.source_scope, d.source_id, d.updated_at, d.created_at, '
-            f"d.properties, l.new, l.at, l.moved, p.digest, p.by_sync, greatest(p.seen, r.was_read_at) AS seen, "
+            f"d.properties, c.new, c.at, c.moved, p.digest, p.by_sync, greatest(p.seen, r.was_read_at) AS seen, "
             f"{values} "
-            'FROM memory_people m JOIN memory_touched t USING (person) JOIN memory_link l USING ("row") '
+            'FROM memory_people m JOIN memory_touched t USING (person) JOIN memory_read c USING ("row") '
             f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = '
             "(d.source, d.source_scope, d.source_id) LEFT JOIN memory_reads r ON (r.source, r.source_scope) = "
             "(d.source, d.source_scope) ORDER BY m.person, d.source, d.source_scope, d.source_id"
