@@ -160,8 +160,9 @@ def json_objects(columns: Mapping[str, pa.Array]) -> pa.Array:
     pairs = zip(begins, columns.values(), strict=True)
     quoted = {begin: pc.binary_join_element_wise(begin, column, constant('"'), nothing) for begin, column in pairs}
     pieces = together(quoted, lambda written: pc.coalesce(written, nothing))
-    inner = pc.utf8_slice_codeunits(filled(pc.binary_join_element_wise(*pieces.values(), nothing)), 1)
-    made = pc.binary_join_element_wise(constant("{"), inner, constant("}"), nothing)
+    inner = filled(pc.binary_join_element_wise(*pieces.values(), nothing))
+    # The brace takes the place of the first comma.
+    made = pc.binary_join_element_wise(pc.binary_replace_slice(inner, 0, 1, "{"), constant("}"), nothing)
     escaped = together(columns, lambda column: _certain(pc.match_substring_regex(column, _ESCAPED)))
     rows = pa.StructArray.from_arrays([*columns.values()], names=[*columns])
     return patched(made, reduce(pc.or_, escaped.values()), rows, leftover)

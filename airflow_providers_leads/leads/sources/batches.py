@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from threading import local
 from typing import Any, Final
 
@@ -146,7 +147,13 @@ def orders_of(rows: Rows, columns: Columns, order: str | None) -> dict[str, str 
 
 
 def _repeated(word: str, count: int) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), strings([word])).cast(pa.string())
+    # The next power of two, so that batches of about one length share what is made once.
+    return _many(word, 1 << count.bit_length()).slice(0, count)
+
+
+@lru_cache(maxsize=16)
+def _many(word: str, count: int) -> pa.Array:
+    return strings([word] * count)
 
 
 def _properties(columns: dict[str, pa.Array], rows: Rows, count: int) -> pa.Array:
@@ -185,15 +192,13 @@ def _as_text(column: pa.Array) -> pa.Array:
 
 def _hashes(fields: Mapping[str, pa.Array], count: int) -> pa.Array:
     """Return a name for each row that only a row of the same values has."""
-    empty = constant("")
     # What nobody has is no column at all, to Arrow one text for all rows.
     hashed = [
-        empty if column.null_count == count and name != "email" else pc.coalesce(column, empty)
+        constant("") if fields[name].null_count == count and name != "email" else _as_text(fields[name])
         for name in LEAD_COLUMNS
         if name not in ("source", "source_scope", "source_id", "email_key")
-        for column in (_as_text(fields[name]),)
     ]
-    whole = pc.binary_join_element_wise(*hashed, constant(_SEPARATOR))
+    whole = pc.binary_join_element_wise(*hashed, constant(_SEPARATOR), null_handling="replace")
     if not hasattr(_ENGINE, "connection"):
         _ENGINE.connection = duckdb.connect(config={"threads": 1})
     rows: Any = pa.table({"whole": whole})

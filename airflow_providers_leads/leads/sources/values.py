@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 import pyarrow as pa
@@ -56,12 +57,17 @@ def clean(column: pa.Array) -> pa.Array:
     empty = pc.equal(column, constant(""))
     if _any(empty):
         column = pc.if_else(empty, absent(column.type), column)
-    nothing = pc.is_in(column, value_set=strings(_NOTHING))
+    nothing = pc.is_in(column, value_set=_nothing())
     if _any(nothing):
         column = pc.if_else(nothing, absent(column.type), column)
     if not _any(pc.or_(pc.starts_with(column, "'"), pc.starts_with(column, "="))):
         return column
     return patched(column, pc.match_substring_regex(column, _MARKED), column, _unmarked)
+
+
+@cache
+def _nothing() -> pa.Array:
+    return strings(_NOTHING)
 
 
 def _any(flags: pa.Array) -> bool:
