@@ -56,13 +56,17 @@ def read_objects(lines: bytes, schema: pa.Schema, *, others: str = "error") -> p
 
 def strings(values: Sequence[str | None]) -> pa.Array:
     """Return texts as an Arrow array; ``pyarrow.array`` would load pandas, which takes a task 40 MB."""
-    encoded = [(value or "").encode() for value in values]
-    ends = array("i", accumulate(map(len, encoded), initial=0))
-    present = bytearray(len(values) // 8 + 1)
-    for place, value in enumerate(values):
-        if value is not None:
-            present[place >> 3] |= 1 << (place & 7)
-    return pa.StringArray.from_buffers(len(values), *map(pa.py_buffer, (ends, b"".join(encoded), present)))
+    present = None
+    if None in values:
+        # Arrow counts bits from the lowest.
+        bits = "".join("0" if value is None else "1" for value in reversed(values))
+        present = pa.py_buffer(int(bits, 2).to_bytes(len(values) // 8 + 1, "little"))
+    filled = [value or "" for value in values]
+    whole = "".join(filled)
+    # Of ASCII alone, a text has as many bytes as letters.
+    lengths = map(len, filled if whole.isascii() else [value.encode() for value in filled])
+    ends = array("i", accumulate(lengths, initial=0))
+    return pa.StringArray.from_buffers(len(values), *map(pa.py_buffer, (ends, whole.encode())), present)
 
 
 def values_of(column: pa.Array) -> list[Any]:

@@ -203,7 +203,7 @@ class Recall:
         pairs += self._con.sql(
             f"SELECT DISTINCT c.email_key, x.email_key FROM memory_merged x JOIN memory_before b {table.SAME_RECORD} "
             "JOIN memory_read c ON c.person = b.person WHERE c.email_key <> x.email_key "
-            "UNION SELECT c.email_key, s.email_key FROM memory_merged x JOIN memory_read s USING (\"row\") "
+            'UNION SELECT c.email_key, s.email_key FROM memory_merged x JOIN memory_read s USING ("row") '
             "JOIN memory_read c USING (person) "
             "WHERE NOT c.moved AND NOT s.moved AND c.email_key <> s.email_key"
         ).fetchall()

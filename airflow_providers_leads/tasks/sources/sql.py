@@ -104,8 +104,12 @@ def _typed_rows(rows: Sequence[Sequence[Any]], names: list[str], at: int) -> Row
         objects = [flat(dict(zip(names, row, strict=True))) for row in rows]
         names += [name for name in dict.fromkeys(key for row in objects for key in row) if name not in names]
         cells = [tuple(row.get(name) for row in objects) for name in names]
-    columns = {name: strings([cell_text(value) for value in values]) for name, values in zip(names, cells, strict=True)}
-    return Rows(columns, lines)
+    return Rows({name: strings(_texts(values)) for name, values in zip(names, cells, strict=True)}, lines)
+
+
+def _texts(values: Sequence[Any]) -> Sequence[str | None]:
+    """Return the cells of a column as texts, which most are already."""
+    return values if {*map(type, values)} <= {str, type(None)} else [cell_text(value) for value in values]
 
 
 # Into a table ---------------------------------------------------------------------------------------------------------
