@@ -76,7 +76,7 @@ def _known_to_be_absent(task: PlanTask, uri: str, scope: Mapping[str, Any], targ
     addresses = addresses_to_look_up(golden, storage_path(task.members) if task.members else None)
     people = sorted({key for key in map(email_key, addresses) if key})
     there = absent_for_sure(task.memory, hook, target_scope, people)
-    if there is None or len(there) > hook.lookup_rows:
+    if there is None:
         return False
     # What this very run has read of the destination is no memory yet.
     parts = [item["uri"] for item in task.existing if isinstance(item, Mapping) and item.get("conn_id") == hook.conn_id]
@@ -88,6 +88,8 @@ def _known_to_be_absent(task: PlanTask, uri: str, scope: Mapping[str, Any], targ
         if lead.email_key in wanted and target_scope in (None, lead.source_scope)
     }
     asked = sorted(set(there) - {lead.email_key for lead in read.values() if lead.email_key})
+    if len(asked) > hook.lookup_rows:
+        return False
     task.log.info(
         "%s: %d of %d people are remembered there, %d are looked up", hook.conn_id, len(there), len(people), len(asked)
     )
