@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test coverage test-slow test-faults test-integration test-cluster test-memory test-matrix soak check docs pictures bench-merge bench-files bench-wire bench-machines bench-bucket format clean
+.PHONY: help demo test coverage test-slow test-faults test-integration test-cluster test-memory test-matrix soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-smoke bench-machines bench-bucket format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -64,11 +64,22 @@ bench-merge: $(READY)     ## time the merge of 10 million leads against DuckDB, 
 	@$(INSTALL) -e '.[bench]'
 	@$(BIN)/python tests/benchmarks/bench_merge.py $(BENCH)
 
-bench-files: $(READY)     ## read a CSV of a million leads beside DuckDB's bare read_csv; options in BENCH
+bench-memory: $(READY)    ## time the merge of 10 million leads with a memory and without; options in BENCH
+	@$(BIN)/python tests/benchmarks/bench_memory.py --write docs/benchmarks.md $(BENCH)
+
+bench-files: $(READY)     ## read a CSV and a SQL query of a million leads beside bare DuckDB and a bare cursor; options in BENCH
 	@$(BIN)/python tests/benchmarks/bench_files.py $(BENCH)
 
 bench-wire: $(READY)      ## time reading and writing beside other clients, and see how quotas are kept; options in BENCH
 	@$(BIN)/python tests/benchmarks/bench_wire.py $(BENCH)
+
+bench-quiet: $(READY)     ## time each step of a sync in which nothing has changed, of 10,000 and 100,000 people; options in BENCH
+	@$(BIN)/python tests/benchmarks/bench_quiet.py --write docs/benchmarks.md $(BENCH)
+
+bench-smoke: $(READY)     ## see in a minute or two whether something has become slow
+	@$(BIN)/python tests/benchmarks/bench_smoke.py
+
+bench: bench-merge bench-memory bench-files bench-wire bench-quiet bench-machines  ## run all benchmarks, about an hour
 
 bench-machines: $(READY)  ## see how machines share one key, with a Redis and without, two minutes; options in BENCH
 	@$(BIN)/python tests/benchmarks/bench_machines.py $(BENCH)

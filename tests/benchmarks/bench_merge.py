@@ -46,6 +46,7 @@ class Runs:
     """What one contestant took, round by round.
 
     :param seconds: wall time
+    :param processor: seconds of processor time, of all threads
     :param peaks: resident memory at its highest, in bytes
     :param failure: why it has no result
     :param too_large: true when it failed for want of memory
@@ -53,6 +54,7 @@ class Runs:
     """
 
     seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
     peaks: list[int] = field(default_factory=list)
     failure: str | None = None
     too_large: bool = False
@@ -85,6 +87,7 @@ def run_once(name: str, files: Sequence[Path], folder: Path, options: argparse.N
     if process.returncode == 0:
         took = json.loads(out.splitlines()[-1])
         runs.seconds.append(took["seconds"])
+        runs.processor.append(took["processor"])
         runs.peaks.append(took["peak"])
     elif stopped.is_set() or process.returncode == -9:
         runs.failure, runs.too_large = f"stopped at {options.memory_cap / 1e9:.1f} GB of memory", True
@@ -161,18 +164,20 @@ def table(runs: dict[str, Runs], leads: int, people: int) -> str:
     lines = [
         f"{leads:,} leads, {people:,} people:",
         "",
-        "| | seconds (median) | all rounds | × `DISTINCT ON` | peak memory |",
-        "|---|---:|---|---:|---:|",
+        "| | seconds (median) | all rounds | × `DISTINCT ON` | processor, s | peak memory |",
+        "|---|---:|---|---:|---:|---:|",
     ]
     for name, took in runs.items():
         label = CONTESTANTS[name][0] + (f", with {took.memory} for want of less" if took.memory else "")
         if took.failure:
-            lines.append(f"| {label} | {took.failure} | | | |")
+            lines.append(f"| {label} | {took.failure} | | | | |")
             continue
         median = statistics.median(took.seconds)
         ratio = f"{median / base:.2f}" if base else "–"
         rounds = ", ".join(f"{seconds:.1f}" for seconds in took.seconds)
-        lines.append(f"| {label} | {median:.1f} | {rounds} | {ratio} | {max(took.peaks) / 1e9:.2f} GB |")
+        processor = statistics.median(took.processor)
+        peak = max(took.peaks) / 1e9
+        lines.append(f"| {label} | {median:.1f} | {rounds} | {ratio} | {processor:.1f} | {peak:.2f} GB |")
     return "\n".join(lines)
 
 
