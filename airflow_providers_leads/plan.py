@@ -184,7 +184,7 @@ def _count(text: str) -> int:
 
 def _hint(uri: str) -> str:
     if "@" in uri.partition("://")[2].partition("/")[0]:
-        return "Outside Airflow no connection is known: leave its id before the @ out."
+        return "Outside Airflow no connection is known: use airflow leads plan, or leave its id before the @ out."
     return "Check the URI, the store's driver (such as s3fs) and its credentials."
 
 

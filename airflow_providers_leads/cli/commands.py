@@ -34,7 +34,7 @@ from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.plan import show
 from airflow_providers_leads.report.printed import print_rows
 from airflow_providers_leads.tasks.extract import extract
-from airflow_providers_leads.tasks.paths import check_output_folder, safe_name, storage_path
+from airflow_providers_leads.tasks.paths import check_output_folder, path_at, safe_name, storage_path
 from airflow_providers_leads.tasks.plan import PlanTask, write_plan
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def diff(given: argparse.Namespace, out: TextIO) -> int:
     if given.funnel_id:
         options["funnel_id"] = given.funnel_id
     hook.check_write_options(**options)
-    policy = policy_from(given.policy)
+    policy = policy_from(given.policy, path_at)
     # What is read is personal data: only this user can read the folder, and it is gone in the end.
     with TemporaryDirectory(prefix="leads-diff-") as folder:
         with Terminal() as terminal:

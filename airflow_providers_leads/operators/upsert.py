@@ -22,7 +22,7 @@ from airflow_providers_leads.tasks.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.inputs import as_list, get_hook, task_results, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
-from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path, uri_or_none
+from airflow_providers_leads.tasks.paths import file_name, path_at, resolve_folder, storage_path, uri_or_none
 from airflow_providers_leads.tasks.returns import tolerance
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class LeadsPlanOperator(LeadsOperator):
                 push_opt_outs=as_bool("push_opt_outs", self.push_opt_outs),
                 memory=memory_of(given(self.golden), self.memory, context),
                 max_changes=share("max_changes", self.max_changes),
-                fields=field_rules(given(self.fields)),
+                fields=field_rules(given(self.fields), path_at),
                 do_not_contact=one_of("do_not_contact", self.do_not_contact, self.choices["do_not_contact"]),
                 log=self.log,
                 account=account,

@@ -110,6 +110,14 @@ def storage_path(uri: str) -> Any:
     return path
 
 
+def path_at(name: str) -> Any:
+    """Return the path object of a URI, see :func:`storage_path`, or of a path on this machine as it is written.
+
+    :raises StagingError: when nothing that is installed opens such a URI
+    """
+    return storage_path(name) if "://" in name else Path(name)
+
+
 def check_output_folder(uri: str) -> None:
     """Check that files can be written to a URI, before anything is read or written.
 

@@ -12,6 +12,7 @@ from airflow_providers_leads.hooks.connected import fetch_connection
 from airflow_providers_leads.hooks.registry import crms
 from airflow_providers_leads.leads.merge.policy import MergePolicy, PolicyError, policy_from
 from airflow_providers_leads.tasks.arguments import given
+from airflow_providers_leads.tasks.paths import path_at
 
 
 def read_policy(value: Any) -> MergePolicy:
@@ -21,7 +22,7 @@ def read_policy(value: Any) -> MergePolicy:
     :raises PolicyError: naming the entry that is wrong; a connection where a source belongs is one: no lead has such a
         source, and the order that was wished would silently not be
     """
-    policy = policy_from(given(value))
+    policy = policy_from(given(value), path_at)
     for entry, name in _sources(policy):
         if name not in crms() and (conn_type := _type_of(name)) in crms():
             raise _no_source(entry, name, str(conn_type))

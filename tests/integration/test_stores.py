@@ -172,6 +172,9 @@ def test_a_sync_over_a_bucket_remembers_what_it_wrote(client: Any, monkeypatch: 
     with Sandbox(people=5, seed=7, limits=False) as sandbox:
         for name, value in sandbox.connection_env().items():
             monkeypatch.setenv(name, value)
+        storage_path("s3://bucket@leads/policy.yaml").write_bytes(b"priority: [hubspot]\n")
+        storage_path("s3://bucket@leads/fields.yaml").write_bytes(b"fields:\n  first_name: first_name\n")
+        rules = {"policy": "s3://bucket@leads/policy.yaml"}
         for run in ("1", "2"):
             ti = SimpleNamespace(dag_id="d", run_id=run, task_id="t", map_index=-1)
             place = f"{runs}/{run}"
@@ -179,8 +182,16 @@ def test_a_sync_over_a_bucket_remembers_what_it_wrote(client: Any, monkeypatch: 
                 LeadsExtractOperator(task_id="e", conn_id=one, output=f"{place}/{one}", **kept).execute({"ti": ti})
                 for one in ("hubspot_default", crm)
             ]
-            golden = LeadsDeduplicateOperator(task_id="m", inputs=read, output=place, **kept).execute({"ti": ti})
-            into = LeadsUpsertOperator(task_id="u", conn_id=crm, golden=golden, existing=read, output=place)
+            merge = LeadsDeduplicateOperator(task_id="m", inputs=read, output=place, **kept, **rules)
+            golden = merge.execute({"ti": ti})
+            into = LeadsUpsertOperator(
+                task_id="u",
+                conn_id=crm,
+                golden=golden,
+                existing=read,
+                output=place,
+                fields="s3://bucket@leads/fields.yaml",
+            )
             written = into.execute({"ti": ti})
             assert bool(written["created"]) == (run == "1")
             assert written["updated"] == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, cast, get_args
 
 import msgspec
@@ -175,11 +175,12 @@ def _check_group_rule(policy: MergePolicy, group: str, fields: tuple[str, ...]) 
             )
 
 
-def policy_from(value: Any) -> MergePolicy:
+def policy_from(value: Any, path_of: Callable[[str], Any] = as_path) -> MergePolicy:
     """Return a policy from what DAG files and templates give.
 
     :param value: a policy, a mapping, YAML text, the URI or path of a ``.yaml`` or ``.yml`` file, or ``None`` for the
         default policy
+    :param path_of: URI or path → path object
     :raises PolicyError: naming the entry that is wrong, and for YAML its line
     """
     if value is None:
@@ -189,7 +190,7 @@ def policy_from(value: Any) -> MergePolicy:
     if isinstance(value, str):
         named = value.strip()
         is_file = "\n" not in named and named.lower().endswith((".yaml", ".yml"))
-        return load_policy(named) if is_file else _parsed(value)
+        return load_policy(path_of(named)) if is_file else _parsed(value)
     return load_policy(value) if hasattr(value, "open") else _converted(value)
 
 

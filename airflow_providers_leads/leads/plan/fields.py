@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -47,15 +47,16 @@ Rules = Mapping[str, FieldRule]
 """A destination's field → what it is filled with."""
 
 
-def field_rules(value: Any) -> dict[str, FieldRule]:
+def field_rules(value: Any, path_of: Callable[[str], Any] = as_path) -> dict[str, FieldRule]:
     """Return a table of fields.
 
     :param value: a mapping of the destination's field → golden field or property, or what :class:`FieldRule` takes; the
         URI of a ``.yaml`` file with one, perhaps below ``fields``; or ``None``
+    :param path_of: URI or path → path object
     :raises ValueError: naming the entry that is wrong
     """
     if isinstance(value, str):
-        value = _from_yaml(value)
+        value = _from_yaml(path_of(value))
     if value is None:
         return {}
     if isinstance(value, Mapping) and set(value) == {"fields"} and isinstance(value["fields"], Mapping):
@@ -80,8 +81,7 @@ def _rule(name: str, entry: Any) -> FieldRule:
         raise ValueError(f"fields: {name!r}: {error}") from None
 
 
-def _from_yaml(uri: str) -> Any:
-    path = as_path(uri)
+def _from_yaml(path: Any) -> Any:
     try:
         content = path.read_bytes()
         if len(content) > _MOST_BYTES:
