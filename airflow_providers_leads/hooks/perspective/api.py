@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import date, datetime
 from typing import Any, Final, TypeVar
 
@@ -24,7 +24,6 @@ from airflow_providers_leads.hooks.perspective.fields import (
 )
 from airflow_providers_leads.hooks.reading import with_positions
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
-from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded
 
 T = TypeVar("T")
@@ -347,23 +346,13 @@ class PerspectiveApi(LeadsHook):
         except LeadsApiError as error:
             if not error.not_found:
                 raise
-            near = self._near_funnel(funnel_id)
             raise LeadsNotFoundError(
-                f"{self.label}: funnel '{funnel_id}' was not found{near} {WHERE_FUNNEL_IDS_ARE}",
+                f"{self.label}: funnel '{funnel_id}' was not found. {WHERE_FUNNEL_IDS_ARE}",
                 status=error.status,
                 category="FUNNEL_NOT_FOUND",
                 request_id=error.request_id,
                 not_found=True,
             ) from None
-
-    def _near_funnel(self, funnel_id: str) -> str:
-        """Return the end of a sentence, with the funnel that may be meant, by its id or its name."""
-        known: dict[str, str] = {}
-        # What went wrong is said already, whatever this one meets.
-        with suppress(Exception):
-            for funnel in funnels_of(self.list_workspaces()):
-                known |= dict.fromkeys((str(funnel.get("name") or ""), str(funnel["id"])), str(funnel["id"]))
-        return nearest(funnel_id, known) or "."
 
     def value_writer(self, funnel_id: str, contact_id: str, skip: bool) -> Callable[[Chunk], BatchResult]:
         """Return what writes one ``{"field", "value"}`` of a contact; names and values must be checked already."""
