@@ -8,7 +8,6 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_providers_leads.get_provider_info import get_provider_info
-from airflow_providers_leads.hooks.connected import fetch_connection
 from airflow_providers_leads.hooks.registry import crms
 from airflow_providers_leads.leads.merge.policy import MergePolicy, PolicyError, policy_from
 from airflow_providers_leads.tasks.arguments import given
@@ -48,6 +47,8 @@ def _sources(policy: MergePolicy) -> Iterator[tuple[str, str]]:
 
 def _type_of(conn_id: str) -> str | None:
     # Needs requests, which a DAG that is parsed can do without.
+    from airflow_providers_leads.hooks.connected import fetch_connection
+
     try:
         return fetch_connection(conn_id).conn_type
     except AirflowNotFoundException:

@@ -28,9 +28,9 @@ FORBIDDEN = {
 LAYERS = pytest.mark.parametrize("layer", ["leads", "http"])
 
 
-def loaded_by(modules: list[str]) -> set[str]:
-    """Return what a fresh interpreter has loaded after importing the modules."""
-    code = f"import {', '.join(modules)}, json, sys; print(json.dumps(list(sys.modules)))"
+def loaded_by(modules: list[str], then: str = "") -> set[str]:
+    """Return what a fresh interpreter has loaded after importing the modules, and running what comes then."""
+    code = f"import {', '.join(modules)}, json, sys; {then}\nprint(json.dumps(list(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     return set(json.loads(run.stdout.splitlines()[-1]))
 
@@ -66,4 +66,13 @@ def test_a_layer_that_stands_alone_names_nothing_above_it(layer: str) -> None:
 def test_importing_the_pipeline_operators_loads_no_heavy_library(module: str) -> None:
     loaded = loaded_by([f"airflow_providers_leads.operators.{module}"])
     assert f"airflow_providers_leads.operators.{module}" in loaded
+    assert {"duckdb", "pyarrow", "ibis", "requests"} & loaded == set()
+
+
+def test_parsing_a_policy_loads_no_heavy_library() -> None:
+    """One that stands in the DAG is checked there."""
+    module = "airflow_providers_leads.operators.leads"
+    made = f"{module}.LeadsDeduplicateOperator(task_id='t', inputs=[], policy={{'priority': ['hubspot']}})"
+    loaded = loaded_by([module], made)
+    assert "airflow_providers_leads.tasks.policies" in loaded
     assert {"duckdb", "pyarrow", "ibis", "requests"} & loaded == set()
