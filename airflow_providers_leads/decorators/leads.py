@@ -20,7 +20,7 @@ from airflow_providers_leads.operators.signatures import Templated
 from airflow_providers_leads.tasks.arguments import as_count, given
 from airflow_providers_leads.tasks.inputs import uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
-from airflow_providers_leads.tasks.paths import check_output_folder, file_name, resolve_folder, storage_path
+from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class LeadsFunctionOperator(DecoratedOperator, LeadsOperator):
     """
 
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, "output_uri", "form", "batch_rows")
+    stages = True
     ui_color = "#f1f7e4"
     datasets = Datasets(reads=("inputs",), writes=("uri", "golden"))
     choices: ClassVar[Mapping[str, Sequence[str]]] = {"form": ("dicts", "arrow")}
@@ -113,7 +114,6 @@ class LeadsFunctionOperator(DecoratedOperator, LeadsOperator):
         if not uri.endswith(".parquet"):
             name = given(result.get("conn_id")) or source.rpartition("/")[2].split(".")[0]
             uri = f"{uri}/{file_name(name, context)}.{self.suffix}.parquet"
-        check_output_folder(uri)
         if uri == source:
             raise ValueError(f"{self.task_id}: output is the file that is read; a retry would be given the changed one")
         return uri
