@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any, TextIO
 
 from rich.table import Table
@@ -15,12 +14,11 @@ from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, P
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.report.masking import mask_address
-from airflow_providers_leads.report.printed import FORMS, console_for, print_rows, printable, whole_table
+from airflow_providers_leads.report.printed import FORMS, ROWS_OF_A_TABLE, print_some, printable, whole_table
 
 _NOTHING = "(empty)"
 _HIDDEN = "***"
 _STYLES = {"create": "green", "update": "yellow", "unchanged": "dim", "suppress": "red"}
-_DEFAULT_LIMIT = 50
 
 
 def changes(row: PlanRow, *, shown: bool) -> str:
@@ -123,22 +121,15 @@ def show(
             if action in (None, row.action):
                 yield row
 
-    rows = wanted()
-    if form != "table":
-        printed = [row_data(row, shown=shown) for row in islice(rows, limit)]
-        more = sum(1 for _ in rows)
-        print_rows(printed, form, out)
-        cut = f"… and {more} more rows\n" if more else ""
-        sys.stderr.write(f"{cut}{summary(facts, totals)}\n")
-        return
-    first = list(islice(rows, _DEFAULT_LIMIT if limit is None else limit))
-    more = sum(1 for _ in rows)
-    console = console_for(out)
-    if first:
-        console.print(rows_table(first, shown=shown))
-    if more:
-        console.print(Text(f"… and {more} more rows"))
-    console.print(Text(summary(facts, totals)), soft_wrap=True)
+    print_some(
+        wanted(),
+        form,
+        out,
+        limit=limit,
+        data=lambda row: row_data(row, shown=shown),
+        table=lambda rows: rows_table(rows, shown=shown),
+        totals=lambda: summary(facts, totals),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -154,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--action", choices=ACTIONS, help="print rows of this action only")
     command.add_argument(
         "--limit", type=_count, default=None,
-        help=f"rows to print at most (default {_DEFAULT_LIMIT} in a table, else all)",
+        help=f"rows to print at most (default {ROWS_OF_A_TABLE} in a table, else all)",
     )  # fmt: skip
     command.add_argument("-o", "--output", choices=FORMS, default="table", help="what is printed (default %(default)s)")
     given = parser.parse_args(arguments)

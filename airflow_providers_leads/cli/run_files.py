@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any, Final, TextIO
+from typing import Any, TextIO
 
+from rich.table import Table
 from rich.text import Text
 
 from airflow_providers_leads.cli.places import as_uri
 from airflow_providers_leads.cli.terminal import Terminal
-from airflow_providers_leads.leads.files.places import parquet_below
 from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
 from airflow_providers_leads.leads.files.staging import read_rows
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES, WriteResult
 from airflow_providers_leads.plan import show
-from airflow_providers_leads.report.files import RunFiles
+from airflow_providers_leads.report.files import MEMORY, RunFiles, uris_below
 from airflow_providers_leads.report.masking import mask_address, mask_addresses
 from airflow_providers_leads.report.page import write_text
-from airflow_providers_leads.report.printed import console_for, print_rows, printable, whole_table
+from airflow_providers_leads.report.printed import print_rows, print_some, printable, whole_table
 from airflow_providers_leads.report.run import Run
 from airflow_providers_leads.report.sync import status, summary, sync_page
 from airflow_providers_leads.report.sync_facts import read_sync
 from airflow_providers_leads.tasks.paths import storage_path
-
-_ROWS_OF_A_TABLE: Final = 50
 
 
 def plan(given: argparse.Namespace, out: TextIO) -> int:
@@ -55,19 +51,15 @@ def results(given: argparse.Namespace, out: TextIO) -> int:
             if given.outcome in (None, row.outcome):
                 yield row
 
-    rows = chosen()
-    as_table = given.output == "table"
-    most = _ROWS_OF_A_TABLE if given.limit is None and as_table else given.limit
-    first = [_data(row, shown=given.show_addresses) for row in islice(rows, most)]
-    more = sum(1 for _ in rows)
-    if not as_table:
-        print_rows(first, given.output, out)
-    elif first:
-        cells = ([Text(printable(_cell(value))) for value in row.values()] for row in first)
-        console_for(out).print(whole_table([name.replace("_", " ").capitalize() for name in first[0]], cells))
-    lines = [f"… and {more} more rows"] if more else []
-    lines.append(", ".join(f"{outcome} {totals[outcome]}" for outcome in OUTCOMES))
-    (out if as_table else sys.stderr).writelines(f"{line}\n" for line in lines)
+    print_some(
+        chosen(),
+        given.output,
+        out,
+        limit=given.limit,
+        data=lambda row: _data(row, shown=given.show_addresses),
+        table=lambda rows: _table([_data(row, shown=given.show_addresses) for row in rows]),
+        totals=lambda: ", ".join(f"{outcome} {totals[outcome]}" for outcome in OUTCOMES),
+    )
     return 0
 
 
@@ -80,7 +72,7 @@ def report(given: argparse.Namespace, out: TextIO) -> int:
     folder = storage_path(as_uri(given.folder).rstrip("/"))
     files = RunFiles()
     with Terminal():
-        files.add_names([*map(str, parquet_below(folder)), *(str(path) for path in folder.rglob("memory.json"))])
+        files.add_names(uris_below(folder, MEMORY))
         if not files.all:
             raise ValueError(f"{given.folder} holds no files of a run")
         now = datetime.now(UTC)
@@ -103,6 +95,11 @@ def _data(row: WriteResult, *, shown: bool) -> dict[str, Any]:
         "target_id": row.target_id,
         "fields": row.fields,
     }
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    cells = ([Text(printable(_cell(value))) for value in row.values()] for row in rows)
+    return whole_table([name.replace("_", " ").capitalize() for name in rows[0]], cells)
 
 
 def _cell(value: Any) -> str:

@@ -43,7 +43,7 @@ from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.leads.memory.watermarks import Round, Watermark
+    from airflow_providers_leads.leads.memory.watermarks import Round
 
 __all__ = [
     "LeadsApplyOperator",

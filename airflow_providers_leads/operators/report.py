@@ -10,26 +10,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import pendulum
 from airflow.providers.common.compat.sdk import Context, conf
 
-from airflow_providers_leads.leads.files.places import parquet_below
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import ReportLink, report_url, reports_folder
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
 from airflow_providers_leads.report import history
-from airflow_providers_leads.report.files import RunFiles, metric_tables, metric_uris
+from airflow_providers_leads.report.files import MEMORY, RunFiles, metric_tables, metric_uris, uris_below
 from airflow_providers_leads.report.metrics import entry, metrics_page
 from airflow_providers_leads.report.metrics_facts import read_metrics
 from airflow_providers_leads.report.page import write_text
-from airflow_providers_leads.report.run import Run
+from airflow_providers_leads.report.run import Run, failed_tasks, not_approved
 from airflow_providers_leads.report.unlike import Limits, limits_in
 from airflow_providers_leads.tasks.arguments import as_bool, as_count, given
 from airflow_providers_leads.tasks.inputs import as_list
 from airflow_providers_leads.tasks.paths import check_local, file_name, safe_name, storage_path, uri_or_none
-from airflow_providers_leads.tasks.returns import failed_tasks, not_approved
 
 if TYPE_CHECKING:
     from airflow_providers_leads.report.history import Entry
-    from airflow_providers_leads.report.run import Run
-    from airflow_providers_leads.report.unlike import Limits
 
 __all__ = ["LeadsMetricsReportOperator", "LeadsReportOperator"]
 
@@ -98,8 +94,7 @@ class _ReportOperator(LeadsOperator):
         """Return the URIs of all files below the given folder; a run that failed early has left none."""
         if (folder := uri_or_none("files", self.files)) is None:
             return []
-        place = storage_path(folder.rstrip("/"))
-        return [*map(str, parquet_below(place)), *(str(path) for kind in self.beside for path in place.rglob(kind))]
+        return uris_below(storage_path(folder.rstrip("/")), *self.beside)
 
     @abstractmethod
     def make(self, run: Run, found: Sequence[str], earlier: Callable[[], list[Entry]]) -> tuple[str, Entry]:
@@ -135,7 +130,7 @@ class LeadsReportOperator(_ReportOperator):
     """
 
     template_fields: Sequence[str] = (*_ReportOperator.template_fields, "show_addresses")
-    beside = ("memory.json",)
+    beside = (MEMORY,)
 
     def __init__(
         self,

@@ -18,7 +18,6 @@ from airflow_providers_leads.tasks.inputs import task_results
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.leads.memory.watermarks import Watermark
 
 # Without a URI, whose scheme would make Airflow load the handlers of all providers with each DAG file.
 WATERMARKS: Final = Asset(name="leads_watermarks")

@@ -19,7 +19,7 @@ from sqlalchemy import Text, cast, func, or_, select
 from airflow_providers_leads.leads.files.plan_facts import ACTIONS
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES
 from airflow_providers_leads.operators.links import CrmLink, ReportLink, site
-from airflow_providers_leads.tasks.returns import FAILURE
+from airflow_providers_leads.report.run import FAILURE
 
 RETURNED: Final = "return_value"
 _LINK_KEYS: Final = (CrmLink().xcom_key, ReportLink().xcom_key)

@@ -100,11 +100,7 @@ def _steps(run: Opened, writes: Sequence[WriteLine], told: Sequence[str]) -> lis
     return what_now(
         waiting=line.waiting,
         run_url=line.url,
-        failed=[
-            (" · ".join(filter(None, (task.task_id, task.label))), task.url)
-            for task in _failed(run)
-            if task.state == "failed"
-        ],
+        failed=[(task.name, task.url) for task in _failed(run) if task.state == "failed"],
         outcomes=outcomes,
         unlike=bool(told),
     )

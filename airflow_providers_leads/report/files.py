@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from airflow_providers_leads.leads.files.places import parquet_below
+
 _SUFFIXES: Final = {".leads": "extracts", ".checked": "checked", ".plan": "plans", ".results": "results"}
 _MERGED: Final = ("members", "conflicts", "rejects")
 MEMORY: Final = "memory.json"
@@ -98,6 +100,15 @@ class RunFiles:
             for kind in ("extracts", *_MERGED, "plans", "checked", "results")
             for uri in getattr(self, kind).values()
         ]
+
+
+def uris_below(folder: Any, *others: str) -> list[str]:
+    """Return the URIs of all Parquet files below a folder, and of files of other names.
+
+    :param folder: path object
+    :param others: names, such as :data:`MEMORY`
+    """
+    return [*map(str, parquet_below(folder)), *(str(path) for name in others for path in folder.rglob(name))]
 
 
 def metric_uris(results: Iterable[Any]) -> list[str]:

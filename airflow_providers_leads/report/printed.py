@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TextIO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, TextIO, TypeVar
 
 import yaml
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+T = TypeVar("T")
+
 FORMS: Final = ("table", "json", "csv", "yaml")
+ROWS_OF_A_TABLE: Final = 50
 _UNBOUNDED: Final = 100_000
 """Columns of what is no terminal: lines have no end there."""
 
@@ -65,6 +69,35 @@ def print_rows(rows: Sequence[Mapping[str, Any]], form: str, out: TextIO | None 
             list(rows[0]) if rows else (), ([Text(printable(_cell(v))) for v in row.values()] for row in rows)
         )
         console_for(file).print(table)
+
+
+def print_some(
+    rows: Iterator[T], form: str, out: TextIO | None, *, limit: int | None, data: Callable[[T], Mapping[str, Any]],
+    table: Callable[[Sequence[T]], Table], totals: Callable[[], str],
+) -> None:  # fmt: skip
+    """Print rows and what all of them amount to; as anything but a table the rows alone, the rest on standard error.
+
+    :param rows: are read to their end
+    :param form: one of :data:`FORMS`
+    :param out: where to; default standard output
+    :param limit: rows to print at most; default :data:`ROWS_OF_A_TABLE` in a table, else all
+    :param data: makes of a row what programs get
+    :param table: makes a table of rows
+    :param totals: says what all rows amount to, once they are read
+    """
+    as_table = form == "table"
+    some = list(islice(rows, ROWS_OF_A_TABLE if limit is None and as_table else limit))
+    more = sum(1 for _ in rows)
+    lines = [*([f"… and {more} more rows"] if more else []), totals()]
+    if not as_table:
+        print_rows([*map(data, some)], form, out)
+        sys.stderr.writelines(f"{line}\n" for line in lines)
+        return
+    console = console_for(out)
+    if some:
+        console.print(table(some))
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
 
 
 def _plain(row: Mapping[str, Any]) -> Any:

@@ -33,7 +33,6 @@ from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failure
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
     from airflow_providers_leads.leads.model.schema import Lead
-    from airflow_providers_leads.leads.plan.ledger import Ledger
     from airflow_providers_leads.tasks.checkpoint import Checkpoint
     from airflow_providers_leads.tasks.existing import Objections
 

@@ -26,12 +26,8 @@ from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from airflow_providers_leads.hooks.base import LeadsHook
     from airflow_providers_leads.hooks.reading import LeadPage
-    from airflow_providers_leads.leads.memory.watermarks import Round
-    from airflow_providers_leads.leads.model.schema import Lead
     from airflow_providers_leads.tasks.checkpoint import Checkpoint
 
 # Handled together: Arrow waits for the interpreter after each step, so steps are to be few and long.

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipExc
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded
 from airflow_providers_leads.report.masking import mask_addresses
-from airflow_providers_leads.report.run import FailedTask
+from airflow_providers_leads.report.run import FAILURE
 from airflow_providers_leads.tasks.arguments import given
 from airflow_providers_leads.tasks.paths import storage_path, uri_or_none
 
@@ -22,10 +22,7 @@ XCOM_ROWS: Final = 1_000
 _BATCH_ROWS: Final = 5_000
 # Readers refuse a Parquet file without columns.
 _UNKNOWN_COLUMNS: Final = ("id",)
-FAILURE: Final = "leads_failure"
-"""Under which a failed task leaves its connection and its reason in XCom; the next try removes it."""
 _LONGEST_REASON: Final = 600
-_FAILED: Final = ("failed", "upstream_failed")
 _ENDINGS: Final = (".parquet", ".jsonl", ".jsonl.gz")
 
 
@@ -202,69 +199,3 @@ def note_failure(context: Any, operator: Any, error: Exception) -> None:
         context["ti"].xcom_push(
             key=FAILURE, value={"conn_id": conn_id, "reason": " ".join(reason.split())[:_LONGEST_REASON]}
         )
-
-
-def failed_tasks(ti: Any, tasks: Any) -> list[FailedTask]:
-    """Return the run's tasks that did not succeed: what leaves no file would otherwise be missing in silence.
-
-    :param ti: a task instance of the run
-    :param tasks: the DAG's tasks by their ids
-    """
-    found = []
-    for name, state in sorted(task_states(ti).items()):
-        if state not in _FAILED:
-            continue
-        task_id, index = split_name(name, tasks)
-        note: Any = None
-        if state == "failed":
-            with suppress(Exception):
-                note = ti.xcom_pull(task_ids=task_id, key=FAILURE, map_indexes=index)
-        note = note if isinstance(note, dict) else {}
-        found.append(
-            FailedTask(
-                task_id=task_id, map_index=index, state=state, conn_id=note.get("conn_id"), reason=note.get("reason"),
-                reads=_reads(tasks.get(task_id)),
-            )
-        )  # fmt: skip
-    return found
-
-
-def task_states(ti: Any) -> dict[str, str]:
-    """Return task, or task and map index, → state of a run's tasks."""
-    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
-    return {name: str(state) for name, state in states.items()}
-
-
-def split_name(name: str, tasks: Any) -> tuple[str, int]:
-    """Return task id and map index, -1 for none, of a name in :func:`task_states`."""
-    task_id, _, index = name.rpartition("_")
-    mapped = name not in tasks and task_id in tasks and index.isdigit()
-    return (task_id, int(index)) if mapped else (name, -1)
-
-
-def not_approved(ti: Any, tasks: Any) -> bool:
-    """Tell whether somebody, or nobody in time, has said No to what the run was to write."""
-    states: dict[str, set[str]] = {}
-    for name, state in task_states(ti).items():
-        states.setdefault(split_name(name, tasks)[0], set()).add(state)
-    return any(
-        states.get(task_id) == {"success"}
-        and task.downstream_task_ids
-        and all(states.get(after) == {"skipped"} for after in _written_after(task, tasks))
-        for task_id, task in tasks.items()
-        if _class_of(task).__name__ == "ApprovalOperator"
-    )
-
-
-def _written_after(task: Any, tasks: Any) -> list[str]:
-    return [after for after in task.downstream_task_ids if not getattr(tasks[after], "is_teardown", False)]
-
-
-def _reads(task: Any) -> bool:
-    datasets = getattr(_class_of(task), "datasets", None)
-    return datasets is not None and "uri" in datasets.writes
-
-
-def _class_of(task: Any) -> type:
-    found = getattr(task, "operator_class", None)
-    return found if isinstance(found, type) else type(task)

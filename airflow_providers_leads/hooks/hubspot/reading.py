@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -29,9 +29,6 @@ from airflow_providers_leads.leads.files.columns import (
     together,
 )
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, Lead, arrow_schema
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class _Told(msgspec.Struct, gc=False):

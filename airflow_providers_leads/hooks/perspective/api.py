@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from datetime import date, datetime
 from typing import Any, Final, TypeVar
@@ -39,13 +39,6 @@ _CONTACT: Final = "/v1/funnels/{funnel_id}/contacts/{contact_id}"
 
 def _holds(kind: type, body: Any) -> bool:
     return isinstance(body, dict) and isinstance(body.get("data"), kind)
-
-
-def funnels_of(workspaces: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield all funnels of workspaces that have an id; ``funnels`` is a name of the list that other clients expect."""
-    for workspace in workspaces:
-        funnels = workspace.get("campaigns") or workspace.get("funnels") or ()
-        yield from (funnel for funnel in funnels if funnel.get("id"))
 
 
 def _ids(**values: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from airflow_providers_leads.hooks.base import Parts, failed_result, require
 from airflow_providers_leads.hooks.batches import run_chunks
 from airflow_providers_leads.hooks.erasing import Trail
 from airflow_providers_leads.hooks.perspective import wire
-from airflow_providers_leads.hooks.perspective.api import PAGE_SIZE, WHERE_FUNNEL_IDS_ARE, PerspectiveApi, funnels_of
+from airflow_providers_leads.hooks.perspective.api import PAGE_SIZE, WHERE_FUNNEL_IDS_ARE, PerspectiveApi
 from airflow_providers_leads.hooks.perspective.erasing import erase
 from airflow_providers_leads.hooks.perspective.fields import (
     AB_TESTS,
@@ -375,8 +375,11 @@ class PerspectiveHook(PerspectiveApi):
 
 
 def _funnel_ids(workspaces: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the ids of all funnels, each once."""
-    yield from dict.fromkeys(str(funnel["id"]) for funnel in funnels_of(workspaces))
+    """Yield the ids of all funnels, each once; ``funnels`` is a name of the list that other clients expect."""
+    found = (
+        funnel for workspace in workspaces for funnel in workspace.get("campaigns") or workspace.get("funnels") or ()
+    )
+    yield from dict.fromkeys(str(funnel["id"]) for funnel in found if funnel.get("id"))
 
 
 def _with_status(page: LeadPage, statuses: Container[str]) -> LeadPage:

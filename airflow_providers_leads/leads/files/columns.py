@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, reduce
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -20,9 +20,6 @@ import pyarrow.json as pj
 
 from airflow_providers_leads.leads.model.identity import PLAIN_ADDRESS, email_key
 from airflow_providers_leads.leads.model.schema import FLAGS, arrow_schema, leftover, moment
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # So short that neither the whole nor what stands before the @ is too long for an address.
 _SHORT: Final = 64
@@ -71,8 +68,6 @@ def strings(values: Sequence[str | None]) -> pa.Array:
 
 def values_of(column: pa.Array) -> list[Any]:
     """Return a column as Python's values, times in UTC; of times ``to_pylist`` would load pandas."""
-    import pyarrow as pa
-
     if not pa.types.is_timestamp(column.type):
         return list(column.to_pylist())
     numbers = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64()).to_pylist()

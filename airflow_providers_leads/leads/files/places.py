@@ -25,7 +25,7 @@ from airflow_providers_leads.leads.files.stores import (
 )
 
 __all__ = [
-    "StagingError", "appearing", "as_path", "fetched", "is_complete", "is_folder", "is_local", "local_name",
+    "StagingError", "appearing", "as_path", "at_hand", "is_complete", "is_folder", "is_local", "local_name",
     "move_into_place", "parquet_below", "parts_of", "publish", "remove",
 ]  # fmt: skip
 
@@ -234,12 +234,17 @@ def _unwritable(path: Any, part: Any, error: Exception) -> str | None:
     return local_problem(path, error) if isinstance(error, OSError) and error.filename in names else None
 
 
-def fetched(file: Any, folder: str | Path) -> Path:
-    """Return a local copy of a store's file, which is made once and streams, never the whole of it in memory.
+def at_hand(files: Sequence[Any], folder: str | Path) -> list[Any]:
+    """Return where files are read on this machine: a store's are fetched once, however often they are read.
 
-    :param file: path object
+    :param files: path objects, which know their store's credentials
     :param folder: local folder for copies, which goes when the work is done
     """
+    return [file if is_local(file) else UPath(_fetched(file, folder)) for file in files]
+
+
+def _fetched(file: Any, folder: str | Path) -> Path:
+    # Streamed: the whole of it is never in memory.
     name = hashlib.sha256(str(file).encode()).hexdigest()[:16]
     copy = Path(folder) / f"fetched-{name}.parquet"
     if not copy.exists():

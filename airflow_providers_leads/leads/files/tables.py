@@ -8,16 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from enum import Enum
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import IO, Any, Final, Self
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.staging import appearing, as_path
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _BATCH_ROWS: Final = 5_000
 _ENCODER: Final = msgspec.json.Encoder()

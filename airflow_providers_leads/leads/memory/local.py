@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from airflow_providers_leads.leads.files.places import as_path, fetched, is_local, local_name, parts_of
+from airflow_providers_leads.leads.files.places import as_path, at_hand, is_local, local_name, parts_of
 
 
 def local_copy(uri: Any, folder: str | Path) -> str:
@@ -24,12 +24,8 @@ def local_copy(uri: Any, folder: str | Path) -> str:
         return re.sub(r"[*?[]", r"[\g<0>]", local_name(parts[0]))
     copies = Path(folder) / f"memory-{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
     copies.mkdir(exist_ok=True)
-    for number, part in enumerate(parts):
+    for number, part in enumerate(at_hand(parts, folder)):
         copy = copies / f"{number:05}.parquet"
-        if is_local(part):
-            copy.unlink(missing_ok=True)
-            copy.symlink_to(Path(local_name(part)).absolute())
-        else:
-            copy.unlink(missing_ok=True)
-            copy.symlink_to(fetched(part, Path(folder).absolute()))
+        copy.unlink(missing_ok=True)
+        copy.symlink_to(Path(local_name(part)).absolute())
     return re.sub(r"[*?[]", r"[\g<0>]", str(copies)) + "/*.parquet"

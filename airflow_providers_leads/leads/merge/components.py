@@ -24,8 +24,6 @@ from airflow_providers_leads.leads.model.phones import phone_keys
 from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, MERGED_IDS_PROPERTY
 
 if TYPE_CHECKING:
-    import ibis
-
     from airflow_providers_leads.leads.memory.recall import Recall
 
 RECORD: Final = ("source", "source_scope", "source_id")

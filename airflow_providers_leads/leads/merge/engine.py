@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.columns import strings
-from airflow_providers_leads.leads.files.places import fetched
+from airflow_providers_leads.leads.files.places import at_hand
 from airflow_providers_leads.leads.files.staging import (
     VERSION_METADATA,
     appearing,
@@ -31,9 +31,6 @@ from airflow_providers_leads.leads.files.staging import (
     open_parquet,
 )
 from airflow_providers_leads.leads.merge import spark
-
-if TYPE_CHECKING:
-    import ibis
 
 DEFAULT_ENGINE: Final = "duckdb://"
 _DEFAULT_MEMORY: Final = "2GB"
@@ -163,7 +160,7 @@ def read_numbered(connection: Any, uri: Any, columns: Sequence[str], first: int)
     :raises StagingError: see :func:`~airflow_providers_leads.leads.files.parquet.open_parquet`
     """
     with open_parquet(uri, columns) as file:
-        parts, sizes = _at_hand(connection, file.parts), file.part_rows
+        parts, sizes = at_hand(file.parts, spill_folder(connection)), file.part_rows
     names = plain_names(connection, parts)
     if len(parts) == 1:
         numbered = connection.read_parquet(names, file_row_number=True)
@@ -194,14 +191,8 @@ def read_files(connection: Any, parts: Sequence[Any]) -> ibis.Table:
     :param parts: path objects
     """
     if not is_duckdb(connection):
-        return spark.read_files(connection, plain_names(connection, spark.at_hand(connection, parts)))
-    return connection.read_parquet(plain_names(connection, _at_hand(connection, parts)))
-
-
-def _at_hand(connection: Any, parts: Sequence[Any]) -> list[Any]:
-    """Return where DuckDB reads files: a store's are fetched once, through its own credentials, however often they are
-    read, and their copies go with the connection."""
-    return [part if is_local(part) else as_path(str(fetched(part, spill_folder(connection)))) for part in parts]
+        return spark.read_files(connection, plain_names(connection, spark.reachable(connection, parts)))
+    return connection.read_parquet(plain_names(connection, at_hand(parts, spill_folder(connection))))
 
 
 def plain_names(connection: Any, parts: Sequence[Any]) -> list[str]:

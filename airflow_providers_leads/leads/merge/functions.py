@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 import pyarrow as pa
@@ -19,9 +19,6 @@ from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead, arrow_schema, text
 from airflow_providers_leads.leads.model.values import plain
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Form = Literal["dicts", "arrow"]
 FORMS: Final[tuple[str, ...]] = get_args(Form)

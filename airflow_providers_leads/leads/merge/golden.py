@@ -37,8 +37,6 @@ from airflow_providers_leads.leads.merge.slices import Pieces
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, arrow_schema
 
 if TYPE_CHECKING:
-    import ibis
-
     from airflow_providers_leads.leads.memory.recall import Recall
 
 OUTPUTS: Final = ("golden", "members", "conflicts", "rejects")

@@ -6,7 +6,7 @@ If a plan of one partition read all leads, all plans together would read them as
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import ibis
 
@@ -14,9 +14,6 @@ from airflow_providers_leads.leads.files.provenance import share_metadata, share
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import bucket, forget, keep, write
 from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, LEAD_COLUMNS
-
-if TYPE_CHECKING:
-    import ibis
 
 MEMBERS: Final = "members"
 _PLACE: Final = "place"

@@ -9,17 +9,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import uuid4
 
 import ibis
 import pyarrow as pa
-from upath import UPath
 
-from airflow_providers_leads.leads.files.places import StagingError, fetched, is_local
-
-if TYPE_CHECKING:
-    import ibis
+from airflow_providers_leads.leads.files.places import StagingError, at_hand, is_local
 
 _HOST: Final = re.compile(r"[\w.-]+:\d+(,[\w.-]+:\d+)*|\[[\da-fA-F:]+\]:\d+")
 _FIXED: Final = {"spark.sql.session.timeZone": "UTC", "spark.ui.showConsoleProgress": "false"}
@@ -77,17 +73,18 @@ def _frame(connection: Any, table: ibis.Table) -> Any:
     return connection.raw_sql(connection.compile(table))
 
 
-def at_hand(connection: Any, parts: Sequence[Any]) -> list[Any]:
+def reachable(connection: Any, parts: Sequence[Any]) -> list[Any]:
     """Return where Spark reads files: on one machine a store's are fetched first, through the connection's credentials.
 
     :param connection: from :func:`open_spark`
     :param parts: path objects
     :raises StagingError: for a store whose files the workers of a cluster can't open
     """
-    remote = [part for part in parts if not is_local(part)]
     if connection.fetched_to is not None:
-        return [part if is_local(part) else UPath(fetched(part, connection.fetched_to)) for part in parts]
-    for part in remote:
+        return at_hand(parts, connection.fetched_to)
+    for part in parts:
+        if is_local(part):
+            continue
         if getattr(part, "conn_id", None) or not _opens(connection, part.protocol):
             raise StagingError(
                 f"{part} can't be read by the workers of a Spark cluster: they have no connection of Airflow's, and no "

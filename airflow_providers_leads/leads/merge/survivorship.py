@@ -8,7 +8,7 @@ A *ranked* table has, besides the columns of a lead: ``golden_key`` (the address
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import ibis
 
@@ -16,9 +16,6 @@ from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.policy import MergePolicy
 from airflow_providers_leads.leads.model.properties import properties_udf
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS
-
-if TYPE_CHECKING:
-    import ibis
 
 GOLDEN_SOURCE: Final = "golden"
 # Above any number of records of one person, so that one number holds "this first, then the usual order".

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import ibis
 import msgspec
@@ -11,9 +11,6 @@ from airflow_providers_leads.leads.merge.components import RECORD, sort_by_perso
 from airflow_providers_leads.leads.merge.engine import collect, keep
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key
 from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY
-
-if TYPE_CHECKING:
-    import ibis
 
 _BY_ADDRESS: Final = IdentityRules()
 _TOLD: Final = ("email", "email_key", "first_name", "last_name", "phone", "properties")

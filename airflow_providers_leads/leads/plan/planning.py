@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import ibis
 import msgspec
@@ -28,9 +28,6 @@ from airflow_providers_leads.leads.plan.mapped import field_values, property_val
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, value_text
 from airflow_providers_leads.leads.plan.remembered import remembered
 from airflow_providers_leads.leads.plan.suppression import Suppressions
-
-if TYPE_CHECKING:
-    import ibis
 
 Mode = Literal["update", "fill", "create_only"]
 MODES: Final[tuple[str, ...]] = get_args(Mode)

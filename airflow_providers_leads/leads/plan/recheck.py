@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import ibis
 import msgspec
@@ -17,9 +17,6 @@ from airflow_providers_leads.leads.plan.linked import alias_owners
 from airflow_providers_leads.leads.plan.mapped import left_out_of
 from airflow_providers_leads.leads.plan.planning import Held, Mode, current_values
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes
-
-if TYPE_CHECKING:
-    import ibis
 
 IfStale = Literal["replan", "refuse", "ignore"]
 IF_STALE: Final[tuple[str, ...]] = get_args(IfStale)

@@ -229,15 +229,15 @@ def test_on_a_cluster_files_of_a_store_are_refused_that_its_workers_cannot_open(
     monkeypatch.setattr(spark, "_opens", lambda connection, scheme: opens)
     cluster, file = SimpleNamespace(fetched_to=None), UPath("memory://bucket/x.parquet")
     if opens:
-        assert spark.at_hand(cluster, [file]) == [file]
+        assert spark.reachable(cluster, [file]) == [file]
     else:
         with pytest.raises(StagingError, match=r"memory://bucket/x\.parquet can't be read by the workers"):
-            spark.at_hand(cluster, [file])
-    assert spark.at_hand(cluster, [UPath("/tmp/x.parquet")]) == [UPath("/tmp/x.parquet")]
+            spark.reachable(cluster, [file])
+    assert spark.reachable(cluster, [UPath("/tmp/x.parquet")]) == [UPath("/tmp/x.parquet")]
 
 
 def test_on_one_machine_spark_reads_what_is_fetched_of_a_store(tmp_path: Path) -> None:
     file = UPath("memory://bucket/fetched/x.parquet")
     file.write_bytes(b"leads")
-    (copy,) = spark.at_hand(SimpleNamespace(fetched_to=tmp_path), [file])
+    (copy,) = spark.reachable(SimpleNamespace(fetched_to=tmp_path), [file])
     assert (copy.parent, copy.read_bytes()) == (UPath(tmp_path), b"leads")
