@@ -45,8 +45,6 @@ STORES: Final = {
 """Scheme of a URI → the store."""
 
 _CLIENTS: Final = frozenset({"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "s3fs"})
-
-
 _KNOWN: Final = "file://, s3://, gs://, abfs:// or another scheme that an installed Airflow provider opens"
 
 
@@ -85,9 +83,9 @@ def has_folders(path: Any) -> bool:
 def is_store_error(error: BaseException) -> bool:
     """Tell whether an error comes from a store's client: some translate theirs into Python's own, some don't."""
     kind = type(error)
-    if kind is OSError:
+    if isinstance(error, OSError) and kind is OSError:
         # Arrow's, which are about what is in a file, have no number.
-        return error.errno is not None  # type: ignore[attr-defined]
+        return error.errno is not None
     built_in = kind.__module__ == "builtins" and isinstance(error, OSError | ImportError)
     return built_in or kind.__module__.partition(".")[0] in _CLIENTS
 
