@@ -10,8 +10,9 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, reduce
-from itertools import accumulate
-from typing import Any, Final
+from itertools import accumulate, repeat
+from operator import is_not
+from typing import Any, Final, cast
 
 import msgspec
 import pyarrow as pa
@@ -55,10 +56,9 @@ def strings(values: Sequence[str | None]) -> pa.Array:
     """Return texts as an Arrow array; ``pyarrow.array`` would load pandas, which takes a task 40 MB."""
     present = None
     if None in values:
-        # Arrow counts bits from the lowest.
-        bits = "".join("0" if value is None else "1" for value in reversed(values))
-        present = pa.py_buffer(int(bits, 2).to_bytes(len(values) // 8 + 1, "little"))
-    filled = [value or "" for value in values]
+        there = pa.py_buffer(bytes(map(is_not, values, repeat(None))))
+        present = pa.UInt8Array.from_buffers(pa.uint8(), len(values), [None, there]).cast(pa.bool_()).buffers()[1]
+    filled = cast("Sequence[str]", values) if present is None else [value or "" for value in values]
     whole = "".join(filled)
     # Of ASCII alone, a text has as many bytes as letters.
     lengths = map(len, filled if whole.isascii() else [value.encode() for value in filled])

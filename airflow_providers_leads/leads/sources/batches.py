@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import groupby
 from threading import local
 from typing import Any, Final
 
@@ -192,12 +193,12 @@ def _as_text(column: pa.Array) -> pa.Array:
 
 def _hashes(fields: Mapping[str, pa.Array], count: int) -> pa.Array:
     """Return a name for each row that only a row of the same values has."""
-    # What nobody has is no column at all, to Arrow one text for all rows.
-    hashed = [
-        constant("") if fields[name].null_count == count and name != "email" else _as_text(fields[name])
-        for name in LEAD_COLUMNS
-        if name not in ("source", "source_scope", "source_id", "email_key")
-    ]
+    hashed: list[Any] = []
+    names = [name for name in LEAD_COLUMNS if name not in ("source", "source_scope", "source_id", "email_key")]
+    for nobodys, some in groupby(names, lambda name: fields[name].null_count == count and name != "email"):
+        columns = [fields[name] for name in some]
+        # Those that nobody has are, to Arrow, one text for all rows: what stands between them.
+        hashed += [constant(_SEPARATOR * (len(columns) - 1))] if nobodys else map(_as_text, columns)
     whole = pc.binary_join_element_wise(*hashed, constant(_SEPARATOR), null_handling="replace")
     if not hasattr(_ENGINE, "connection"):
         _ENGINE.connection = duckdb.connect(config={"threads": 1})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["check_source", "file_to_sql", "leads_from_sql"]
 
 _FETCHED: Final = 10_000
+# So few that they are still in the processor's caches, and young enough for Python to clear away at once.
+_TURNED: Final = 500
 _INSERTED: Final = 1_000
 RUN, FILE, ROW = "run_id", "file", "row_number"
 """Columns that a table has beside those of the file: they say which rows a run replaces."""
@@ -89,27 +91,44 @@ def _rows(cursor: Any, first: Sequence[Sequence[Any]]) -> Table:
         at = 1
         rows = first or cursor.fetchmany(_FETCHED)
         while rows:
-            yield _typed_rows(rows, names, at)
+            pieces = [_turned(rows[place : place + _TURNED], names) for place in range(0, len(rows), _TURNED)]
+            yield Rows(_joined(pieces, names), range(at, at + len(rows)))
             at += len(rows)
             rows = cursor.fetchmany(_FETCHED)
 
     return Table(names, batches())
 
 
-def _typed_rows(rows: Sequence[Sequence[Any]], names: list[str], at: int) -> Rows:
-    cells = list(zip(*rows, strict=True))
-    lines = range(at, at + len(rows))
-    if any(isinstance(next((one for one in values if one is not None), None), dict) for values in cells):
-        # Keys of inner objects are columns of their own.
-        objects = [flat(dict(zip(names, row, strict=True))) for row in rows]
+def _turned(rows: Sequence[Sequence[Any]], names: list[str]) -> dict[str, pa.Array]:
+    """Return rows as columns of text; keys of inner objects are columns of their own, and new names join the others."""
+    cells: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    kinds = [{*map(type, values)} for values in cells]
+    if any(issubclass(kind, dict) for some in kinds for kind in some):
+        objects = [flat(dict(zip(names, row, strict=False))) for row in rows]
         names += [name for name in dict.fromkeys(key for row in objects for key in row) if name not in names]
-        cells = [tuple(row.get(name) for row in objects) for name in names]
-    return Rows({name: strings(_texts(values)) for name, values in zip(names, cells, strict=True)}, lines)
+        cells = [[row.get(name) for row in objects] for name in names]
+        kinds = [{*map(type, values)} for values in cells]
+    texts = zip(names, map(_texts, cells, kinds), strict=False)
+    return {name: strings(values) for name, values in texts}
 
 
-def _texts(values: Sequence[Any]) -> Sequence[str | None]:
+def _joined(pieces: Sequence[Mapping[str, pa.Array]], names: Sequence[str]) -> dict[str, pa.Array]:
+    """Return the columns of several pieces as one."""
+    if len(pieces) == 1:
+        return dict(pieces[0])
+    lengths = [len(next(iter(piece.values()))) for piece in pieces]
+    none = pa.nulls(max(lengths), pa.string())
+    return {
+        name: pa.concat_arrays([piece.get(name, none[:rows]) for piece, rows in zip(pieces, lengths, strict=True)])
+        for name in names
+    }
+
+
+def _texts(values: Sequence[Any], kinds: Collection[type]) -> Sequence[str | None]:
     """Return the cells of a column as texts, which most are already."""
-    return values if {*map(type, values)} <= {str, type(None)} else [cell_text(value) for value in values]
+    if not {*kinds} - {str, type(None)}:
+        return values
+    return [*map(str, values)] if {*kinds} == {int} else [cell_text(value) for value in values]
 
 
 # Into a table ---------------------------------------------------------------------------------------------------------

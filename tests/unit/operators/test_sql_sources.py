@@ -11,6 +11,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows, write_rows
 from airflow_providers_leads.leads.model.schema import Lead
@@ -20,6 +22,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsToSqlOperator,
 )
 from airflow_providers_leads.tasks import metrics_sql
+from airflow_providers_leads.tasks.sources import sql as sql_sources
 
 
 @pytest.fixture
@@ -79,6 +82,26 @@ def test_more_rows_than_are_fetched_at_once(database: sqlite3.Connection, tmp_pa
     database.commit()
     result = read(tmp_path, "SELECT mail FROM people")
     assert result["rows"] == len({lead.email_key for lead in read_rows(result["uri"], Lead)}) == 25_000
+
+
+NUMBERS = st.integers() | st.booleans() | st.floats()
+CELLS = st.none() | st.text(max_size=3) | NUMBERS | st.just({"a": "x", "b": {"c": 1}})
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.text(max_size=3), CELLS, CELLS), min_size=1, max_size=12), st.integers(1, 5))
+def test_rows_that_are_turned_in_pieces_are_the_same_as_at_once(rows: list[tuple[Any, ...]], size: int) -> None:
+    def turned(size: int) -> tuple[dict[str, list[str | None]], list[int]]:
+        fetched = iter((rows, []))
+        cursor = SimpleNamespace(description=[("email",), ("B",), ("b",)], fetchmany=lambda _: next(fetched))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sql_sources, "_TURNED", size)
+            (batch,) = sql_sources._rows(cursor, ()).rows
+        return {name: column.to_pylist() for name, column in batch.columns.items()}, list(batch.lines)
+
+    at_once, lines = turned(len(rows))
+    assert turned(size) == (at_once, lines)
+    assert lines == [*range(1, len(rows) + 1)]
 
 
 def test_a_run_replaces_its_own_rows_and_keeps_others(database: sqlite3.Connection, tmp_path: Path) -> None:

@@ -25,6 +25,15 @@ times = (
 )
 
 
+@settings(deadline=None)
+@given(st.lists(st.none() | st.text()))
+@example(["", None])
+def test_texts_become_a_column_and_back(values: list[str | None]) -> None:
+    made = columns.strings(values)
+    made.validate(full=True)
+    assert made.to_pylist() == values
+
+
 def test_every_character_is_trimmed_alike() -> None:
     framed = [f"{letter}a{letter}" for letter in EVERY]
     assert columns.texts(columns.strings(framed)).to_pylist() == [text(each) for each in framed]
@@ -58,11 +67,13 @@ def test_email_keys(found: list[str | None]) -> None:
     assert columns.email_keys(columns.strings(found)).to_pylist() == [email_key(each) for each in found]
 
 
+@settings(deadline=None)
 @given(st.lists(texts | st.sampled_from([*FLAGS, " TRUE ", "No", "ye\u017f"]), min_size=1, max_size=8))
 def test_flags(found: list[str | None]) -> None:
     assert columns.flags(columns.texts(columns.strings(found))).to_pylist() == [flag(text(each)) for each in found]
 
 
+@settings(deadline=None)
 @given(st.lists(texts | times, min_size=1, max_size=5))
 @example(["2026-06-31T00:00:00Z", "2026-06-30T00:00:00Z"])
 @example(["2026-06-30T23:59:60Z"])
@@ -73,6 +84,7 @@ def test_moments(found: list[str | None]) -> None:
     assert made.to_pylist() == [moment(each) for each in found]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(max_size=4), min_size=1, max_size=3, unique=True)
     .map(sorted)
