@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final, Literal
 
 from airflow_providers_leads.leads.memory.hashing import folded
@@ -28,6 +29,7 @@ Cleared = Literal["keep", "spread"]
 
 _SCHEME: Final = re.compile(r"^https?://(www\.)?")
 _MILLISECONDS: Final = re.compile(r"-?\d{11,13}")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -42,6 +44,7 @@ class Look:
     :param fresh: that was noticed in this run
     :param new: the record was made since the sync began to remember
     :param place: its place in the policy's order: first what decides, best is least
+    :param copied: the sync has put the value there, in the form that the CRM keeps it in
     """
 
     value: str | None
@@ -51,6 +54,12 @@ class Look:
     fresh: bool = False
     new: bool = False
     place: tuple[int, str, str, str] = (0, "", "", "")
+    copied: bool = False
+
+    @property
+    def order(self) -> tuple[bool, int, str, str, str]:
+        """Its place among values of which none is known to be the last: a copy comes after what it was made of."""
+        return (self.copied, *self.place)
 
     @property
     def cleared(self) -> bool:
@@ -79,13 +88,13 @@ def decide(looks: Sequence[Look], cleared: Cleared = "keep") -> Verdict:
     edits = [n for n, look in enumerate(looks) if look.edited and (look.value is not None or cleared == "spread")]
     if not edits:
         return Verdict()
-    winner = min(_last_ones(looks, edits), key=lambda n: looks[n].place)
+    winner = min(_last_ones(looks, edits), key=lambda n: looks[n].order)
     rivals = [n for n, look in enumerate(looks) if look.new and not look.edited and look.value is not None]
     newer = [
         n for n in rivals if _surely_later(looks[n], looks[winner]) and looks[n].place[0] <= looks[winner].place[0]
     ]
     if newer:
-        winner = min(_last_ones(looks, newer), key=lambda n: looks[n].place)
+        winner = min(_last_ones(looks, newer), key=lambda n: looks[n].order)
     others = [look for n, look in enumerate(looks) if n != winner and not _same(look, looks[winner])]
     fresh = [look for look in others if look.fresh and (look.value is not None or cleared == "spread")]
     if looks[winner].fresh and fresh:
@@ -96,8 +105,10 @@ def decide(looks: Sequence[Look], cleared: Cleared = "keep") -> Verdict:
 
 
 def _last_ones(looks: Sequence[Look], numbers: Sequence[int]) -> list[int]:
-    """Return those of which none of the others is known to be later."""
-    return [n for n in numbers if not any(_surely_later(looks[m], looks[n]) for m in numbers)]
+    """Return those of which none of the others is known to be later, all where each has a later one."""
+    last = [n for n in numbers if not any(m != n and _surely_later(looks[m], looks[n]) for m in numbers)]
+    # Clocks differ, so that times may end before they begin.
+    return last or list(numbers)
 
 
 def _surely_later(one: Look, other: Look) -> bool:
@@ -122,21 +133,32 @@ def same_but_for_form(one: str | None, other: str | None) -> bool:
     """
     if not one or not other:
         return False
-    return bool(essence := _essence(one)) and essence == _essence(other)
+    one, other = (_SCHEME.sub("", unicodedata.normalize("NFKC", value).strip().casefold()) for value in (one, other))
+    if all(map(_NUMBER.fullmatch, (one, other))) and not (one.isdigit() and other.isdigit()):
+        # Of a number the sign and the point are no mere form.
+        return Decimal(one) == Decimal(other)
+    if (essence := _essence(one)) and essence == _essence(other):
+        return True
+    # What looks like milliseconds may be a phone number: only beside another way to write the time are they one.
+    moment = _moment(one)
+    return moment is not None and moment == _moment(other)
 
 
-def _essence(value: str) -> frozenset[str]:
-    text = _SCHEME.sub("", unicodedata.normalize("NFKC", value).strip().casefold())
-    try:
-        moment = datetime.fromtimestamp(int(text) / 1000, UTC) if _MILLISECONDS.fullmatch(text) else None
-        moment = moment or (datetime.fromisoformat(text.upper()) if _DATE.match(text) else None)
-    except (ValueError, OverflowError, OSError):
-        moment = None
-    if moment is not None:
-        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        return frozenset((aware.isoformat(),))
+def _essence(text: str) -> frozenset[str]:
     parts = ("".join(char for char in part if char.isalnum()) for part in text.split(";"))
     return frozenset(part for part in parts if part)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        if _MILLISECONDS.fullmatch(text):
+            return datetime.fromtimestamp(int(text) / 1000, UTC)
+        moment = datetime.fromisoformat(text.upper()) if _DATE.match(text) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def stays_empty(

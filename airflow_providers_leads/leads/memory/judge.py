@@ -52,7 +52,7 @@ class Judge:
         masks = dict.fromkeys((record["row"] for record in records), 0)
         properties: dict[int, dict[str, Any]] = {}
         for bit, name in enumerate(self._fields):
-            looks = self._reformatted([self._look(record, name) for record in records], records, name, bit)
+            looks = self._reformatted([self._look(record, name, bit) for record in records], records, name, bit)
             looks = self._dated(looks, records, name)
             for record, look in zip(records, looks, strict=True):
                 if look.fresh:
@@ -78,7 +78,7 @@ class Judge:
         allowed = self._policy.allow.get(source)
         return frozenset() if allowed is None else frozenset(name for name in table.FIELDS if name not in allowed)
 
-    def _look(self, record: Mapping[str, Any], name: str) -> Look:
+    def _look(self, record: Mapping[str, Any], name: str, bit: int) -> Look:
         value, before = record[f"v:{name}"], record[f"h:{name}"]
         order = self._policy.priority
         source = str(record["source"])
@@ -94,7 +94,10 @@ class Judge:
         now = keyed(self._key, name, value)
         until = record[f"u:{name}"]
         if now == before or not self.was_read(source, name):
-            return Look(value, record[f"a:{name}"], until or record["at"], edited=until is not None, place=place)
+            copied = bool((record["by_sync"] or 0) >> bit & 1)
+            return Look(
+                value, record[f"a:{name}"], until or record["at"], edited=until is not None, place=place, copied=copied
+            )
         known = [moment for moment in (record["seen"], record[f"a:{name}"]) if moment is not None]
         after, changed = max(known, default=None), self._changed_until(record)
         return Look(value, after, changed, edited=True, fresh=True, place=place)
@@ -109,8 +112,9 @@ class Judge:
                 self.reformatted[record["row"]] = self.reformatted.get(record["row"], 0) | 1 << bit
                 until = record[f"u:{name}"]
                 looks[n] = replace(
-                    look, after=record[f"a:{name}"], until=until or record["at"], edited=until is not None, fresh=False
-                )
+                    look, after=record[f"a:{name}"], until=until or record["at"], edited=until is not None, fresh=False,
+                    copied=True,
+                )  # fmt: skip
         return looks
 
     def _dated(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str) -> list[Look]:

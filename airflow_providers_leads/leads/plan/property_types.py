@@ -153,25 +153,29 @@ def _boolean(kind: PropertyType, words: str) -> str:
 
 
 def _time(words: str) -> datetime:
-    """Return a moment in UTC; without an offset it is meant so, as in all that the CRMs give."""
+    """Return a moment with the offset that it was given; without one it is meant in UTC, as in all that CRMs give."""
     try:
         if _MILLISECONDS.fullmatch(words) and (abs(int(words)) >= _LEAST_MILLISECONDS or int(words) % _DAY == 0):
             return _EPOCH + timedelta(milliseconds=int(words))
         at = datetime.fromisoformat(words)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at
     except (ValueError, OverflowError):
         raise Unconvertible("it is no time such as 2025-01-15T08:00:00Z") from None
 
 
 def _date(kind: PropertyType, words: str) -> str:
     try:
+        # As it is written: midnight in Berlin is the day before in UTC.
         return _time(words).date().isoformat()
     except Unconvertible:
         raise Unconvertible("it is no date such as 2025-01-15") from None
 
 
 def _datetime(kind: PropertyType, words: str) -> str:
-    at = _time(words)
+    try:
+        at = _time(words).astimezone(UTC)
+    except OverflowError:
+        raise Unconvertible("it is no time such as 2025-01-15T08:00:00Z") from None
     # A millisecond is the least that CRMs keep.
     return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds").replace("+00:00", "Z")
 

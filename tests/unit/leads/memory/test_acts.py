@@ -6,7 +6,8 @@ All of it happens in one world between two runs, because runs cost time and peop
 from __future__ import annotations
 
 import itertools
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from people_at_work import FIELDS, HUBSPOT, PERSISTIQ, PERSPECTIVE, World
 from what_should_be import FIRST, VALUES, Office, Person
 
-from airflow_providers_leads.leads.memory.decide import same_but_for_form
+from airflow_providers_leads.leads.memory.decide import Look, decide, same_but_for_form
 from airflow_providers_leads.leads.merge.policy import MergePolicy
 
 BOTH = (HUBSPOT, PERSISTIQ)
@@ -124,10 +125,34 @@ def test_what_a_crm_makes_of_a_value_is_nobodys_edit(tmp_path: Path) -> None:
         ("2020-01-01", "1577923200000", False), ("https://www.x.example/", "x.example", True), ("", None, False),
         ("2020-01-01", "2020-01-01T00:00:00Z", True), ("…", "!", False), ("x", None, False),
         ("99999999999999999", "1", False),
+        # Phone numbers as long as milliseconds, in groups and without.
+        ("0171 99 88 77 6", "01719988776", True), ("4917199887766", "49 171 99887766", True),
+        ("01719988776", "01719988777", False),
+        # Another number is another value, however alike its digits.
+        ("1.5", "15", False), ("-5", "5", False), ("1000.0", "1000", True), ("0.50", "0.5", True),
     ],
 )  # fmt: skip
 def test_the_same_but_for_its_form(one: str | None, other: str | None, same: bool) -> None:
     assert same_but_for_form(one, other) is same_but_for_form(other, one) is same
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_copy_in_the_form_of_its_crm_comes_after_what_it_was_made_of(first: int) -> None:
+    after, until = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
+    copy = Look("false", after, until, edited=True, place=(first, HUBSPOT, "", "1"), copied=True)
+    original = Look("no", after, until, edited=True, place=(1 - first, PERSISTIQ, "", "2"))
+    assert decide([copy, original]).winner == 1
+    # Of the copies of what is gone, the policy's order decides.
+    assert decide([copy, replace(original, copied=True)]).winner == first
+    assert decide([replace(copy, fresh=True, copied=False, after=until), original]).winner == 0
+
+
+def test_times_that_contradict_each_other_leave_it_to_the_order() -> None:
+    """Of clocks that differ: an edit that ends before it begins, and two that are both later than the other."""
+    early, late = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
+    one = Look("a", late, early, edited=True, fresh=True, place=(0, HUBSPOT, "", "1"))
+    assert decide([one]).winner == 0
+    assert decide([replace(one, value="b", place=(1, PERSISTIQ, "", "2")), one]).winner == 1
 
 
 def test_a_property_of_another_name_there_keeps_what_people_did(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_different_by_type(kind: str, left: str | None, right: str | None) -> No
     ("kind", "value", "written"),
     [
         ("date", "2025-01-15T08:00:00.000Z", "2025-01-15"), ("date", 1736899200000, "2025-01-15"),
+        ("date", "2024-02-29T00:00:00+02:00", "2024-02-29"), ("date", "9999-12-31T23:00:00-05:00", "9999-12-31"),
         ("date", "20250115", "2025-01-15"), ("date", "0", "1970-01-01"),
         ("datetime", "2025-01-15", "2025-01-15T00:00:00Z"), ("datetime", "1736928000123", "2025-01-15T08:00:00.123Z"),
         ("number", 3.0, "3"), ("number", "1.50", "1.5"), ("number", "12345678901234567890", "12345678901234567890"),
@@ -91,7 +92,8 @@ def test_converted_by_type(kind: str, value: Any, written: str | None) -> None:
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
-        ("date", "soon"), ("date", "2026"), ("date", "9" * 30), ("datetime", "9" * 5000), ("number", "1,234"),
+        ("datetime", "0001-01-01T00:00:00+02:00"), ("date", "soon"), ("date", "2026"),
+        ("date", "9" * 30), ("datetime", "9" * 5000), ("number", "1,234"),
         ("number", True), ("number", "1e9999"), ("number", "NaN"), ("boolean", "perhaps"), ("choice", "wind"),
         ("choices", ["price", "wind"]), ("text", {"a": 1, "b": 2}), ("text", ["a;b", "c"]), ("text", "x" * 9),
         ("date", ["2025-01-15", "2025-01-16"]),
