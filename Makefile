@@ -4,13 +4,14 @@ DEMO_READY := $(VENV)/.ready-demo
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
+WHEEL := .wheel
 CORE := -q -n 2 --dist loadfile -m "not browser and not spark" tests/unit/hooks tests/unit/operators tests/unit/plugins \
 	tests/unit/sensors tests/unit/tasks tests/unit/triggers tests/dags/test_leads_sync.py tests/integration/test_every_operator.py
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test coverage test-slow test-faults test-integration test-cluster test-memory test-matrix soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-smoke bench-machines bench-bucket format clean
+.PHONY: help demo test coverage test-slow test-faults test-integration test-cluster test-memory test-matrix test-oldest test-wheel soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-smoke bench-machines bench-bucket format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -44,8 +45,17 @@ test-memory: $(READY)     ## let people work for months in the CRMs of a sync wi
 soak: $(READY)            ## sync for half an hour while two requests in a hundred go wrong; SOAK_SECONDS, SOAK_SEED
 	SOAK_SECONDS=$${SOAK_SECONDS:-1800} $(BIN)/python -m pytest -m soak -q --show-capture=no tests/soak
 
-test-matrix: $(READY) $(OLDEST)/.ready  ## the core of the suite on the oldest and the newest Airflow, some ten minutes
+test-wheel: $(READY)      ## build the wheel, install it into an empty environment, and do the quickstart there, three minutes
+	@rm -rf $(WHEEL)
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEEL) .
+	@$(PYTHON) -m venv $(WHEEL)/venv
+	@$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$(ls $(WHEEL)/*.whl)[sandbox]"
+	LEADS_INSTALLED_BIN=$(WHEEL)/venv/bin $(BIN)/python -m pytest -q tests/dags/test_quickstart.py
+
+test-oldest: $(OLDEST)/.ready  ## run the core of the suite on the oldest Airflow, some minutes
 	$(OLDEST)/bin/python -m pytest $(CORE)
+
+test-matrix: test-oldest $(READY)  ## run the core of the suite on the oldest and the newest Airflow, some ten minutes
 	$(BIN)/python -m pytest $(CORE)
 
 check: $(READY)           ## lint, formatting, types and documentation
@@ -97,7 +107,7 @@ format: $(READY)          ## put the code into shape
 	$(BIN)/ruff format .
 
 clean:                    ## remove the virtual environment and what the demo left
-	rm -rf $(VENV) $(OLDEST) .demo .artifacts docs/_build
+	rm -rf $(VENV) $(OLDEST) $(WHEEL) .demo .artifacts docs/_build
 
 $(DEMO_READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make with PYTHON=/path/to/python3"; exit 1; }

@@ -1,4 +1,7 @@
-"""The quickstart as its reader does it: the same commands in processes of their own, more than once."""
+"""The quickstart as its reader does it: the same commands in processes of their own, more than once.
+
+`make test-wheel` names with LEADS_INSTALLED_BIN an environment into which nothing but the package's wheel was installed.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from airflow_providers_leads.sandbox import Sandbox
 
+BIN = Path(os.environ.get("LEADS_INSTALLED_BIN") or Path(sys.executable).parent).absolute()
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "quickstart.md").read_text(encoding="utf-8")
 
 
@@ -27,7 +31,7 @@ def test_it_works_twice_with_nothing_red_and_its_pattern_names_both_plans(sandbo
     (show,) = [block for block in blocks("sh") if "plan show" in block]
     # What tests set for themselves would be in its way.
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")}
-    env |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "200"}
+    env |= {"PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "200"}
 
     def shell(commands: str) -> subprocess.CompletedProcess[str]:
         script = f"set -e\n{exports}\n{commands}"
@@ -35,6 +39,8 @@ def test_it_works_twice_with_nothing_red_and_its_pattern_names_both_plans(sandbo
             ["/bin/bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240, check=False
         )
 
+    where = shell("python -c 'import airflow_providers_leads as package; print(package.__path__[0])'").stdout.strip()
+    assert Path(where).is_relative_to(BIN.parent) == ("LEADS_INSTALLED_BIN" in os.environ), where
     assert shell("airflow db migrate").returncode == 0
     written = []
     for _ in range(2):
