@@ -11,15 +11,18 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test coverage test-slow test-faults test-integration test-cluster test-memory test-matrix test-oldest test-wheel soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-smoke bench-machines bench-bucket format clean
+.PHONY: help demo test coverage test-stories test-slow test-faults test-integration test-cluster test-memory test-matrix test-oldest test-wheel soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-smoke bench-machines bench-bucket format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(DEMO_READY)            ## sync three sandbox CRMs in real Airflow, twice, and show what happened
 	@$(BIN)/python -m airflow_providers_leads.sandbox.demo
 
-test: $(READY)            ## run the whole suite
+test: $(READY)            ## run the suite; what takes longer has targets of its own, below
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-stories: $(READY)    ## tell whole syncs from beginning to end: real Airflow, a browser, Spark, kills; some ten minutes
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "story and not slow and not faults and not memory"
 
 test-integration: $(READY)  ## run example DAGs under a real scheduler and triggerer, some minutes
 	$(BIN)/python -m pytest -m integration -q tests/cluster
@@ -50,7 +53,7 @@ test-wheel: $(READY)      ## build the wheel, install it into an empty environme
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEEL) .
 	@$(PYTHON) -m venv $(WHEEL)/venv
 	@$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$(ls $(WHEEL)/*.whl)[sandbox]"
-	LEADS_INSTALLED_BIN=$(WHEEL)/venv/bin $(BIN)/python -m pytest -q tests/dags/test_quickstart.py
+	LEADS_INSTALLED_BIN=$(WHEEL)/venv/bin $(BIN)/python -m pytest -q -m wheel tests/dags
 
 test-oldest: $(OLDEST)/.ready  ## run the core of the suite on the oldest Airflow, some minutes
 	$(OLDEST)/bin/python -m pytest $(CORE)

@@ -102,6 +102,7 @@ def press_test(browser: Browser, conn_id: str, said: str) -> str:
     return str(browser.wait_for(f"{shown}.find({wanted})?.innerText"))
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("conn_type", FORMS)
 def test_the_form_shows_our_fields_and_test_says_whether_the_key_is_good(
     conn_type: str, browser: Browser, airflow: AirflowCluster, sandbox: Sandbox

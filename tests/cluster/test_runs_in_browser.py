@@ -149,6 +149,7 @@ def follow(browser: Browser, text: str) -> None:
     browser.wait_for(f"location.href !== {before!r} && document.readyState === 'complete'")
 
 
+@pytest.mark.story
 def test_the_browser_alone_says_what_went_wrong_for_whom_why_whether_it_is_worse_and_what_now(
     browser: Browser, airflow: AirflowCluster
 ) -> None:
@@ -202,6 +203,7 @@ def test_the_browser_alone_says_what_went_wrong_for_whom_why_whether_it_is_worse
     assert "example.org" not in re.sub(r"file://\S+", "", log)
 
 
+@pytest.mark.story
 def test_a_run_that_waits_is_looked_into_and_answered_without_a_shell(
     browser: Browser, airflow: AirflowCluster
 ) -> None:
@@ -223,6 +225,7 @@ RUN = f"runs/{DAG}/night4"
 PAGES = ("", RUN, f"{RUN}/hubspot_default.0?show=1", f"{RUN}/hubspot_default.0/p95")
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [375, 768, 1280])
 @pytest.mark.parametrize("path", PAGES)
@@ -243,6 +246,7 @@ def test_nothing_sticks_out_fails_or_is_fetched(
     browser.size(1280, 1400)
 
 
+@pytest.mark.story
 def test_everything_is_reached_by_keyboard_and_named(browser: Browser, airflow: AirflowCluster) -> None:
     browser.open(f"{airflow.origin}/leads/reports/{PAGES[2]}")
     unnamed = (

@@ -15,6 +15,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("level", ["INFO", pytest.param("DEBUG", marks=pytest.mark.slow)])
 def test_a_faulty_sync_gives_nothing_away(tmp_path: Path, level: str) -> None:
     """`dag.test()` masks nothing, so what is found here would be found in a log."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from airflow_providers_leads.sandbox import Sandbox
 from airflow_providers_leads.sandbox.core.airflow_run import DagResult, run_dag_file
 
@@ -18,6 +20,7 @@ def run(tmp_path: Path, content: str, **params: Any) -> DagResult:
     return run_dag_file(FILE, {**named, **params})
 
 
+@pytest.mark.story
 def test_new_people_are_created_gaps_filled_and_opt_outs_honoured(sandbox: Sandbox, tmp_path: Path) -> None:
     contacts = sandbox.hubspot.store.contacts
     barring = {"hs_email_optout", "hs_email_hard_bounce_reason_enum"}

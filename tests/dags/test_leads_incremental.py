@@ -59,6 +59,7 @@ def never_run() -> None:
             session.execute(delete(AssetStateStoreModel))
 
 
+@pytest.mark.story
 @pytest.mark.usefixtures("never_run")
 def test_first_everything_then_only_what_is_new(sandbox: Sandbox, tmp_path: Path) -> None:
     first = run(tmp_path)

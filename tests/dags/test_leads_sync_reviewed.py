@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 import pyarrow.parquet as pq
+import pytest
 
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.sandbox import Sandbox
@@ -93,6 +94,7 @@ def rows(uri: str) -> list[dict[str, Any]]:
     return pq.read_table(uri.removeprefix("file://")).to_pylist()
 
 
+@pytest.mark.story
 def test_approved_plans_are_applied_but_for_who_opted_out_while_they_waited(sandbox: Sandbox, tmp_path: Path) -> None:
     changed: list[str] = []
 
@@ -134,6 +136,7 @@ def test_a_rejected_plan_writes_nothing(sandbox: Sandbox, tmp_path: Path) -> Non
     assert "the plan was not approved" in report["summary"], report
 
 
+@pytest.mark.story
 def test_plans_that_write_nothing_pass_without_a_question(sandbox: Sandbox, tmp_path: Path) -> None:
     """Row 53."""
     only = ["hubspot_default"]

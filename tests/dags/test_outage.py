@@ -28,6 +28,7 @@ def test_every_example_has_retries_by_policy(file: Path) -> None:
 
 
 # Before the effect, and after it: what was created is then in doubt.
+@pytest.mark.story
 @pytest.mark.parametrize(
     ("crm", "path", "fault", "times"),
     [

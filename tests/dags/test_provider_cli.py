@@ -42,6 +42,7 @@ def test_the_three_connection_types_are_listed(airflow: dict[str, str], listing:
     assert not any("Error" in str(value) for row in ours for value in row.values())
 
 
+@pytest.mark.story
 def test_every_example_dag_is_imported_without_an_error(airflow: dict[str, str]) -> None:
     run(airflow, "db", "migrate")
     run(airflow, "dags", "reserialize")

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from airflow_providers_leads.sandbox import Sandbox
 
 BIN = Path(os.environ.get("LEADS_INSTALLED_BIN") or Path(sys.executable).parent).absolute()
@@ -21,6 +23,7 @@ def blocks(kind: str) -> list[str]:
     return [re.sub(r"(?m)^  ", "", block) for block in re.findall(rf"(?ms)^ *```{kind}\n(.*?)^ *```", TEXT)]
 
 
+@pytest.mark.wheel
 def test_it_works_twice_with_nothing_red_and_its_pattern_names_both_plans(sandbox: Sandbox, tmp_path: Path) -> None:
     """Row 52."""
     (tmp_path / "dags").mkdir()

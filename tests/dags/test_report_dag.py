@@ -23,6 +23,7 @@ def report(result: DagResult) -> tuple[dict[str, Any], str]:
     return made, Path(made["report"].removeprefix("file://")).read_text()
 
 
+@pytest.mark.story
 def test_the_report_tells_what_the_run_did_and_the_next_one_shows_the_trend(sandbox: Sandbox, tmp_path: Path) -> None:
     result = run(tmp_path)
     assert result.state == "success"
@@ -43,6 +44,7 @@ def test_the_report_tells_what_the_run_did_and_the_next_one_shows_the_trend(sand
     assert "planned only: nothing was written" in again
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("broken", ["source", "destination"])
 def test_a_failed_run_is_reported_and_stays_failed(
     broken: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

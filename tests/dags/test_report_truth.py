@@ -131,6 +131,7 @@ def go(tmp_path: Path) -> Go:
     return run
 
 
+@pytest.mark.story
 def test_dry_clean_edited_and_incremental_runs(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows 46, 47 and 48: five runs of one sync, each beside the one before."""
     with Sandbox(people=80, seed=7, limits=False) as sandbox:
@@ -155,6 +156,7 @@ def test_dry_clean_edited_and_incremental_runs(go: Go, monkeypatch: pytest.Monke
         assert "every record is as the last run has seen or left it" in quiet.text
 
 
+@pytest.mark.story
 def test_a_failed_source_and_failed_writes(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 46."""
     refused = FaultPlan((Rule(fault="error_500", crm="persistiq", method="POST", path="*/leads"),))
@@ -173,6 +175,7 @@ def test_a_failed_source_and_failed_writes(go: Go, monkeypatch: pytest.MonkeyPat
         assert "perspective_default could not be read: the picture is incomplete." in told.made["summary"]
 
 
+@pytest.mark.story
 def test_a_run_without_anybody_and_one_that_was_resumed(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 48: answers that are lost, once and for longer than requests are repeated."""
     with Sandbox(people=0, seed=7, limits=False) as sandbox:

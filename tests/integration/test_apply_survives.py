@@ -68,6 +68,7 @@ def check(outcomes: Sequence[Outcome]) -> None:
     assert sum(outcome.lost + outcome.duplicated for outcome in outcomes) == 0
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(("crm", "fault"), pairs(FAULTS))
 def test_a_struck_upsert_ends_like_an_undisturbed_one(
     destinations: Callable[[str], Destination], crm: str, fault: str
@@ -112,6 +113,7 @@ def test_other_ways_to_run_it(
     check([met.meet(case(crm, fault, index, **variant))])
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("max_retries", [0, 5])
 @pytest.mark.parametrize("crm", CRMS)
 def test_foul_weather(destinations: Callable[[str], Destination], crm: str, max_retries: int) -> None:

@@ -388,6 +388,7 @@ def test_data_stands_alone_on_standard_output(tmp_path: Path) -> None:
     assert "printed by somebody's plugin" in done.stderr
 
 
+@pytest.mark.story
 def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
     """Row 51: `| head`."""
     rows = [Lead("golden", "", f"{n}", email=f"a{n}@x.example", email_key=f"a{n}@x.example") for n in range(3000)]
@@ -416,6 +417,7 @@ def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert version in capsys.readouterr().out
 
 
+@pytest.mark.story
 def test_airflow_leads_finds_connections_in_airflows_database(sandbox: Sandbox, tmp_path: Path) -> None:
     """The long way round, once: the installed command line, and a connection that was added to the database."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CONN_")} | {

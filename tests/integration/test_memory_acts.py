@@ -83,6 +83,7 @@ def test_edits_stay_and_go_to_the_other_whatever_the_policy_prefers(world: World
     assert "both_changed" not in world.rules()
 
 
+@pytest.mark.story
 def test_cleared_fields_deleted_records_and_new_addresses_stay_so(world: World) -> None:
     people = in_step(world, 8)
     cleared = {here: next(people) for here in DESTINATIONS}
@@ -162,6 +163,7 @@ def test_what_people_do_in_a_destination_that_is_not_read_stays(world: World) ->
     assert world.in_hubspot(moved) == world.in_hubspot(deleted) == []
 
 
+@pytest.mark.story
 def test_an_incremental_run_asks_only_for_people_who_are_remembered(world: World) -> None:
     for _ in range(100):
         world.comes_to_persistiq(world.comes_to_hubspot(**VALUES), **VALUES)
@@ -212,6 +214,7 @@ def dies_before(world: World, step: str) -> Callable[[], None]:
     return run
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(
     "step",
     [
@@ -240,6 +243,7 @@ def test_own_writes_are_nobodys_edits_though_the_run_died_before_it_remembered(w
     assert both(world, other, "title") == ["Buyer"] * 2
 
 
+@pytest.mark.story
 def test_a_crm_that_suddenly_gives_a_tenth_stops_the_run_and_deletes_nobody(world: World) -> None:
     people = list(in_step(world, 20))
     for email in people[2:]:

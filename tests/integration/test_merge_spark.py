@@ -138,6 +138,7 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
     return sorted(table.to_pylist(), key=repr)
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(
     "name", [name if name == "every rule" else pytest.param(name, marks=pytest.mark.slow) for name in POLICIES]
 )
@@ -162,6 +163,7 @@ def test_spark_and_duckdb_agree_row_for_row(name: str, inputs: list[str], tmp_pa
         assert _rows(theirs[output]) == _rows(ours[output]), output
 
 
+@pytest.mark.story
 @pytest.mark.usefixtures("spark")
 def test_nothing_in_gives_valid_files_without_rows_on_spark_too(tmp_path: Path) -> None:
     tables, counts = _merged(ENGINE, [], tmp_path, POLICIES["every rule"])

@@ -94,6 +94,7 @@ def test_every_imported_library_is_a_requirement_of_its_own() -> None:
     assert missing == {}
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("rows_per_slice", [1_000_000, 2])
 def test_a_merge_runs_where_pandas_is_not_installed(rows_per_slice: int, tmp_path: Path) -> None:
     """Row 44."""
@@ -104,6 +105,7 @@ def test_a_merge_runs_where_pandas_is_not_installed(rows_per_slice: int, tmp_pat
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.story
 def test_reading_merging_and_planning_run_where_pandas_is_not_installed() -> None:
     """Row 44."""
     with Sandbox(people=30, seed=7, limits=False) as sandbox:

@@ -166,6 +166,7 @@ def test_a_memory_makes_no_bucket(client: Any) -> None:
     assert [mark.run for mark in kept.writing()] == ["r"]
 
 
+@pytest.mark.story
 def test_a_sync_over_a_bucket_remembers_what_it_wrote(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     crm, runs = "persistiq_default", "s3://bucket@leads/runs"
     kept = {"memory": "s3://bucket@leads/memory/remembering"}

@@ -140,6 +140,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
         yield made
 
 
+@pytest.mark.story
 def test_a_week_through_the_whole_pipeline(world: World) -> None:
     dice = random.Random(5)
     cities: dict[str, str] = {}
@@ -224,6 +225,7 @@ def test_every_change_is_read_in_short_rounds(world: World, seed: int) -> None:
     assert read["rows"] < 5 * 60 * 4
 
 
+@pytest.mark.story
 def test_more_than_ten_thousand_with_one_timestamp(world: World) -> None:
     at = world.ms()
     world.hubspot._lag = 0

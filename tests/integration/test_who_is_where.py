@@ -17,6 +17,7 @@ NEW = 200
 
 
 # Reading all of the fewer takes more requests than may be spent, too.
+@pytest.mark.story
 @pytest.mark.parametrize("people", [3_000, pytest.param(10_000, marks=pytest.mark.memory)])
 def test_200_new_contacts_take_at_most_60_requests_whoever_else_is_there(
     people: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any

@@ -13,6 +13,7 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
 SEED = int(os.environ.get("SOAK_SEED", "7"))
 
 
+@pytest.mark.story
 @pytest.mark.soak
 def test_syncs_under_faults_end_where_a_clean_run_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
