@@ -1,6 +1,7 @@
 """The quickstart as its reader does it: the same commands in processes of their own, more than once.
 
-`make test-wheel` names with LEADS_INSTALLED_BIN an environment into which nothing but the package's wheel was installed.
+`make test-wheel` names with LEADS_INSTALLED_BIN an environment into which nothing but the package's wheel was
+installed.
 """
 
 from __future__ import annotations
