@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test coverage test-stories test-slow test-faults test-integration test-cluster test-memory test-matrix test-oldest test-wheel soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-smoke bench-machines bench-bucket format clean
+.PHONY: help demo test coverage test-stories test-slow test-faults test-integration test-cluster test-cluster-cut test-memory test-matrix test-oldest test-wheel soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-smoke bench-machines bench-bucket format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -30,6 +30,10 @@ test-integration: $(READY)  ## run example DAGs under a real scheduler and trigg
 test-cluster: $(READY)    ## sync on Celery workers that vanish, with PostgreSQL, Redis and a bucket of their own
 	@$(INSTALL) -e '.[cluster]'
 	$(BIN)/python -m pytest -m cluster -q tests/cluster
+
+test-cluster-cut: $(READY)  ## of the same the shortest, some minutes: two workers, one of which vanishes while it writes
+	@$(INSTALL) -e '.[cluster]'
+	$(BIN)/python -m pytest -m cluster -q tests/cluster/test_two_workers.py
 
 test-faults: $(READY)     ## meet a fault at every request of an upsert, in turn: an hour; fills in docs/reliability.md
 	@rm -rf .faults

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -125,14 +125,22 @@ class AirflowCluster:
     def start(self, *names: str) -> None:
         """Start components and return when they are healthy."""
         for name in names:
-            with (self.home / f"{name}.log").open("ab") as log:
-                self._processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "airflow", *self.command(name)],
-                    env=self.environment_of(name), stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                )  # fmt: skip
+            self.start_only(name)
         watched = [HEALTH[name] for name in names if name in HEALTH]
         if watched:
             self.wait_for(", ".join(names), lambda: self._healthy(watched), START_SECONDS)
+
+    def start_only(self, name: str) -> None:
+        """Start a component and don't wait for it."""
+        with (self.home / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *self.command(name)],
+                env=self.environment_of(name), stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def keep_up(self, died: Sequence[str]) -> Sequence[str]:
+        """Return which of the components that have ended of themselves mean a failure; the others are started again."""
+        return died
 
     def stop(self, *names: str, by: int = signal.SIGTERM) -> None:
         """Stop components, their children too.
@@ -148,6 +156,10 @@ class AirflowCluster:
             # Children that outlive their parent.
             _signal(process, signal.SIGKILL)
             process.wait(20)
+
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to a component and its children."""
+        _signal(self._processes[name], number)
 
     # The API ----------------------------------------------------------------------------------------------------------
 
@@ -227,7 +239,7 @@ class AirflowCluster:
         """
         end = time.monotonic() + seconds
         while not (found := ready()):
-            died = [name for name, process in self._processes.items() if process.poll() is not None]
+            died = self.keep_up([name for name, process in self._processes.items() if process.poll() is not None])
             if died or time.monotonic() > end:
                 tails = [
                     f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:])

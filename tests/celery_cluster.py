@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,17 @@ class CeleryCluster(AirflowCluster):
         }
         further = [f"triggerer-{number}" for number in range(1, triggerers)]
         super().__init__(home, dags, settings, [*COMPONENTS, *further])
+        self.ended_of_themselves: Counter[str] = Counter()
+        self.restarts = False
+
+    def keep_up(self, died: Sequence[str]) -> Sequence[str]:
+        """Start again what has ended, as systemd or Kubernetes do, where the test says so."""
+        if not self.restarts:
+            return died
+        for name in died:
+            self.ended_of_themselves[name] += 1
+            self.start_only(name)
+        return ()
 
     def command(self, name: str) -> list[str]:
         """Return what runs a component; a worker's name begins with ``worker``, a further triggerer's with its kind."""
@@ -129,7 +142,7 @@ class CeleryCluster(AirflowCluster):
 
     def environment_of(self, name: str) -> dict[str, str]:
         """Return the environment of a component, in which no folder is another's."""
-        if not name.startswith(("worker", "triggerer-")):
+        if not name.startswith(("worker", "triggerer")):
             return self.environment
         home = self.home / name
         (home / "tmp").mkdir(parents=True, exist_ok=True)
@@ -141,5 +154,8 @@ class CeleryCluster(AirflowCluster):
             "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
             "AIRFLOW__LEADS__RATE_LIMIT_FOLDER": str(home / "quota"),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(port),
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "machine_name.machine_name",
+            "MACHINE_NAME": name,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])),
             "TMPDIR": str(home / "tmp"),
         }

@@ -122,8 +122,9 @@ def run(order: Mapping[str, Any]) -> dict[str, Any]:
     ti = SimpleNamespace(
         dag_id="sync", run_id="r", task_id=order["task_id"], map_index=order["map_index"], try_number=1
     )
+    dag_run = SimpleNamespace(run_id="r", logical_date=None, run_after=None, start_date=None)
     began = time.perf_counter()
-    result = operator.execute({"ti": ti})
+    result = operator.execute({"ti": ti, "dag_run": dag_run})
     return {"result": result, "seconds": time.perf_counter() - began, "peak": memory("VmHWM") / 2**20}
 
 

@@ -10,6 +10,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,11 +20,13 @@ import requests
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from leads_rows import table
 from moto.server import ThreadedMotoServer
+from s3fs.core import S3File
 from upath import UPath
 
 from airflow_providers_leads import operators
 from airflow_providers_leads.cli.definition import main
 from airflow_providers_leads.leads.files.staging import StagingError, appearing, read_rows, write_rows
+from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory.generation import Folder, SyncMemoryError, Writing
 from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.operators.base import LeadsOperator
@@ -73,6 +76,50 @@ def test_a_file_is_written_to_a_bucket_and_read_again(client: Any) -> None:
     assert write_rows(storage_path("s3://bucket@leads/a/b/x.parquet"), Lead, LEADS) == 1
     assert list(read_rows(storage_path("s3://bucket@leads/a/b/x.parquet"), Lead)) == LEADS
     assert [entry["Key"] for entry in client.list_objects_v2(Bucket="leads")["Contents"]] == ["a/b/x.parquet"]
+
+
+def test_what_is_read_of_a_bucket_is_fetched_once_and_a_row_group_at_a_time(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = Random(5)
+    people = [
+        Lead("hubspot", "", str(n), email=f"{rng.getrandbits(96):x}@example.org", city=f"{rng.getrandbits(400):x}")
+        for n in range(30_000)
+    ]
+    uri = "s3://bucket@leads/large/x.parquet"
+    write_rows(storage_path(uri), Lead, people)
+    size = client.head_object(Bucket="leads", Key="large/x.parquet")["ContentLength"]
+    fetched: list[int] = []
+    fetch = S3File._fetch_range
+
+    def counted(self: S3File, start: int, end: int) -> bytes:
+        fetched.append(end - start)
+        return bytes(fetch(self, start, end))
+
+    monkeypatch.setattr(S3File, "_fetch_range", counted)
+    assert sum(1 for _ in read_rows(storage_path(uri), Lead)) == len(people)
+    # Three row groups and a footer.
+    assert size <= sum(fetched) <= 1.1 * size
+    assert max(fetched) < 0.4 * size
+    assert len(fetched) <= 10
+
+
+def test_what_is_written_to_a_bucket_leaves_in_parts(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 0
+    upload = S3File._upload_chunk
+
+    def counted(self: S3File, final: bool = False) -> Any:
+        nonlocal most
+        most = max(most, len(self.buffer.getbuffer()))
+        return upload(self, final)
+
+    monkeypatch.setattr(S3File, "_upload_chunk", counted)
+    path, block = storage_path("s3://bucket@leads/large/y.bin"), bytes(2**20)
+    with appearing(path) as part, open_file(part, "wb") as file:
+        for _ in range(20):
+            file.write(block)
+    assert 0 < most <= 10 * 2**20
+    assert client.head_object(Bucket="leads", Key="large/y.bin")["ContentLength"] == 20 * 2**20
 
 
 def test_a_mistyped_bucket_is_told_and_never_made(client: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from airflow_providers_leads.leads.files.staging import appearing, as_path, read_rows
+from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.model.schema import Lead
 
 _BATCH_ROWS: Final = 5_000
@@ -36,7 +37,7 @@ def export_leads(source: Any, target: Any) -> int:
     :param target: of the file, which appears when it is complete; its name ends in ``.csv``, ``.json`` or ``.jsonl``
     """
     path, count = as_path(target), 0
-    with appearing(path) as part, part.open("wb") as file:
+    with appearing(path) as part, open_file(part, "wb") as file:
         rows = read_rows(source, Lead)
         for chunk, number in _FORMS[form_of(path.name) or ""](rows):
             file.write(chunk)

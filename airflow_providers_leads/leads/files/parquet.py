@@ -5,10 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from airflow_providers_leads.leads.files.places import as_path, parts_of
-from airflow_providers_leads.leads.files.stores import StagingError, is_local, is_store_error, store_problem
+from airflow_providers_leads.leads.files.stores import (
+    STORES,
+    StagingError,
+    is_local,
+    is_store_error,
+    open_file,
+    store_problem,
+)
 from airflow_providers_leads.leads.model.schema import SCHEMA_VERSION, arrow_schema
 
 if TYPE_CHECKING:
@@ -16,6 +24,8 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS: Final = 10_000
 _OF_YOUR_OWN: Final = "Leads of a file of your own are read by LeadsFromFileOperator."
+PAGES: Final = {"data_page_size": 2**16}
+"""Options of Arrow's writer: a reader has a page of each column in memory, and a megabyte of each is much."""
 _VERSION_KEY: Final = b"leads.schema_version"
 
 
@@ -54,10 +64,12 @@ class ParquetFiles:
         from pyarrow import ArrowException, parquet
 
         self.close()
+        keep_little()
         source = None
         try:
-            source = part.open("rb")
-            self._file = parquet.ParquetFile(source)
+            # A row group is fetched as a whole, and nothing beside it.
+            source = part.open("rb", **({"cache_type": "none"} if _is_object(part) else {}))
+            self._file = parquet.ParquetFile(source, pre_buffer=_is_object(part))
         except FileNotFoundError as error:
             if not is_local(part) and not _bucket_exists(part):
                 raise StagingError(store_problem(part, error)) from None
@@ -101,7 +113,10 @@ class ParquetFiles:
         names = list(self.schema_arrow.names if columns is None else columns)
         for part in self.parts:
             file = self._opened(part)
-            for batch in file.iter_batches(batch_size=batch_size, columns=names):
+            # Of several at once, a store's would all be fetched before the first is read.
+            groups = [[n] for n in range(file.num_row_groups)] if _is_object(part) else [None]
+            some = (file.iter_batches(batch_size=batch_size, columns=names, row_groups=group) for group in groups)
+            for batch in chain.from_iterable(some):
                 # Parts of another writer may differ in widths or encodings of their types.
                 yield batch if len(self.parts) == 1 else _as_in(self.schema_arrow, batch.select(names))
 
@@ -123,6 +138,17 @@ class ParquetFiles:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def keep_little() -> None:
+    """Let Arrow take its memory from the system: its own allocator keeps what it frees, 60 MB by the end of a file."""
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
+
+
+def _is_object(part: Any) -> bool:
+    return getattr(part, "protocol", "") in STORES
 
 
 def _as_in(schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -254,6 +280,6 @@ def digest(uri: Any) -> str:
     """Return a fingerprint of a file's content, of a folder's that of its parts in their order."""
     total = hashlib.sha256()
     for part in parts_of(as_path(uri)):
-        with part.open("rb") as file:
+        with open_file(part, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()

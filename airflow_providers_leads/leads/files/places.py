@@ -21,6 +21,7 @@ from airflow_providers_leads.leads.files.stores import (
     is_store_error,
     local_name,
     local_problem,
+    open_file,
     store_problem,
 )
 
@@ -301,5 +302,5 @@ def _copy(source: Any, target: Any) -> None:
         with suppress(NotImplementedError):
             source.fs.cp_file(str(source.path), str(target.path))
             return
-    with source.open("rb") as read, target.open("wb") as write:
+    with open_file(source, "rb") as read, open_file(target, "wb") as write:
         shutil.copyfileobj(read, write)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin, get_type_hint
 import msgspec
 
 from airflow_providers_leads.leads.files.parquet import (
+    PAGES,
     check_parquet,
     check_readable,
     count_rows,
     digest,
     file_metadata,
+    keep_little,
     open_parquet,
 )
 from airflow_providers_leads.leads.files.places import (
@@ -26,6 +28,7 @@ from airflow_providers_leads.leads.files.places import (
     is_local,
     local_name,
 )
+from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.model.schema import MOSTLY_UNIQUE, SCHEMA_VERSION, struct_schema
 
 if TYPE_CHECKING:
@@ -33,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VERSION_METADATA", "RowWriter", "StagingError", "appearing", "as_path", "check_parquet", "check_readable",
-    "count_rows", "digest", "file_metadata", "is_local", "local_name", "open_parquet", "read_rows", "structs",
-    "write_rows",
+    "count_rows", "digest", "file_metadata", "is_local", "local_name", "open_file", "open_parquet", "read_rows",
+    "structs", "write_rows",
 ]  # fmt: skip
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -81,16 +84,14 @@ class RowWriter:
         self._held = 0
 
     def __enter__(self) -> RowWriter:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        # Arrow's own allocator keeps what it frees, 60 MB by the end of a file, and is no faster at this.
-        pa.set_memory_pool(pa.system_memory_pool())
+        keep_little()
         repeating = [name for name in self._schema.names if name not in MOSTLY_UNIQUE]
         with ExitStack() as stack:
             part = stack.enter_context(appearing(self.path))
-            file = stack.enter_context(part.open("wb"))
-            parquet = pq.ParquetWriter(file, self._schema, compression="zstd", use_dictionary=repeating)
+            file = stack.enter_context(open_file(part, "wb"))
+            parquet = pq.ParquetWriter(file, self._schema, compression="zstd", use_dictionary=repeating, **PAGES)
             self._parquet = stack.enter_context(parquet)
             self._open = stack.pop_all()
         return self

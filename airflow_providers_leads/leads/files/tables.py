@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.staging import appearing, as_path
+from airflow_providers_leads.leads.files.stores import open_file
 
 _BATCH_ROWS: Final = 5_000
 _ENCODER: Final = msgspec.json.Encoder()
@@ -37,7 +38,7 @@ class JsonLinesWriter:
         compressed = {"compression": "gzip"} if self.path.name.endswith(".gz") else {}
         with ExitStack() as stack:
             part = stack.enter_context(appearing(self.path))
-            self._file = stack.enter_context(part.open("wb", **compressed))
+            self._file = stack.enter_context(open_file(part, "wb", **compressed))
             self._open = stack.pop_all()
         return self
 
@@ -94,7 +95,7 @@ class ParquetTableWriter:
         schema = pa.schema([pa.field(name, _arrow_type(found)) for name, found in kinds.items()])
         with (
             appearing(self.path) as part,
-            part.open("wb") as file,
+            open_file(part, "wb") as file,
             pq.ParquetWriter(file, schema, compression="zstd") as writer,
         ):
             for rows in self._rows():

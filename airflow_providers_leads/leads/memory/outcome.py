@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appearing, as_path, is_local, local_name
+from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
 from airflow_providers_leads.leads.model.schema import MERGED_IDS_PROPERTY, SCHEMA_VERSION
@@ -203,9 +204,9 @@ def export(con: Any, select: str, uri: Any) -> None:
                 f"KV_METADATA {{'leads.schema_version': '{SCHEMA_VERSION}'}})"
             )
             return
-        reader = con.sql(select).to_arrow_reader(50_000)
+        reader = con.sql(select).to_arrow_reader(10_000)
         with (
-            part.open("wb") as file,
+            open_file(part, "wb") as file,
             pq.ParquetWriter(file, reader.schema.with_metadata(VERSION_METADATA), compression="zstd") as writer,
         ):
             for batch in reader:

@@ -14,6 +14,7 @@ import msgspec
 
 from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
 from airflow_providers_leads.leads.files.staging import StagingError, appearing
+from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
 from airflow_providers_leads.leads.memory.hashing import digest_probe, quoted
@@ -217,7 +218,7 @@ class _Work:
             f"COPY ({select} ORDER BY source, source_scope) TO {quoted(str(made))} "
             "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)"
         )
-        with appearing(path) as part, made.open("rb") as source, part.open("wb") as target:
+        with appearing(path) as part, made.open("rb") as source, open_file(part, "wb") as target:
             while chunk := source.read(1 << 22):
                 target.write(chunk)
         records = con.sql(f"SELECT count(*) FROM read_parquet({quoted(str(made))})").fetchall()[0][0]

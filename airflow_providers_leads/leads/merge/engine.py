@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.columns import strings
+from airflow_providers_leads.leads.files.parquet import PAGES
 from airflow_providers_leads.leads.files.places import at_hand
 from airflow_providers_leads.leads.files.staging import (
     VERSION_METADATA,
@@ -30,11 +31,12 @@ from airflow_providers_leads.leads.files.staging import (
     local_name,
     open_parquet,
 )
+from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.merge import spark
 
 DEFAULT_ENGINE: Final = "duckdb://"
 _DEFAULT_MEMORY: Final = "2GB"
-_BATCH_ROWS: Final = 50_000
+_BATCH_ROWS: Final = 10_000
 
 
 @contextmanager
@@ -272,7 +274,7 @@ def _stream(connection: Any, table: ibis.Table, part: Any, metadata: Mapping[str
     # folder of parts where one file is promised.
     fields = [field.with_type(_in_utc(field.type)) for field in table.schema().to_pyarrow()]
     schema = pa.schema(fields, metadata={**VERSION_METADATA, **(metadata or {})})
-    with part.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    with open_file(part, "wb") as file, pq.ParquetWriter(file, schema, compression="zstd", **PAGES) as writer:
         for batch in batches(connection, table):
             writer.write_batch(batch.cast(schema))
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.staging import appearing, as_path, open_parquet
+from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead, arrow_schema, text
@@ -131,7 +132,7 @@ def _batches(source: Any, rows: int) -> Iterator[tuple[pa.Schema, Iterator[tuple
 def _writer(target: Any, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
     with (
         appearing(as_path(target)) as part,
-        part.open("wb") as file,
+        open_file(part, "wb") as file,
         pq.ParquetWriter(file, schema, compression="zstd") as parquet,
     ):
         yield parquet.write_table

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appearing, as_path
+from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appearing, as_path, open_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,7 +153,7 @@ def write_metrics(uri: Any, table: MetricTable, rows: Sequence[MetricRow]) -> in
     schema = table.arrow_schema()
     fields = [tuple(column) for column in zip(*map(msgspec.structs.astuple, rows), strict=True)] or [()] * len(schema)
     arrays = [pa.array(values, type=field.type) for values, field in zip(fields, schema, strict=True)]
-    with appearing(as_path(uri)) as part, part.open("wb") as file:
+    with appearing(as_path(uri)) as part, open_file(part, "wb") as file:
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), file, compression="zstd")
     return len(rows)
 
