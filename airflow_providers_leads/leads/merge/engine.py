@@ -39,6 +39,12 @@ _DEFAULT_MEMORY: Final = "2GB"
 _BATCH_ROWS: Final = 10_000
 
 
+_NO_CONNECT: Final = (
+    " Spark Connect (sc://) is not supported: the merge asks the driver's own Java side which files its workers can "
+    "open, and a client of Connect has none. Use the master's spark://host:7077, or merge on one machine by duckdb://."
+)
+
+
 @contextmanager
 def connect(url: str = DEFAULT_ENGINE) -> Iterator[Any]:
     """Open an engine and close it again.
@@ -56,7 +62,7 @@ def connect(url: str = DEFAULT_ENGINE) -> Iterator[Any]:
     target, _, query = rest.partition("?")
     openers = {"duckdb": _duckdb, "spark": spark.open_spark}
     if not separator or kind not in openers:
-        also = " Spark Connect (sc://) is not supported." if kind == "sc" else ""
+        also = _NO_CONNECT if kind == "sc" else ""
         raise ValueError(f"engine must start with {' or '.join(f'{name}://' for name in openers)}.{also}")
     with openers[kind](target, dict(parse_qsl(query, keep_blank_values=True))) as connection:
         yield connection

@@ -61,7 +61,7 @@ def test_memory_is_limited_without_being_told() -> None:
         ("duckdb:///leads.db", "no file"),
         ("duckdb://leads.db?threads=1", "no file"),
         ("postgres://localhost/leads", "must start with duckdb:// or spark://"),
-        ("sc://localhost:15002", r"must start with .* Spark Connect \(sc://\) is not supported"),
+        ("sc://localhost:15002", r"must start with .* Spark Connect \(sc://\) is not supported: .* has none. Use"),
         ("duckdb", "must start with"),
         ("", "must start with"),
     ],
