@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from cluster_sync import DAG, SECONDS, ClusterSync, cluster_sync
@@ -22,7 +22,9 @@ def sync(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSync]:
         yield machines
 
 
-def test_what_one_worker_has_begun_to_write_the_other_ends(sync: ClusterSync) -> None:
+def test_what_one_worker_has_begun_to_write_the_other_ends(
+    sync: ClusterSync, record_property: Callable[[str, object], None]
+) -> None:
     airflow = sync.airflow
     killed: dict[int, str] = {}
     airflow.pause(DAG, paused=False)
@@ -49,6 +51,10 @@ def test_what_one_worker_has_begun_to_write_the_other_ends(sync: ClusterSync) ->
             else:
                 airflow.signal(name, signal.SIGCONT)
         killed.update({place: name for place, name in writing.items() if name == lost})
+        at = time.monotonic()
+        while not any(upserts("running").get(place, lost) != lost for place in killed):
+            time.sleep(0.2)
+        record_property("seconds_until_the_retry", round(time.monotonic() - at, 1))
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
