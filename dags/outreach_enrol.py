@@ -51,6 +51,33 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
             title="Mailbox",
             description="Mailbox to send from; empty is that of the campaign's owner.",
         ),
+        "outcomes": Param(
+            ["created"],
+            type="array",
+            items={"type": "string", "enum": ["created", "unchanged"]},
+            title="People",
+            description="created: who is new in PersistIQ. With unchanged, everybody in the sources who was there "
+            "before is enrolled, too.",
+        ),
+        "max_leads": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Most people of a run",
+            section="Limits",
+            description="The others wait for a run that takes unchanged people; empty: any number.",
+        ),
+        "max_leads_per_day": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Most people of a day",
+            section="Limits",
+            description="Of all runs, DAGs and campaigns of the account together; empty: any number.",
+        ),
+        "timezone": Param(
+            "UTC", type="string", title="Time zone", section="Limits", description="Whose midnight begins a day."
+        ),
         "sources": Param(
             ["perspective_default", "hubspot_default", "persistiq_default"],
             type="array",
@@ -119,6 +146,12 @@ def outreach_enrol() -> None:
         campaign_id="{{ params.campaign_id }}",
         mailbox_id="{{ params.mailbox_id }}",
         leads=create.output,
+        outcomes="{{ params.outcomes }}",
+        max_leads="{{ params.max_leads }}",
+        max_leads_per_day="{{ params.max_leads_per_day }}",
+        timezone="{{ params.timezone }}",
+        # The same for every run, so that days are counted.
+        ledger="{{ params.staging }}/ledger",
         output=f"{FILES}/enrol",
         dry_run="{{ params.dry_run }}",
     )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Unpack
 
-import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
-from airflow_providers_leads.leads.model.outcomes import WriteResult
+from airflow_providers_leads.leads.model.outcomes import FATES, Enrolment, WriteResult
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
-from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_count, given
+from airflow_providers_leads.tasks.arguments import Requested, as_bool, given
 from airflow_providers_leads.tasks.inputs import as_list, check_accounts, names_of_lists, task_results
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures, tolerance
@@ -20,32 +19,9 @@ from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failure
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
     from airflow_providers_leads.hooks.campaigns import Campaigns
-    from airflow_providers_leads.leads.model.schema import Lead
     from airflow_providers_leads.leads.plan.suppression import Suppressions
 
-__all__ = ["LeadsEnrolOperator", "LeadsToListOperator", "LeadsWriteError"]
-
-Fate = Literal["enrolled", "unchanged", "suppressed", "failed", "ambiguous"]
-FATES: Final[tuple[Fate, ...]] = get_args(Fate)
-_MOST_NAMED: Final = 10
-
-
-class Enrolment(msgspec.Struct, kw_only=True):
-    """What became of one lead.
-
-    :param email_key: the person
-    :param outcome: ``enrolled``; ``unchanged``: was in the campaign already; ``suppressed``: must not be mailed;
-        ``failed``; ``ambiguous``: sent, and no answer tells whether it took effect
-    :param target_id: the lead's id in the CRM
-    :param reason: why, free of addresses
-    :param request_id: the vendor's id of the request
-    """
-
-    email_key: str
-    outcome: Fate
-    target_id: str
-    reason: str | None = None
-    request_id: str | None = None
+__all__ = ["FATES", "Enrolment", "LeadsEnrolOperator", "LeadsToListOperator", "LeadsWriteError"]
 
 
 class _OfResults(LeadsOperator):
@@ -111,8 +87,16 @@ class LeadsEnrolOperator(_OfResults):
     :param suppressions: see :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator`; those of the upsert
         count in any case
     :param mailbox_id: mailbox to send from; default that of the campaign's owner
-    :param max_leads: most leads that this run adds; the others stand in the results as ``suppressed`` by ``max_leads``,
-        and a later run adds them; default any number
+    :param max_leads: most leads that this run adds, in all its tries; the others stand in the results as ``suppressed``
+        by ``max_leads``, and a later run adds them that is handed them again: these results, or those of an upsert with
+        ``unchanged`` among ``outcomes``; default any number
+    :param max_leads_per_day: most leads that join campaigns of the account in a day by this package: of all runs, tries
+        and DAGs that have the same ``ledger`` and the same key, to whichever campaign. The others stand in the results
+        as ``suppressed`` by ``max_leads_per_day``. Who may have joined counts, too: those of a task that was killed
+        count until the end of the next day unless the task is run again. Default any number
+    :param timezone: name of the time zone whose midnight begins a day, such as ``Europe/Berlin``; default UTC
+    :param ledger: URI prefix (a folder, the same for each run) below which is kept who has joined when, by lead ids;
+        default ``[leads] staging`` / ledger
     :param dry_run: true adds nobody, and counts as ``enrolled`` who would be
     :param on_failure: ``fail`` ends the task as failed, after everything is written down, when more than
         ``max_failed`` leads failed; ``report`` never does
@@ -126,8 +110,8 @@ class LeadsEnrolOperator(_OfResults):
     """
 
     template_fields: Sequence[str] = (
-        "conn_id", "campaign_id", "leads", "output_uri", "outcomes", "mailbox_id", "max_leads", "plan_only",
-        "on_failure", "max_failed", "suppressions",
+        "conn_id", "campaign_id", "leads", "output_uri", "outcomes", "mailbox_id", "max_leads", "max_leads_per_day",
+        "timezone", "ledger", "plan_only", "on_failure", "max_failed", "suppressions",
     )  # fmt: skip
     stages = True
     ui_color = "#ffe9e0"
@@ -143,6 +127,9 @@ class LeadsEnrolOperator(_OfResults):
         outcomes: Templated[Sequence[str]] = ("created",),
         mailbox_id: Templated[str] | None = None,
         max_leads: Templated[int] | None = None,
+        max_leads_per_day: Templated[int] | None = None,
+        timezone: Templated[str] = "UTC",
+        ledger: Templated[str] | None = None,
         suppressions: References | None = None,
         dry_run: Templated[bool] = False,
         on_failure: Templated[str] = "fail",
@@ -158,6 +145,9 @@ class LeadsEnrolOperator(_OfResults):
         self.outcomes: Any = outcomes
         self.mailbox_id: Any = mailbox_id
         self.max_leads: Any = max_leads
+        self.max_leads_per_day: Any = max_leads_per_day
+        self.timezone: Any = timezone
+        self.ledger: Any = ledger
         self.suppressions: Any = suppressions
         self._requested = Requested(self, "suppressions")
         self.plan_only: Any = dry_run
@@ -168,22 +158,24 @@ class LeadsEnrolOperator(_OfResults):
         """Enrol; see the class."""
         self._requested.check(self)
         from airflow_providers_leads.leads.files.staging import write_rows
+        from airflow_providers_leads.tasks.enrol import caps_of, check_campaign, enrol
 
         dry_run = as_bool("dry_run", self.plan_only)
         tolerated = tolerance(self.on_failure, self.max_failed)
         wanted = _outcomes(self.outcomes)
-        most = None if given(self.max_leads) is None else as_count("max_leads", self.max_leads)
         if (campaign_id := given(self.campaign_id)) is None:
             raise AirflowSkipException("campaign_id is not given, so nobody was enrolled and no mail was caused")
         hook, campaigns = _campaigns(self.conn_id)
+        folder = resolve_folder(self.output_uri, context)
+        caps = caps_of(self.max_leads, self.max_leads_per_day, self.timezone, self.ledger, folder, context, hook)
         people = self.people(wanted, hook)
-        uri = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}.enrolled.parquet"
+        uri = f"{folder}/{file_name(self.conn_id, context)}.enrolled.parquet"
         rows: list[Enrolment] = []
         if people:
-            _check_campaign(hook, campaigns, str(campaign_id))
+            check_campaign(hook, campaigns, str(campaign_id))
             barred = self.barred(hook, *as_list(given(self.suppressions)))
             mailbox = given(self.mailbox_id)
-            rows = list(_enrol(hook, campaigns, str(campaign_id), people, mailbox, barred, most=most, dry_run=dry_run))
+            rows = list(enrol(hook, campaigns, str(campaign_id), people, mailbox, barred, caps=caps, dry_run=dry_run))
         write_rows(storage_path(uri), Enrolment, rows)
         counts = Counter(row.outcome for row in rows)
         told: dict[str, int] = {fate: counts[fate] for fate in FATES}
@@ -191,6 +183,12 @@ class LeadsEnrolOperator(_OfResults):
             "%s, campaign %s: %s%s", self.conn_id, campaign_id, "dry run: " if dry_run else "",
             ", ".join(f"{fate} {number}" for fate, number in told.items()),
         )  # fmt: skip
+        capped = Counter(row.reason for row in rows if row.reason in ("max_leads", "max_leads_per_day"))
+        for reason, number in capped.items():
+            self.log.warning(
+                "%s: %d leads wait because of %s. A run that is handed the same results again adds the next of them: "
+                "clear this task another day, or take 'unchanged' by outcomes", self.conn_id, number, reason,
+            )  # fmt: skip
         failed = counts["failed"] + counts["ambiguous"]
         if failed:
             reasons = Counter(row.reason or "no reason given" for row in rows if row.outcome in ("failed", "ambiguous"))
@@ -295,71 +293,3 @@ def _campaigns(conn_id: str) -> tuple[LeadsHook, Campaigns]:
     if (campaigns := hook.campaigns) is None:
         raise ValueError(f"{hook.label} is of type '{hook.conn_type}': {hook.hook_name} has no campaigns")
     return hook, campaigns
-
-
-def _check_campaign(hook: LeadsHook, campaigns: Campaigns, campaign_id: str) -> None:
-    known = campaigns.ids()
-    if campaign_id not in known:
-        listed = f"{', '.join(known[:_MOST_NAMED])}{', …' if len(known) > _MOST_NAMED else ''}" or "none"
-        raise ValueError(
-            f"{hook.label}: campaign_id names none of the {len(known)} campaigns that the key may see. "
-            f"Their ids: {listed}."
-        )
-
-
-def _enrol(
-    hook: LeadsHook,
-    campaigns: Campaigns,
-    campaign_id: str,
-    people: Mapping[str, str],
-    mailbox_id: str | None,
-    barred: Suppressions,
-    *,
-    most: int | None,
-    dry_run: bool,
-) -> Iterator[Enrolment]:
-    members = campaigns.members(campaign_id)
-    outside = [lead_id for lead_id in people if lead_id not in members]
-    for lead_id in people.keys() & members:
-        yield _row(people, lead_id, "unchanged", "is in the campaign already")
-    now = {lead.source_id: lead for lead in campaigns.leads(outside)} if outside else {}
-    fit = []
-    for lead_id in outside:
-        if (lead := now.get(lead_id)) is None:
-            yield _row(people, lead_id, "failed", f"{hook.hook_name} has no such lead any more")
-        elif reason := _objection(lead, people[lead_id], barred):
-            yield _row(people, lead_id, "suppressed", reason)
-        else:
-            fit.append(lead_id)
-    if most is not None:
-        # In the order of the results, so that who waits longest is next.
-        yield from (_row(people, lead_id, "suppressed", "max_leads") for lead_id in fit[most:])
-        del fit[most:]
-    if dry_run:
-        yield from (_row(people, lead_id, "enrolled") for lead_id in fit)
-        return
-    if not fit:
-        return
-    result = campaigns.add(campaign_id, fit, mailbox_id)
-    for done in result.succeeded:
-        yield _row(people, done.input, "unchanged" if done.new is False else "enrolled")
-    for failure in result.failed:
-        reason = ": ".join(filter(None, (failure.category, failure.reason)))
-        yield _row(people, failure.input, "ambiguous" if failure.ambiguous else "failed", reason, failure.request_id)
-
-
-def _objection(lead: Lead, person: str, barred: Suppressions) -> str | None:
-    """Return why a lead must not be mailed as things stand now, ``None`` when nothing stands against it."""
-    from airflow_providers_leads.leads.plan.planning import Held, PlanRules, suppression
-
-    rules = PlanRules(mode="create_only", writable=frozenset(), suppressions=barred)
-    # Without a usable address nobody can tell whether its domain is barred.
-    return suppression(lead, Held(), rules, [person]) if lead.email_key else "no_usable_address"
-
-
-def _row(
-    people: Mapping[str, str], lead_id: str, outcome: Fate, reason: str | None = None, request_id: str | None = None
-) -> Enrolment:
-    return Enrolment(
-        email_key=people[lead_id], outcome=outcome, target_id=lead_id, reason=reason, request_id=request_id
-    )

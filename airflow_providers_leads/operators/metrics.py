@@ -268,7 +268,7 @@ class _Sink:
         if self.uri is not None:
             check_local(str(self.uri).rstrip("/"))
         if given(sql_conn_id) is not None:
-            from airflow_providers_leads.tasks.metrics_sql import check_table, sql_hook
+            from airflow_providers_leads.tasks.sources.metrics_sql import check_table, sql_hook
 
             self.name = check_table(name)
             self.sql_conn_id = str(sql_conn_id)
@@ -289,7 +289,7 @@ class _Sink:
             written["uri"] = folder if folder.endswith(".parquet") else f"{folder}/{stem}.parquet"
             write_metrics(storage_path(written["uri"]), self.table, rows)
         if self.name is not None:
-            from airflow_providers_leads.tasks.metrics_sql import replace_rows
+            from airflow_providers_leads.tasks.sources.metrics_sql import replace_rows
 
             written |= {"table": self.name, "sql_conn_id": self.sql_conn_id}
             replace_rows(self.sql, self.name, self.table, replaced, rows)

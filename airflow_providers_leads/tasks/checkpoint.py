@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import msgspec
 from airflow.providers.common.compat.sdk import Context
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
 
 _ACCOUNT: Final = "account"
+
+
+def owner_of(context: Context) -> str:
+    """Return what tells a task instance from every other one, and is the same in each of its tries."""
+    ti: Any = context.get("ti")
+    if ti is None:
+        # Outside of a run, as in somebody's test, each call is one of its own.
+        return uuid4().hex[:12]
+    owner = "/".join(str(part) for part in (ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1)))
+    return hashlib.sha256(owner.encode()).hexdigest()[:12]
 
 
 class Checkpoint:
@@ -32,9 +43,7 @@ class Checkpoint:
     """
 
     def __init__(self, context: Context, name: str, beside: str, hook: LeadsHook | None = None) -> None:
-        ti: Any = context["ti"]
-        owner = "/".join(str(part) for part in (ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1)))
-        self.owner = hashlib.sha256(owner.encode()).hexdigest()[:12]
+        self.owner = owner_of(context)
         """Tells this task instance from every other one that may write to the same place."""
         self._name = name
         self._store: Any = context.get("task_state_store")

@@ -90,6 +90,18 @@ def test_as_it_comes_and_in_a_dry_run_nothing_is_written(
     assert enrol.state == ("success" if params else "skipped")
 
 
+def test_a_day_holds_for_two_runs_and_existing_people_join_where_meant(sandbox: Sandbox, tmp_path: Path) -> None:
+    campaign = active(sandbox)
+    params = {"campaign_id": campaign.id, "max_leads_per_day": 3, "timezone": "Europe/Berlin"}
+    (first,) = run(tmp_path, **params, max_leads=2).returned("enrol")
+    assert (first["enrolled"], first["suppressed"] > 0) == (2, True)
+    (second,) = run(tmp_path, **params, outcomes=["created", "unchanged"]).returned("enrol")
+    assert second["enrolled"] == 1
+    reasons = {row["reason"] for row in rows(second["results"]) if row["outcome"] == "suppressed"}
+    assert "max_leads_per_day" in reasons
+    assert len(sandbox.persistiq.store.messages_sent) == 3
+
+
 def test_an_unknown_campaign_is_told_and_no_mail_is_caused(sandbox: Sandbox, tmp_path: Path) -> None:
     assert run(tmp_path, campaign_id="c_unknown").state == "failed"
     assert sandbox.persistiq.store.messages_sent == []

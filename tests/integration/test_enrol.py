@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -51,11 +52,12 @@ def active(sandbox: Sandbox) -> Any:
     return next(campaign for campaign in sandbox.persistiq.store.campaigns.values() if campaign.active)
 
 
-def enrol(tmp_path: Path, leads: Any, campaign: Any, **more: Any) -> dict[str, Any]:
+def enrol(tmp_path: Path, leads: Any, campaign: Any, run: str | None = None, **more: Any) -> dict[str, Any]:
     more = {"conn_id": CONN, "output": f"file://{tmp_path}/out", **more}
+    ti = SimpleNamespace(dag_id=f"dag-{run}", run_id=run, task_id="enrol", map_index=-1)
     return LeadsEnrolOperator(
         task_id="enrol", campaign_id=getattr(campaign, "id", campaign), leads=leads, **more
-    ).execute({})
+    ).execute({"ti": ti} if run else {})
 
 
 def fates(result: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
@@ -200,3 +202,49 @@ def test_a_run_adds_no_more_than_it_may_and_the_next_goes_on(sandbox: Sandbox, t
     assert (second["enrolled"], second["unchanged"], len(campaign.members) - before) == (2, 3, 5)
     with pytest.raises(ValueError, match="max_leads"):
         enrol(tmp_path, handed, campaign, max_leads=0)
+
+
+def test_a_cap_per_day_holds_for_all_campaigns_runs_and_tries(sandbox: Sandbox, tmp_path: Path) -> None:
+    one, two = [c for c in sandbox.persistiq.store.campaigns.values() if c.active][:2]
+    leads, others = new_leads(sandbox, 6), new_leads(sandbox, 6)
+    mine, theirs = results(tmp_path, leads), results(tmp_path, others, name="o")
+    capped = {"ledger": f"file://{tmp_path}/ledger", "max_leads_per_day": "5"}
+    assert counts(enrol(tmp_path, theirs, two, dry_run=True, **capped)) == {"enrolled": 5, "suppressed": 1}
+
+    # The first try is killed after the leads have joined and before it could say so.
+    sandbox.persistiq.faults = lambda number, call: (
+        Fault("after", cut=True) if call.method == "POST" and call.path.endswith("/leads") else None
+    )
+    result = enrol(tmp_path, mine, one, "a", max_leads=3, on_failure="report", **capped)
+    assert counts(result) == {"ambiguous": 3, "suppressed": 3}
+    assert len(sandbox.persistiq.store.messages_sent) == 3
+    sandbox.persistiq.faults = lambda number, call: None
+    result = enrol(tmp_path, mine, one, "a", max_leads=3, **capped)
+    assert counts(result) == {"unchanged": 3, "suppressed": 3}
+    assert {reason for _, reason in fates(result).values()} == {"is in the campaign already", "max_leads"}
+
+    result = enrol(tmp_path, theirs, two, "b", **capped)
+    assert counts(result) == {"enrolled": 2, "suppressed": 4}
+    assert ("suppressed", "max_leads_per_day") in fates(result).values()
+    assert counts(enrol(tmp_path, theirs, two, "c", **capped)) == {"unchanged": 2, "suppressed": 4}
+    assert len(sandbox.persistiq.store.messages_sent) == 5
+    # A higher cap takes the next of them.
+    result = enrol(tmp_path, theirs, two, "c", **{**capped, "max_leads_per_day": 7})
+    assert counts(result) == {"enrolled": 2, "unchanged": 2, "suppressed": 2}
+    assert "@" not in "".join(file.read_text() for file in (tmp_path / "ledger").rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_leads_per_day": 0, "ledger": "/tmp/x"}, "max_leads_per_day"),
+        ({"max_leads_per_day": 5}, "max_leads_per_day needs a place where all runs count"),
+        ({"timezone": "Mars/Base"}, "timezone must be the name of a time zone such as Europe/Berlin, not 'Mars/Base'"),
+    ],
+)
+def test_caps_that_cant_be_kept_are_refused_before_anybody_is_added(
+    sandbox: Sandbox, tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        enrol(tmp_path, results(tmp_path, new_leads(sandbox, 1)), active(sandbox), **arguments)
+    assert sandbox.persistiq.stats.writes == 0

@@ -25,7 +25,7 @@ from airflow_providers_leads.operators.metrics import (
     PersistIQExportCampaignStatsOperator,
     PerspectiveExportMetricsOperator,
 )
-from airflow_providers_leads.tasks.metrics_sql import replace_rows, sql_hook
+from airflow_providers_leads.tasks.sources.metrics_sql import replace_rows, sql_hook
 
 pytestmark = pytest.mark.postgres
 
@@ -138,7 +138,7 @@ def test_times_are_times(hook: DbApiHook) -> None:
 def test_an_error_on_the_way_leaves_the_window_as_it_was(
     batch: int, hook: DbApiHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_providers_leads.tasks.metrics_sql._BATCH_ROWS", batch)
+    monkeypatch.setattr("airflow_providers_leads.tasks.sources.metrics_sql._BATCH_ROWS", batch)
     write(hook, "a", "b")
     with pytest.raises(Exception, match="duplicate key"):
         replace_rows(hook, "perspective_metrics", PERSPECTIVE_METRICS, [ASKED], rows("c") + rows("c"))

@@ -26,8 +26,8 @@ from airflow_providers_leads.leads.files.stores import (
 )
 
 __all__ = [
-    "StagingError", "appearing", "as_path", "at_hand", "is_complete", "is_folder", "is_local", "local_name",
-    "move_into_place", "parquet_below", "parts_of", "publish", "remove",
+    "StagingError", "appearing", "as_path", "at_hand", "files_below", "is_complete", "is_folder", "is_local",
+    "local_name", "move_into_place", "parquet_below", "parts_of", "publish", "remove",
 ]  # fmt: skip
 
 _PARQUET: Final = ".parquet"
@@ -107,6 +107,14 @@ def _below(folder: Any) -> dict[tuple[str, ...], Any]:
 
 def _parts_below(folder: Any) -> list[Any]:
     return [part for steps, part in _below(folder).items() if steps[-1].endswith(_PARQUET)]
+
+
+def files_below(folder: Any) -> list[Any]:
+    """Return the files below a folder that no part of their name hides, none when there is no such folder.
+
+    :param folder: path object
+    """
+    return [*_below(folder).values()] if is_folder(folder) else []
 
 
 def parquet_below(folder: Any) -> list[Any]:

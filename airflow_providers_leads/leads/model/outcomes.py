@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
@@ -138,3 +138,25 @@ def merge_batches(parts: list[BatchResult]) -> BatchResult:
         succeeded=sorted((s for p in parts for s in p.succeeded), key=lambda s: s.index),
         failed=sorted((f for p in parts for f in p.failed), key=lambda f: f.index),
     )
+
+
+Fate = Literal["enrolled", "unchanged", "suppressed", "failed", "ambiguous"]
+FATES: Final[tuple[Fate, ...]] = get_args(Fate)
+
+
+class Enrolment(msgspec.Struct, kw_only=True):
+    """What became of one lead.
+
+    :param email_key: the person
+    :param outcome: ``enrolled``; ``unchanged``: was in the campaign already; ``suppressed``: must not be mailed;
+        ``failed``; ``ambiguous``: sent, and no answer tells whether it took effect
+    :param target_id: the lead's id in the CRM
+    :param reason: why, free of addresses
+    :param request_id: the vendor's id of the request
+    """
+
+    email_key: str
+    outcome: Fate
+    target_id: str
+    reason: str | None = None
+    request_id: str | None = None

@@ -17,10 +17,10 @@ from airflow_providers_leads.leads.sources.reading import FileOptions, table_lea
 from airflow_providers_leads.leads.sources.rows import Rows, Table
 from airflow_providers_leads.leads.sources.typed import cell_text, flat
 from airflow_providers_leads.tasks.inputs import as_list, uri_in
-from airflow_providers_leads.tasks.metrics_sql import Flavour, check_table, replace_in, sql_hook
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import phase
 from airflow_providers_leads.tasks.sources.files import Writing, check_source, write_leads
+from airflow_providers_leads.tasks.sources.metrics_sql import Flavour, check_table, replace_in, sql_hook
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook

@@ -25,7 +25,7 @@ from airflow_providers_leads.operators.metrics import (
     PersistIQExportCampaignStatsOperator,
     PerspectiveExportMetricsOperator,
 )
-from airflow_providers_leads.tasks import metrics_sql as _metrics_sql
+from airflow_providers_leads.tasks.sources import metrics_sql as _metrics_sql
 
 FUNNELS = "https://api.perspective.co/v1/funnels"
 CAMPAIGNS = "https://api.persistiq.com/v1/campaigns"

@@ -21,7 +21,7 @@ from airflow_providers_leads.operators.leads import (
     LeadsFromSqlOperator,
     LeadsToSqlOperator,
 )
-from airflow_providers_leads.tasks import metrics_sql
+from airflow_providers_leads.tasks.sources import metrics_sql
 from airflow_providers_leads.tasks.sources import sql as sql_sources
 
 

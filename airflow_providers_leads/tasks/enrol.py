@@ -1,0 +1,171 @@
+"""Leads into a campaign: who is fit to be mailed now joins, as many as the run and the day allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pendulum
+from airflow.providers.common.compat.sdk import Context, conf
+
+from airflow_providers_leads.hooks.account import read_mark
+from airflow_providers_leads.leads.model.outcomes import Enrolment, Fate
+from airflow_providers_leads.leads.plan.allowance import Allowance
+from airflow_providers_leads.leads.plan.planning import Held, PlanRules, suppression
+from airflow_providers_leads.tasks.arguments import as_count, given
+from airflow_providers_leads.tasks.checkpoint import owner_of
+from airflow_providers_leads.tasks.paths import check_local, storage_path, uri_or_none
+
+if TYPE_CHECKING:
+    from airflow_providers_leads.hooks.base import LeadsHook
+    from airflow_providers_leads.hooks.campaigns import Campaigns
+    from airflow_providers_leads.leads.model.schema import Lead
+    from airflow_providers_leads.leads.plan.suppression import Suppressions
+
+_MOST_NAMED: Final = 10
+
+
+class Caps(NamedTuple):
+    """How many leads may join.
+
+    :param run: in this run, ``None``: any number
+    :param day: in a day, ``None``: any number
+    :param allowance: counts them
+    """
+
+    run: int | None
+    day: int | None
+    allowance: Allowance
+
+
+def caps_of(run: Any, day: Any, zone: Any, ledger: Any, output: str, context: Context, hook: LeadsHook) -> Caps:
+    """Return the caps that an operator was given.
+
+    :param run: ``max_leads``
+    :param day: ``max_leads_per_day``
+    :param zone: ``timezone``
+    :param ledger: ``ledger``
+    :param output: folder of the task's own files
+    :param context: the task's context
+    :param hook: of the campaigns' account
+    :raises ValueError: naming the argument that is wrong, or missing
+    """
+    most, daily = (
+        None if given(value) is None else as_count(name, value)
+        for name, value in (("max_leads", run), ("max_leads_per_day", day))
+    )
+    try:
+        midnight = pendulum.timezone(str(given(zone) or "UTC").strip())
+    except (ValueError, KeyError, OSError):
+        raise ValueError(f"timezone must be the name of a time zone such as Europe/Berlin, not {zone!r}") from None
+    folder = _shared_folder(ledger, hook, needed=daily is not None)
+    # Where days aren't counted, the task's own tries are.
+    return Caps(most, daily, Allowance(storage_path(folder or f"{output}/enrolled"), owner_of(context), day=midnight))
+
+
+def _shared_folder(ledger: Any, hook: LeadsHook, *, needed: bool) -> str | None:
+    """Return where all tasks count who joins campaigns of an account, ``None`` when there is no such place."""
+    below = uri_or_none("ledger", ledger)
+    if not below and (staging := conf.get("leads", "staging", fallback=None)):
+        below = f"{staging.rstrip('/')}/ledger"
+    if not below:
+        if needed:
+            raise ValueError(
+                "max_leads_per_day needs a place where all runs count who has joined: give ledger, a URI prefix that "
+                "is the same for all of them, or set the Airflow option [leads] staging"
+            )
+        return None
+    try:
+        check_local(below.rstrip("/"))
+    except ValueError:
+        if needed or given(ledger) is not None:
+            raise
+        return None
+    mark = read_mark(hook.account)
+    return f"{below.rstrip('/')}/enrolled/{(mark.id or mark.key) if mark else hook.conn_id}"
+
+
+def check_campaign(hook: LeadsHook, campaigns: Campaigns, campaign_id: str) -> None:
+    """Check that a campaign is there.
+
+    :raises ValueError: listing those that are
+    """
+    known = campaigns.ids()
+    if campaign_id not in known:
+        listed = f"{', '.join(known[:_MOST_NAMED])}{', …' if len(known) > _MOST_NAMED else ''}" or "none"
+        raise ValueError(
+            f"{hook.label}: campaign_id names none of the {len(known)} campaigns that the key may see. "
+            f"Their ids: {listed}."
+        )
+
+
+def enrol(
+    hook: LeadsHook,
+    campaigns: Campaigns,
+    campaign_id: str,
+    people: Mapping[str, str],
+    mailbox_id: str | None,
+    barred: Suppressions,
+    *,
+    caps: Caps,
+    dry_run: bool,
+) -> Iterator[Enrolment]:
+    """Add leads to a campaign, and yield what became of each.
+
+    :param hook: of the campaign's account
+    :param campaigns: its campaigns
+    :param campaign_id: the campaign
+    :param people: lead id → person, in the order in which they join
+    :param mailbox_id: mailbox to send from
+    :param barred: who must not be mailed
+    :param caps: how many may join
+    :param dry_run: add nobody
+    """
+    members = campaigns.members(campaign_id)
+    outside = [lead_id for lead_id in people if lead_id not in members]
+    for lead_id in people.keys() & members:
+        yield _row(people, lead_id, "unchanged", "is in the campaign already")
+    now = {lead.source_id: lead for lead in campaigns.leads(outside)} if outside else {}
+    fit = []
+    for lead_id in outside:
+        if (lead := now.get(lead_id)) is None:
+            yield _row(people, lead_id, "failed", f"{hook.hook_name} has no such lead any more")
+        elif reason := _objection(lead, people[lead_id], barred):
+            yield _row(people, lead_id, "suppressed", reason)
+        else:
+            fit.append(lead_id)
+    # In the order of the results, so that who waits longest is next.
+    choose = caps.allowance.foresee if dry_run else caps.allowance.claim
+    chosen = choose(fit, caps.run, caps.day) if fit else []
+    joining = {*chosen}
+    full = caps.run is not None and caps.allowance.claimed >= caps.run
+    reason = "max_leads" if full or caps.day is None else "max_leads_per_day"
+    yield from (_row(people, lead_id, "suppressed", reason) for lead_id in fit if lead_id not in joining)
+    if dry_run:
+        yield from (_row(people, lead_id, "enrolled") for lead_id in chosen)
+        return
+    if not chosen:
+        return
+    result = campaigns.add(campaign_id, chosen, mailbox_id)
+    were_in = [done.input for done in result.succeeded if done.new is False]
+    caps.allowance.settle([failure.input for failure in result.failed if not failure.ambiguous], were_in)
+    for done in result.succeeded:
+        yield _row(people, done.input, "unchanged" if done.new is False else "enrolled")
+    for failure in result.failed:
+        reason = ": ".join(filter(None, (failure.category, failure.reason)))
+        yield _row(people, failure.input, "ambiguous" if failure.ambiguous else "failed", reason, failure.request_id)
+
+
+def _objection(lead: Lead, person: str, barred: Suppressions) -> str | None:
+    """Return why a lead must not be mailed as things stand now, ``None`` when nothing stands against it."""
+    rules = PlanRules(mode="create_only", writable=frozenset(), suppressions=barred)
+    # Without a usable address nobody can tell whether its domain is barred.
+    return suppression(lead, Held(), rules, [person]) if lead.email_key else "no_usable_address"
+
+
+def _row(
+    people: Mapping[str, str], lead_id: str, outcome: Fate, reason: str | None = None, request_id: str | None = None
+) -> Enrolment:
+    return Enrolment(
+        email_key=people[lead_id], outcome=outcome, target_id=lead_id, reason=reason, request_id=request_id
+    )
