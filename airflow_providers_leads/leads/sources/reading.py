@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from itertools import chain
 from typing import IO, Any, Final
 
+from airflow_providers_leads.leads.files.places import parts_of
 from airflow_providers_leads.leads.files.staging import StagingError
 from airflow_providers_leads.leads.sources.batches import Made, Origin, make_leads, orders_of
 from airflow_providers_leads.leads.sources.delimited import open_delimited
@@ -75,6 +76,23 @@ class FileRead:
     lost: Counter[str] = field(default_factory=Counter)
 
 
+def file_parts(path: Any, form: str | None = None) -> list[Any]:
+    """Return the files that a name stands for: itself, or the Parquet files of a folder, as extracts leave them.
+
+    :param path: path object
+    :param form: the format, default by the end of the name
+    :raises StagingError: when it is a folder without such, or not all of its parts are there yet
+    """
+    if (form or _form_of(path) or "parquet") != "parquet":
+        return [path]
+    return parts_of(path)
+
+
+def _form_of(path: Any) -> str | None:
+    """Return the format that the end of a name tells."""
+    return ENDINGS.get(str(path.name).lower().removesuffix(".gz").rpartition(".")[2])
+
+
 def read_file(path: Any, options: FileOptions, source: str, scope: str, stack: ExitStack) -> FileRead:
     """Open a file of leads.
 
@@ -86,10 +104,8 @@ def read_file(path: Any, options: FileOptions, source: str, scope: str, stack: E
     :raises StagingError: naming the file that can't be read, and where
     :raises ValueError: for an option that doesn't fit
     """
-    name = str(path.name).lower()
-    packed = name.endswith(".gz")
-    ending = name.removesuffix(".gz").rpartition(".")[2]
-    form = options.format or ENDINGS.get(ending)
+    packed = str(path.name).lower().endswith(".gz")
+    form = options.format or _form_of(path)
     if form is None:
         known = ", ".join(f".{one}" for one in ENDINGS)
         raise StagingError(f"{path}: what its format is can't be told by its name. Give format, or a name in {known}.")
@@ -98,6 +114,8 @@ def read_file(path: Any, options: FileOptions, source: str, scope: str, stack: E
     except FileNotFoundError:
         more = " For several files by a pattern give glob=True." if "*" in str(path) else ""
         raise StagingError(f"{path} does not exist.{more}") from None
+    except IsADirectoryError:
+        raise StagingError(f"{path} is a folder. For the files in it give glob=True and a pattern: {path}/*") from None
     except OSError as error:
         raise StagingError(f"{path} can't be read: {error.strerror or type(error).__name__}.") from None
     try:

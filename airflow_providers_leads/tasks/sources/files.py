@@ -14,7 +14,7 @@ from airflow_providers_leads.hooks.registry import crms
 from airflow_providers_leads.leads.files.staging import RowWriter, StagingError
 from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.leads.sources.batches import Made, Reject
-from airflow_providers_leads.leads.sources.reading import FileOptions, FileRead, read_file
+from airflow_providers_leads.leads.sources.reading import FileOptions, FileRead, file_parts, read_file
 from airflow_providers_leads.leads.sources.rows import BAD_QUOTES, TOO_MANY_CELLS
 from airflow_providers_leads.tasks.arguments import given
 from airflow_providers_leads.tasks.inputs import as_list, uri_in
@@ -53,7 +53,8 @@ def leads_from_files(inputs: Any, uri: str, source: str, *, glob: bool, log: Any
     :raises StagingError: naming the file that can't be read
     """
     how = FileOptions(**options)
-    paths = [path for item in as_list(inputs) for path in _paths(uri_in(item, "uri"), glob)]
+    named = [path for item in as_list(inputs) for path in _paths(uri_in(item, "uri"), glob)]
+    paths = [part for path in named for part in file_parts(path, how.format)]
     if not paths:
         raise ValueError("input is empty: give the URI of a file")
 
@@ -82,7 +83,7 @@ def _paths(uri: str, glob: bool) -> list[Any]:
     folder, _, _ = uri[: start.start()].rpartition("/")
     base = storage_path(folder or ".")
     matches = sorted(base.glob(uri[len(folder) :].lstrip("/")), key=str)
-    files = [match for match in matches if match.is_file()]
+    files = [match for match in matches if match.is_file() or str(match).endswith(".parquet")]
     if not files:
         raise StagingError(f"{uri}: no file has a name of this pattern.")
     return files

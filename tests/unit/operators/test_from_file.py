@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -79,6 +80,32 @@ def test_a_pattern_is_one_only_where_it_is_meant_so(tmp_path: Path) -> None:
         run(tmp_path, input=f"{tmp_path}/*.csv")
     with pytest.raises(StagingError, match="no file has a name of this pattern"):
         run(tmp_path, input=f"{tmp_path}/*.jsonl", glob=True)
+
+
+def test_a_folder_of_parquet_parts_is_one_input(tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "extract.parquet"
+    (folder / "year=2026").mkdir(parents=True)
+    for place, name in enumerate(("a", "b", "c")):
+        table = pa.table({"email": [f"{name}@example.com", "none"], "Vorname": [name, None]})
+        pq.write_table(table, folder / ("year=2026" if place == 2 else "") / f"part-{place}.parquet")
+    (folder / "_SUCCESS").touch()
+    (folder / ".hidden.parquet").write_bytes(b"x")
+    result = run(tmp_path, input=str(folder))
+    assert [lead.first_name for lead in read_rows(result["uri"], Lead)] == ["a", "b", "c"]
+    assert (result["rows"], result["rejects"], result["number_of_files"]) == (3, 3, 3)
+    rejects = pq.read_table(result["rejects_uri"]).to_pylist()
+    assert [(row["file"].rpartition("/")[2], row["line"]) for row in rejects] == [
+        (f"part-{place}.parquet", 2) for place in range(3)
+    ]
+    assert run(tmp_path, input=f"{tmp_path}/in/*.parquet", glob=True)["rows"] == 3
+    folder.rename(tmp_path / "plain")
+    assert run(tmp_path, input=str(tmp_path / "plain"), format="parquet")["rows"] == 3
+    (tmp_path / "empty.parquet").mkdir()
+    with pytest.raises(StagingError, match=r"is a folder without \.parquet files"):
+        run(tmp_path, input=str(tmp_path / "empty.parquet"))
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(StagingError, match=r"is a folder. For the files in it give glob=True and a pattern"):
+        run(tmp_path, input=str(tmp_path / "folder.csv"))
 
 
 def test_a_column_of_ids_names_records_and_must_tell_people_apart(tmp_path: Path) -> None:
