@@ -314,7 +314,11 @@ class LeadsDeduplicateOperator(LeadsOperator):
         )
         if remembered is None or recall is None:
             return {**uris, "rows": rows}
-        return {**uris, "rows": rows, "memory": recalled(remembered, recall, recall.reads, self.log)}
+        return {
+            **uris,
+            "rows": rows,
+            "memory": recalled(remembered, recall, [uri_in(item, "uri") for item in inputs], self.log),
+        }
 
 
 def _file_uri(output: Any, stem: str, conn_id: str, context: Context) -> str:

@@ -73,6 +73,9 @@ class LeadsLookupOperator(LeadsOperator):
         inputs = some_results("inputs", given(self.inputs), self.log)
         sources = [storage_path(uri_in(item, "uri")) for item in inputs]
         check_accounts(hook, sources)
+        # What a looked-up record lacks would pass for cleared where the read beside it has it.
+        narrows = "properties" in hook.scope_keys
+        scope = {"properties": _properties_read(inputs, self.conn_id)} if narrows else {}
         people, held = people_elsewhere(sources, hook.conn_type, hook.conn_id)
         # Whose records were all read has no others.
         asks = hook.lookup_rows and not any(_holds_all(item, self.conn_id) for item in inputs)
@@ -81,18 +84,24 @@ class LeadsLookupOperator(LeadsOperator):
             people = people if remembered is None else remembered
         if asks and len(people) > most:
             self.log.info("%s: %d people are more than are asked for one by one", hook.conn_id, len(people))
-            return {**extract(hook, uri, scope={}, log=self.log), "people": len(people)}
+            return {**extract(hook, uri, scope=scope, log=self.log), "people": len(people)}
         asked = people if asks else []
         addresses = [spelling for person in asked for spelling in spellings(person, person)]
-        found = hook.find_leads(addresses) if addresses else ()
+        found = hook.find_leads(addresses, **scope) if addresses else ()
         others = (lead for lead in found if lead.source_id not in held)
         metadata = accounts_metadata({hook.conn_id: [hook.known_account]})
         rows = write_rows(storage_path(uri), Lead, others, metadata=metadata)
         self.log.info("%s: it holds %d records of %d people", hook.conn_id, rows, len(asked))
         return {
             "uri": uri, "rows": rows, "people": len(asked), "conn_id": hook.conn_id, "source": hook.conn_type,
-            "complete": False,
+            "complete": False, "narrows_properties": narrows, "properties": scope.get("properties", []),
         }  # fmt: skip
+
+
+def _properties_read(inputs: Sequence[Any], conn_id: str) -> list[str]:
+    """Return the custom properties that the reads of a connection asked for."""
+    mine = (item for item in inputs if isinstance(item, Mapping) and item.get("conn_id") == conn_id)
+    return sorted({str(name) for item in mine for name in item.get("properties") or ()})
 
 
 def _holds_all(item: Any, conn_id: str) -> bool:

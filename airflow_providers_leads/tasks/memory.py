@@ -155,8 +155,14 @@ def reads_of(inputs: Iterable[Any]) -> list[ReadFacts]:
     return [facts for item in inputs if (facts := read_facts(item))]
 
 
-def recalled(folder: Folder, recall: Recall, reads: Sequence[ReadFacts], log: Any) -> dict[str, Any]:
-    """Return what a merge's result says of its memory, for the tasks after it and for reports."""
+def recalled(folder: Folder, recall: Recall, inputs: Sequence[Any], log: Any) -> dict[str, Any]:
+    """Return what a merge's result says of its memory, for the tasks after it and for reports.
+
+    :param folder: the sync's memory
+    :param recall: what the merge recalled
+    :param inputs: URIs of what it merged
+    :param log: the task's logger
+    """
     result = recall.result
     generation = recall.generation
     folded = generation is not None and bool(folder.writing())
@@ -179,11 +185,12 @@ def recalled(folder: Folder, recall: Recall, reads: Sequence[ReadFacts], log: An
         "baseline": baseline,
         "delta": str(recall.outputs["delta"]),
         "people": str(recall.outputs["people"]),
+        "inputs": [str(uri) for uri in inputs],
         "fields": recall.fields,
         "counts": result.counts,
         "edits": result.edits,
         "shrunken": result.shrunken,
-        "reads": [_read_as_json(read) for read in reads],
+        "reads": [_read_as_json(read) for read in recall.reads],
         "policy": {name: getattr(recall.policy, name) for name in ("cleared", "deleted", "address")}
         | {"priority": list(recall.policy.priority)},
     }
@@ -342,6 +349,7 @@ def remember_run(known: Mapping[str, Any], members: Sequence[str], context: Cont
         baseline=[storage_path(uri) for uri in kept.baseline],
         delta=storage_path(kept.delta),
         people=storage_path(kept.people),
+        inputs=[storage_path(uri) for uri in kept.inputs],
     )
     paths = [storage_path(uri) for uri in members]
     return remember(folder, on_store, reads_of(known["reads"]), paths, run=ti.run_id)

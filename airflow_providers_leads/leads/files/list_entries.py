@@ -23,6 +23,9 @@ _LINES: Final = "\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029;|"
 # In this order: a comma may stand within a name.
 _BETWEEN: Final = tuple(re.compile(f"[{chars}]+") for chars in (_LINES, f"{_LINES},", r"\s,;|"))
 
+_WORDS: Final = re.compile(rf"[\s,;:|/()<>\[\]{{}}{re.escape(_QUOTES)}]+")
+_AT: Final = re.compile(r"@{2,}|\s*[(\[{]\s*at\s*[)\]}]\s*", re.IGNORECASE)
+
 
 class Entry(NamedTuple):
     """An address or a domain that a list names.
@@ -62,6 +65,21 @@ def entries_in(cell: str) -> list[Entry] | None:
         if len(pieces) > 1 and all(named):
             return [entry for entry in named if entry]
     return None
+
+
+def addresses_within(text: str) -> set[str]:
+    """Return the email keys of all addresses that a text may mean, where it is no usable address itself.
+
+    For who objected, of whom it is better to spare one too many: several in one field, words around them, white space
+    within, a comma for a dot, ``@@`` and ``(at)``.
+
+    :param text: as it was written
+    """
+    named = {entry.key for entry in entries_in(text) or () if not entry.is_domain}
+    seen = _AT.sub("@", as_seen(text))
+    joined = "".join(seen.split())
+    words = [*_WORDS.split(seen), joined, joined.replace(",", ".")]
+    return named | {key for word in words if "@" in word and (key := email_key(word.strip(".-")))}
 
 
 def domain_in(text: str) -> str | None:

@@ -98,7 +98,9 @@ class Judge:
             return Look(
                 value, record[f"a:{name}"], until or record["at"], edited=until is not None, place=place, copied=copied
             )
-        known = [moment for moment in (record["seen"], record[f"a:{name}"]) if moment is not None]
+        # What a run has written there it wrote once the change that it copied was made.
+        copied_at = until if (record["by_sync"] or 0) >> bit & 1 else None
+        known = [moment for moment in (record["seen"], record[f"a:{name}"], copied_at) if moment is not None]
         after, changed = max(known, default=None), self._changed_until(record)
         return Look(value, after, changed, edited=True, fresh=True, place=place)
 
@@ -137,8 +139,9 @@ class Judge:
     def was_read(self, source: str, name: str) -> bool:
         if not name.startswith(table.PROPERTY):
             return True
+        # Which read a record came from is not known: where one of them lacks a property, its absence says nothing.
         known = [read.properties for read in self._reads if read.source == source]
-        return any(each is None or name.removeprefix(table.PROPERTY) in each for each in known)
+        return bool(known) and all(each is None or name.removeprefix(table.PROPERTY) in each for each in known)
 
     def _changed_until(self, record: Mapping[str, Any]) -> datetime:
         at, seen = record["updated_at"], record["seen"]

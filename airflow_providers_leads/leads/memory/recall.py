@@ -41,7 +41,6 @@ class Recall:
     :param reads: what the run has read
     :param outputs: name in :data:`OUTPUTS` → URI or path object
     :param policy: of the merge
-    :param properties: custom properties that are synced, besides those that are remembered already
     :param beside: URI under which what is recalled is told to those who know a golden file only
     :param now: the present time
     """
@@ -52,7 +51,6 @@ class Recall:
         reads: Sequence[ReadFacts],
         outputs: Mapping[str, Any],
         policy: Policy,
-        properties: Sequence[str] = (),
         beside: str | None = None,
         now: datetime | None = None,
     ) -> None:
@@ -66,7 +64,7 @@ class Recall:
         self.generation: Generation | None = generation
         self.result.first = reason
         self.result.generation = generation.number if generation else 0
-        self.properties = sorted({*properties, *(generation.properties if generation else ())})
+        self.properties = sorted(generation.properties if generation else ())
         self.fields = table.fields_of(self.properties)
         self.key = folder.key
         self.judge = Judge(

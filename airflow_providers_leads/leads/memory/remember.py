@@ -34,6 +34,7 @@ class Kept(msgspec.Struct, kw_only=True):
     :param baseline: files of what was remembered before the run
     :param delta: file of what is new
     :param people: file of what a plan knows of people
+    :param inputs: files of leads that were merged
     """
 
     memory: str
@@ -42,6 +43,7 @@ class Kept(msgspec.Struct, kw_only=True):
     baseline: list[str]
     delta: str
     people: str
+    inputs: list[str] = []
 
 
 def other_runs(folder: Folder, kept: Kept, run: str) -> str | None:
@@ -142,16 +144,40 @@ class _Work:
         files = [self.local(uri) for uri in self._kept.baseline]
         delta = self.local(self._kept.delta)
         self.changed = con.sql(f"SELECT count(*) FROM read_parquet({quoted(delta)})").fetchall()[0][0] > 0
-        new = table.stored_sql([delta], fields, _columns(con, [delta]))
-        if not files:
-            con.execute(f"CREATE VIEW read AS {new}")
-            return
-        old = table.stored_sql(files, fields, _columns(con, files))
-        con.execute(f"CREATE VIEW delta AS {new}")
+        present = _columns(con, [delta])
+        new = table.stored_sql([delta], fields, present)
+        read = new
+        if files:
+            old = table.stored_sql(files, fields, _columns(con, files))
+            con.execute(f"CREATE VIEW delta AS {new}")
+            read = (
+                f"SELECT {table.listed(fields)} FROM ({old}) b ANTI JOIN delta d {table.SAME_RECORD} "
+                f"UNION ALL SELECT {table.listed(fields)} FROM delta"
+            )
+        if learnt := [field for field in fields if field not in present]:
+            read = self._as_read(con, read, learnt)
+        con.execute(f"CREATE VIEW read AS {read}")
+
+    def _as_read(self, con: Any, read: str, learnt: Sequence[str]) -> str:
+        """Return the SELECT of remembered rows with what was read of properties that only the plans have named.
+
+        A merge doesn't know which properties will be synced. Were they remembered from the next run on, all that they
+        hold then would pass for edits.
+        """
+        looks = [
+            f"SELECT {table.RECORD_SQL}, updated_at, "
+            + ", ".join(f"{table.hash_sql(self._folder.key, field)} AS {table.named(field)}" for field in learnt)
+            + f" FROM read_parquet({quoted(self.local(uri))})"
+            for uri in self._kept.inputs
+        ]
+        if not looks:
+            return read
         con.execute(
-            f"CREATE VIEW read AS SELECT {table.listed(fields)} FROM ({old}) b ANTI JOIN delta d {table.SAME_RECORD} "
-            f"UNION ALL SELECT {table.listed(fields)} FROM delta"
+            f"CREATE TABLE learnt AS SELECT * EXCLUDE (updated_at) FROM ({' UNION ALL '.join(looks)}) QUALIFY "
+            f"row_number() OVER (PARTITION BY {table.RECORD_SQL} ORDER BY updated_at DESC NULLS LAST) = 1"
         )
+        values = ", ".join(f"coalesce(r.{name}, l.{name}) AS {name}" for name in map(table.named, learnt))
+        return f"SELECT r.* REPLACE ({values}) FROM ({read}) r LEFT JOIN learnt l {table.SAME_RECORD}"
 
     def people(self, con: Any, fields: Sequence[str]) -> None:
         """Make ``edited``: since when a person's values are edited ones."""

@@ -152,8 +152,10 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
             f"AND ({read}.reformatted & {1 << bit}) = 0)"
         )
         made[field] = f"CASE WHEN {read}.{named(field + '_known')} THEN {now} ELSE {old} END"
-        # With no end, it is when a run wrote it that died before it remembered.
-        known = f"greatest({known_after}, CASE WHEN {until} IS NULL THEN {after} END)"
+        # With no end, it is when a run wrote it that died before it remembered; and what a run has written there it
+        # wrote once the change that it copied was made.
+        copied = f"(coalesce({before}.by_sync, 0) & {1 << bit}) <> 0"
+        known = f"greatest({known_after}, CASE WHEN {until} IS NULL THEN {after} WHEN ({copied}) THEN {until} END)"
         made[f"{field}_after"] = f"CASE WHEN {differs} THEN {known} ELSE {after} END"
         made[f"{field}_until"] = f"CASE WHEN {differs} THEN {read}.changed_until ELSE {until} END"
         changed_fields.append(f"({made[f'{field}_until']}) IS NOT NULL")

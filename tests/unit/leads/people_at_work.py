@@ -237,8 +237,7 @@ class World:
         step("merge")
         now = self.tick()
         outputs = {name: at / f"memory.{name}.parquet" for name in ("baseline", "delta", "people")}
-        extra = {n for source in self.writable for pair in self._names(source).items() for n in pair}
-        recall = Recall(self.memory, reads, outputs, self.policy, properties=sorted(extra), now=now)
+        recall = Recall(self.memory, reads, outputs, self.policy, now=now)
         merged = {name: at / f"{name}.parquet" for name in ("golden", "members")}
         merge_files(self.order(files), merged, policy=self.policy, recall=recall, lineage=False)
         self.recall = recall.result
@@ -248,7 +247,7 @@ class World:
             baseline = [self.memory.path / name for name in recall.generation.files]
         kept = Kept(
             memory=str(self.memory.path), generation=recall.result.generation, token=recall.result.token,
-            baseline=baseline, delta=outputs["delta"], people=outputs["people"],
+            baseline=baseline, delta=outputs["delta"], people=outputs["people"], inputs=files,
         )  # fmt: skip
         for source in self.writable:
             self._upsert(at, source, merged, outputs, baseline, reads, recall, step)

@@ -178,6 +178,19 @@ def test_results_of_skipped_tasks_are_passed_over_and_told(
             run(kind(task_id="n", inputs=[skipped, skipped], output=out, **more))
 
 
+def test_a_lookup_asks_for_the_properties_that_the_read_beside_it_has(
+    crm: requests_mock.Mocker, tmp_path: Path
+) -> None:
+    asked = crm.post(requests_mock.ANY, json={"results": []})
+    read = {"uri": leads(tmp_path), "conn_id": "hubspot_default", "complete": False, "properties": ["budget"]}
+    found = run(
+        LeadsLookupOperator(task_id="l", conn_id="hubspot_default", inputs=[read], output=f"file://{tmp_path}/out")
+    )
+    assert asked.request_history[-1].path.endswith("/batch/read")
+    assert "budget" in asked.request_history[-1].json()["properties"]
+    assert (found["narrows_properties"], found["properties"]) == (True, ["budget"])
+
+
 # Every operator -------------------------------------------------------------------------------------------------------
 
 ENDPOINTS = [

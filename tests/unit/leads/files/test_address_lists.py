@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from airflow_providers_leads.leads.files.address_lists import AddressListError, is_list_uri, read_addresses, read_list
 from airflow_providers_leads.leads.files.list_columns import Role, role_of
-from airflow_providers_leads.leads.files.list_entries import entries_in
+from airflow_providers_leads.leads.files.list_entries import addresses_within, entries_in
 
 TWO = ["ann@x.de", "bob@y.de"]
 
@@ -313,3 +313,17 @@ def test_erasing_takes_no_domain_and_no_stranger(tmp_path: Path) -> None:
         except AddressListError:
             continue
         assert {as_key(address) for address in read} == {as_key(entry) for entry in made.named} - {"rep@ours.example"}
+
+
+@pytest.mark.parametrize(
+    ("text", "people"),
+    [
+        ("ann@x.de, bob@y.de", TWO), ("ann@x.de;bob@y.de", TWO), ("ann@x.de und bob@y.de", TWO),
+        ("ann@x.de/bob@y.de", TWO), ("ann@x.de\nbob@y.de", TWO), ("E-Mail: ann@x.de", TWO[:1]), ("'ann@x.de'", TWO[:1]),
+        ("mailto:ann@x.de?subject=hi", TWO[:1]), ("ann @x.de", TWO[:1]), ("ann@x,de", TWO[:1]), ("ann@@x.de", TWO[:1]),
+        ("ann(at)x.de", TWO[:1]), ("ann [AT] x.de", TWO[:1]), ("ann@x.de (private)", TWO[:1]), ("ann@x.de.", TWO[:1]),
+        ("n/a", []), ("x.de", []), ("none@none", []), ("@", []), ("", []),
+    ],
+)  # fmt: skip
+def test_addresses_of_who_objected_are_found_however_they_stand_there(text: str, people: list[str]) -> None:
+    assert addresses_within(text) == set(people)

@@ -136,6 +136,34 @@ def test_the_same_but_for_its_form(one: str | None, other: str | None, same: boo
     assert same_but_for_form(one, other) is same_but_for_form(other, one) is same
 
 
+@pytest.mark.parametrize("first", BOTH)
+def test_an_edit_of_what_a_run_has_copied_is_the_later_one(tmp_path: Path, first: str) -> None:
+    world = World(tmp_path, policy=MergePolicy(priority=(first,)))
+    office, people = in_step(world, 2)
+    for person, crms in zip(people, (BOTH, BOTH[::-1]), strict=True):
+        office.edits(person, crms[0], "title", "Head")
+    world.run(incremental=True)
+    for person, crms in zip(people, (BOTH, BOTH[::-1]), strict=True):
+        office.edits(person, crms[1], "title", "Buyer")
+    world.run(incremental=True)
+    assert [office.held(person)[crm]["title"] for person in people for crm in BOTH] == ["Buyer"] * 4
+    assert world.run(incremental=True) == world.run() == 0
+
+
+def test_what_a_property_held_at_the_first_run_is_no_edit(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    office = Office(world)
+    people = [office.comes(HUBSPOT, properties__note="first") for _ in BOTH]
+    for person in people:
+        person.ids[PERSISTIQ] = {world[PERSISTIQ].comes(person.email, properties__note="first").id}
+    world.run()
+    for person, crm in zip(people, BOTH, strict=True):
+        office.edits(person, crm, "properties.note", "second")
+    world.run()
+    held = [office.held(person)[crm]["properties.note"] for person in people for crm in BOTH]
+    assert held == ["second"] * 4
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_copy_in_the_form_of_its_crm_comes_after_what_it_was_made_of(first: int) -> None:
     after, until = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))

@@ -340,3 +340,16 @@ def test_merging_golden_records_again_changes_nothing(
     again = list(read_rows(str(second / "golden.parquet"), Lead))
     assert sorted(again, key=lambda row: row.source_id) == sorted(once, key=lambda row: row.source_id)
     assert (outputs["conflicts"], outputs["rejects"]) == ([], [])
+
+
+@pytest.mark.parametrize("rules", [{}, {"plus_tags": True}, {"match_on": ("email", "phone")}])
+def test_who_objected_in_a_record_without_a_usable_address_has_objected(tmp_path: Path, rules: dict[str, Any]) -> None:
+    rows = [
+        lead("1", "ann@x.de, bob@y.de", opted_out=True, phone=PHONE),
+        lead("2", "mailto:carl@x.de", opted_out=True),
+        lead("3", "dora@x.de; emil@x.de", opted_out=False),
+        *(lead(str(n), key) for n, key in enumerate(("ann@x.de", "bob@y.de", "carl@x.de", "dora@x.de"), 4)),
+    ]
+    outputs, _ = merged(tmp_path, rows, policy=policy(**rules))
+    objecting = {row["email_key"] for row in outputs["golden"] if row["opted_out"]}
+    assert objecting == {"ann@x.de", "bob@y.de", "carl@x.de"}
