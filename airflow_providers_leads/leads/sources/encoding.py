@@ -16,6 +16,13 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_NO_TEXT: Final = {
+    b"\x1f\x8b": "gzip: give it a name that ends in .gz, such as leads.csv.gz",
+    b"PK\x03\x04": "a workbook of Excel, or a zip archive: give format='excel', or unpack it",
+    b"\xd0\xcf\x11\xe0": "an old workbook of Excel: give format='excel'",
+    b"PAR1": "Parquet: give format='parquet'",
+}
+"""How files that are no text begin, whatever their names say → what they are."""
 # What programs write where nothing else is chosen: Windows, old Macs, and the command line of Windows.
 _OLD: Final = ("cp1252", "mac_roman", "cp850")
 _LIKELY: Final[Mapping[str, float]] = {
@@ -46,6 +53,8 @@ def utf8(file: IO[bytes], path: object, encoding: str | None = None) -> Iterator
                 f"encoding: Python knows none named {encoding!r}; usual are utf-8, cp1252, utf-16"
             ) from None
     data = file.read(CHUNK)
+    if kind := next((kind for begin, kind in _NO_TEXT.items() if data.startswith(begin)), None):
+        raise StagingError(f"{path} is no text but {kind}.")
     chosen, data = _begin(data, encoding)
     reader = _Reader(path, chosen, fixed=encoding is not None)
     while True:

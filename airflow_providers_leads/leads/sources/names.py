@@ -223,9 +223,10 @@ def assign(names: Sequence[str], wanted: Mapping[str, Sequence[str]], groups: Se
         if known and known[0] not in wanted:
             by_field.setdefault(known[0], []).append((known[1], name))
     for name, candidates in by_field.items():
-        best = min(candidates)[1]
+        # Of equals the one that stands first.
+        best = folded(_bare(min(candidates, key=lambda one: one[0])[1]))
         # A column that stands there twice under one name is one column whose halves fill each other's gaps.
-        columns.fields[name] = [one for _, one in candidates if _bare(one) == _bare(best)]
+        columns.fields[name] = [one for _, one in candidates if folded(_bare(one)) == best]
     _last_name(columns, wanted, taken)
     if "opted_out" in columns.fields:
         columns.consent |= dict.fromkeys(columns.fields.pop("opted_out"), "out")

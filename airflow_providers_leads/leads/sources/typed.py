@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
+from decimal import Decimal
 from itertools import chain, islice
 from typing import IO, Any, Final
 
@@ -35,11 +36,24 @@ def cell_text(value: Any) -> str | None:
         return str(int(value))
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
+    if isinstance(value, Decimal):
+        # Not 4.93E+10, which would be taken for a number that a spreadsheet has rounded.
+        return f"{value:f}"
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value).decode(errors="replace")
+        return _bytes_text(bytes(value))
     if isinstance(value, (list, tuple, set, Mapping)):
         return msgspec.json.encode(value, enc_hook=str).decode()
     return str(value)
+
+
+def _bytes_text(value: bytes) -> str:
+    """Return what bytes of a database mean: a bit, a text, or else their hexadecimal digits."""
+    if value in (b"\x00", b"\x01"):
+        return str(value[0])
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.hex()
 
 
 def flat(value: Mapping[str, Any]) -> dict[str, Any]:

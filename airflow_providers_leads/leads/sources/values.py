@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,11 @@ _NOTHING: Final = (
 # A spreadsheet's mark for "this is text", or for "this is no formula"; 's-Hertogenbosch and 't Hooft begin so as well.
 _MARKED: Final = r"^'[-+=@0-9]|^=\"[^\"]*\"$"
 _UNMARKED: Final = re.compile(r'=?"([^"]*)"|\'(.*)', re.DOTALL)
+# What copying from web pages leaves around a text, and nobody sees. Within a text such characters may be meant.
+_UNSEEN: Final = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff"
+_UNSEEN_ENDS: Final = f"^[{_UNSEEN}]|[{_UNSEEN}]$"
+_UNSEEN_BYTES: Final = (b"\xc2\xad", b"\xe2\x80", b"\xe2\x81", b"\xef\xbb\xbf")
+_AROUND: Final = re.compile(f"^[\\s{_UNSEEN}]+|[\\s{_UNSEEN}]+$")
 _WRAPPED_ADDRESS: Final = r"(?i)^mailto:|^'|^\"|[,;.'\"]$"
 # What programs write before a number: lead ads "p:", links "tel:".
 _LABEL: Final = r"(?i)^(?:p|tel|phone):\s*"
@@ -47,6 +53,7 @@ _OUT: Final = (
 )  # fmt: skip
 _UNCONFIRMED: Final = ("pending", "ausstehend", "offen", "unconfirmed", "unbestätigt", "denied", "abgelehnt", "refused")
 _BOUNCED: Final = ("bounced", "hard", "hard bounce", "hard_bounce", "hardbounce", "cleaned", "unzustellbar", "invalid")
+_PLACES: Final = r"^[01][.,]0+$"
 _DATED: Final = r"^\d{1,4}[-./]\d{1,2}[-./]\d{1,4}|^\d{10,13}$"
 
 
@@ -54,6 +61,8 @@ def clean(column: pa.Array) -> pa.Array:
     """Return texts trimmed and freed of a spreadsheet's marks; null for what says that there is nothing."""
     # Most columns need nothing of what follows, and looking is cheaper than making them anew.
     column = pc.utf8_trim_whitespace(column)
+    if _may_hold(column, *_UNSEEN_BYTES):
+        column = patched(column, pc.match_substring_regex(column, _UNSEEN_ENDS), column, _seen)
     empty = pc.equal(column, constant(""))
     if _any(empty):
         column = pc.if_else(empty, absent(column.type), column)
@@ -63,6 +72,10 @@ def clean(column: pa.Array) -> pa.Array:
     if not _may_hold(column, b"'", b"="):
         return column
     return patched(column, pc.match_substring_regex(column, _MARKED), column, _unmarked)
+
+
+def _seen(value: str) -> str:
+    return _AROUND.sub("", value)
 
 
 def _may_hold(column: pa.Array, *pieces: bytes) -> bool:
@@ -93,7 +106,11 @@ def addresses(column: pa.Array) -> pa.Array:
 
 
 def _unwrapped(value: str) -> str | None:
-    plain = re.sub(r"(?i)^mailto:", "", value).rstrip(",;. ")
+    plain = value
+    if linked := re.match(r"(?i)mailto:([^?]*)", value):
+        # In a link characters are escaped, and a subject may follow.
+        plain = unquote(linked[1])
+    plain = plain.strip().rstrip(",;. ")
     while len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "'\"":
         plain = plain[1:-1].strip()
     return plain.lstrip("'\"") or None
@@ -139,7 +156,7 @@ def consent(column: pa.Array, kind: str) -> pa.Array:
     :param column: cleaned texts
     :param kind: ``out``, ``in`` or ``status``
     """
-    words = pc.utf8_lower(column)
+    words = _words(column)
     none = pa.nulls(len(column), pa.bool_())
     if kind == "out":
         marked = pc.invert(pc.is_in(words, value_set=strings([*_NO, *_IN])))
@@ -152,6 +169,13 @@ def consent(column: pa.Array, kind: str) -> pa.Array:
         )
         return pc.if_else(out, True, pc.if_else(agreed, False, none))
     return pc.if_else(out, True, none)
+
+
+def _words(column: pa.Array) -> pa.Array:
+    """Return words in small letters, and 0 and 1 as such however many places a database gives them."""
+    words = pc.utf8_lower(column)
+    numbers = pc.match_substring_regex(words, _PLACES)
+    return patched(words, numbers, words, lambda value: value[:1]) if _any(numbers) else words
 
 
 def any_true(columns: Iterable[pa.Array], length: int) -> pa.Array:
@@ -168,7 +192,7 @@ def any_true(columns: Iterable[pa.Array], length: int) -> pa.Array:
 
 def bounces(column: pa.Array) -> pa.Array:
     """Return whether mail to somebody came back, null where a column doesn't say."""
-    words = pc.utf8_lower(column)
+    words = _words(column)
     true = pc.or_(
         pc.is_in(words, value_set=strings([*_YES, *_BOUNCED])),
         pc.match_substring_regex(words, _DATED).fill_null(False),

@@ -108,6 +108,29 @@ def test_a_folder_of_parquet_parts_is_one_input(tmp_path: Path) -> None:
         run(tmp_path, input=str(tmp_path / "folder.csv"))
 
 
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("email\nmailto:ann@example.com?subject=Hi%20there\n", "ann@example.com"),
+        ("email\nMAILTO:%61nn@example.com\n", "ann@example.com"),
+        ("email,Email,EMAIL\nann@example.com,b@example.com,c@example.com\n", "ann@example.com"),
+        ("EMAIL,Email,email\n,ann@example.com,c@example.com\n", "ann@example.com"),
+        ("email\n\u200b ann@example.com\u00a0\u200b\n", "ann@example.com"),
+    ],
+)
+def test_the_address_that_was_meant(tmp_path: Path, text: str, address: str) -> None:
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    (lead,) = read_rows(run(tmp_path, input=str(tmp_path / "a.csv"))["uri"], Lead)
+    assert (lead.email, lead.email_key) == (address, address)
+
+
+@pytest.mark.parametrize("begin", [b"\x1f\x8b\x08", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1"])
+def test_a_file_that_is_no_text_says_what_it_is(tmp_path: Path, begin: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(begin + bytes(100))
+    with pytest.raises(StagingError, match=r"a\.csv is no text but (gzip|a workbook|an old workbook|Parquet)"):
+        run(tmp_path, input=str(tmp_path / "a.csv"))
+
+
 def test_a_column_of_ids_names_records_and_must_tell_people_apart(tmp_path: Path) -> None:
     file = tmp_path / "ids.csv"
     file.write_text("Nr,email\n1,ann@example.com\n2,bob@example.com\n1,ANN@example.com\n")

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows, write_rows
 from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.leads.sources.reading import FileOptions, table_leads
 from airflow_providers_leads.operators.leads import (
     LeadsDeduplicateOperator,
     LeadsFromSqlOperator,
@@ -86,6 +88,35 @@ def test_more_rows_than_are_fetched_at_once(database: sqlite3.Connection, tmp_pa
 
 NUMBERS = st.integers() | st.booleans() | st.floats()
 CELLS = st.none() | st.text(max_size=3) | NUMBERS | st.just({"a": "x", "b": {"c": 1}})
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "expected"),
+    [
+        ("unsubscribed", Decimal("0.00"), False),
+        ("unsubscribed", Decimal("1.00"), True),
+        ("unsubscribed", b"\x00", False),
+        ("unsubscribed", memoryview(b"\x01"), True),
+        ("unsubscribed", 0.0, False),
+        ("bounced", Decimal("0.000"), False),
+        ("bounced", bytearray(b"\x01"), True),
+        ("phone", Decimal("4.930123456E+9"), "4930123456"),
+        ("phone", 4930123456.0, "4930123456"),
+        ("company", b"M\xc3\xbcller", "M\u00fcller"),
+        ("company", b"\xff\x00", "ff00"),
+        ("company", float("nan"), None),
+        ("company", Decimal("NaN"), None),
+        ("company", "Acme\u200b", "Acme"),
+    ],
+)
+def test_values_of_databases_mean_what_they_meant_there(column: str, cell: Any, expected: Any) -> None:
+    fetched = iter(([("ann@example.com", cell)], []))
+    cursor = SimpleNamespace(description=[("EMAIL",), (column,)], fetchmany=lambda _: next(fetched))
+    read = table_leads(sql_sources._rows(cursor, ()), FileOptions(), "sql:x", "x", "x")
+    (made,) = read.made
+    field = {"unsubscribed": "opted_out"}.get(column, column)
+    (lead,) = made.leads.to_pylist()
+    assert lead[field] == expected
 
 
 @settings(deadline=None)
