@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import ibis
 import msgspec
 
-from airflow_providers_leads.leads.files.list_entries import addresses_within
 from airflow_providers_leads.leads.files.provenance import (
     MEMORY,
     identity_metadata,
@@ -22,9 +21,7 @@ from airflow_providers_leads.leads.merge.components import RECORD, People, sort_
 from airflow_providers_leads.leads.merge.engine import (
     DEFAULT_ENGINE,
     blaming,
-    collect,
     connect,
-    in_memory,
     is_duckdb,
     keep,
     read_numbered,
@@ -34,10 +31,10 @@ from airflow_providers_leads.leads.merge.engine import (
     write,
     write_partitioned,
 )
+from airflow_providers_leads.leads.merge.objections import objecting_people, opted_out_where
 from airflow_providers_leads.leads.merge.policy import MergePolicy
 from airflow_providers_leads.leads.merge.shares import Shares
 from airflow_providers_leads.leads.merge.slices import Pieces
-from airflow_providers_leads.leads.model.identity import IdentityRules, person_key, person_key_expr
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, arrow_schema
 
 if TYPE_CHECKING:
@@ -113,9 +110,9 @@ def merge_files(
         if recall is not None and (overlay := recall.settle(people.known)) is not None:
             leads = _overlaid(leads, overlay)
             people = replace(people, known=_overlaid(people.known, overlay))
-        if objecting := _objecting(connection, leads, chosen.identity):
-            leads = _objected(leads, objecting, chosen.identity)
-            people = replace(people, known=_objected(people.known, objecting, chosen.identity))
+        if objecting := objecting_people(connection, leads, chosen.identity):
+            leads = opted_out_where(leads, objecting, chosen.identity)
+            people = replace(people, known=opted_out_where(people.known, objecting, chosen.identity))
         told = msgspec.json.encode(chosen, order="sorted").decode()
         split = list((partitions or {}).get("golden", ()))
         metadata = merge_metadata(inputs, outputs.get("members"), told, *map(str, split))
@@ -149,24 +146,6 @@ def merge_files(
         if people.shared_phones:
             counts["shared_phones"] = len(people.shared_phones)
         return counts
-
-
-def _objecting(connection: Any, leads: ibis.Table, rules: IdentityRules) -> list[str]:
-    """Return the people who objected in records without a usable address, as far as what stands there tells of them.
-
-    Two addresses in one field are no address, but whoever objected there has objected.
-    """
-    odd = leads.filter(leads.email_key.isnull() & leads.email.notnull() & leads.opted_out.fill_null(False))
-    found = (addresses_within(row["email"]) for row in collect(connection, odd.select("email").distinct()))
-    return sorted({person_key(key, rules) for keys in found for key in keys})
-
-
-def _objected(leads: ibis.Table, objecting: Sequence[str], rules: IdentityRules) -> ibis.Table:
-    """Return leads of which those of some people are opted out."""
-    found = in_memory({"objector": objecting})
-    keyed = leads.mutate(own_key=person_key_expr(leads.email_key, rules))
-    joined = keyed.left_join(found, keyed.own_key == found.objector)
-    return joined.mutate(opted_out=joined.objector.notnull().ifelse(True, joined.opted_out)).select(*leads.columns)
 
 
 def _overlaid(leads: ibis.Table, overlay: ibis.Table) -> ibis.Table:

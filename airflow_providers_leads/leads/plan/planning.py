@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
 import ibis
@@ -14,6 +14,7 @@ from airflow_providers_leads.leads.files.staging import StagingError, structs
 from airflow_providers_leads.leads.memory.planned import Past, PlanMemory, state_of
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import collect, connect, read_parquet
+from airflow_providers_leads.leads.merge.objections import objecting_people
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import (
@@ -281,6 +282,7 @@ def iter_plan(
         golden = read_parquet(connection, golden_uri, LEAD_COLUMNS)
         _check_golden(connection, golden, golden_uri)
         existing = read_parquet(connection, existing_uri, LEAD_COLUMNS)
+        objecting = objecting_people(connection, existing, identity)
         if scope is not None:
             existing = existing.filter(existing.source_scope == scope)
         aliases = alias_owners(connection, existing, identity)
@@ -301,6 +303,10 @@ def iter_plan(
             for person, record, *known in zip(structs(batch, Lead), records, *facts, strict=True):
                 count, opted_out, bounced, weighed, addresses, remembered_facts, *states = known
                 held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
+                if objecting:
+                    keys = addresses_of(person, held, addresses or ())
+                    if not objecting.isdisjoint(person_key(key, identity) for key in keys):
+                        held = replace(held, opted_out=True)
                 alias_of = aliases.get(person_key(person.email_key or "", identity))
                 row = plan_row(person, held, rules, alias_of=alias_of, addresses=addresses or ())
                 if memory is not None:

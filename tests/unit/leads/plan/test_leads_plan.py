@@ -199,6 +199,13 @@ def test_everybody_is_created_where_nobody_is_known(existing: list[Lead]) -> Non
     assert [row.action for row in planned(people("ann", "bob"), existing)] == ["create", "create"]
 
 
+def test_who_objected_in_a_record_without_a_usable_address_is_not_created() -> None:
+    odd = "b@example.org, z@example.org"
+    existing = [lead("7", odd, opted_out=True), lead("8", "c@example.org; y@example.org", opted_out=False)]
+    rows = planned(people("a", "b", "c"), existing)
+    assert [(row.action, row.reason) for row in rows] == [("create", None), ("suppress", "opted_out"), ("create", None)]
+
+
 def test_no_golden_record_gives_an_empty_plan() -> None:
     assert planned([], [lead()]) == []
 
