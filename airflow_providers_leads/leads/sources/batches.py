@@ -28,6 +28,7 @@ from airflow_providers_leads.leads.sources.values import (
     consent,
     date_order,
     phones,
+    postal_codes,
     times,
 )
 
@@ -107,6 +108,7 @@ def make_leads(rows: Rows, columns: Columns, origin: Origin, orders: Mapping[str
     fields["email"] = addresses(first_of("email"))
     fields["email_key"] = email_keys(fields["email"])
     fields["phone"], lost["phone"] = phones(fields["phone"])
+    fields["postal_code"] = postal_codes(fields["postal_code"])
     if HOUSE_NUMBER in columns.fields:
         both = pc.binary_join_element_wise(fields["address"], first_of(HOUSE_NUMBER), constant(" "))
         fields["address"] = pc.coalesce(both, fields["address"])

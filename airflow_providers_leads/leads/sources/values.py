@@ -131,6 +131,12 @@ def phones(column: pa.Array) -> tuple[pa.Array, int]:
     return made, made.null_count - column.null_count
 
 
+def postal_codes(column: pa.Array) -> pa.Array:
+    """Return postal codes without the places that a program gives to columns of numbers: ``1067.0`` is 1067."""
+    numbers = pc.match_substring_regex(column, r"^\d+[.,]0$")
+    return patched(column, numbers, column, lambda value: value[:-2]) if _any(numbers) else column
+
+
 def _whole(value: str) -> str | None:
     """Return a number as a spreadsheet's float holds it written out, ``None`` when digits of it are lost."""
     found = _FLOAT.fullmatch(value)

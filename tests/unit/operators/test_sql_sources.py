@@ -104,6 +104,8 @@ CELLS = st.none() | st.text(max_size=3) | NUMBERS | st.just({"a": "x", "b": {"c"
         ("phone", 4930123456.0, "4930123456"),
         ("company", b"M\xc3\xbcller", "M\u00fcller"),
         ("company", b"\xff\x00", "ff00"),
+        ("postal_code", "1067.0", "1067"),
+        ("postal_code", "SW1A 1.0", "SW1A 1.0"),
         ("company", float("nan"), None),
         ("company", Decimal("NaN"), None),
         ("company", "Acme\u200b", "Acme"),
