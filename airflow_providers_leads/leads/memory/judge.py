@@ -60,12 +60,13 @@ class Judge:
             competing = [n for n, record in enumerate(records) if name not in self._barred(record["source"])]
             verdict = decide([looks[n] for n in competing], self._policy.cleared)
             if verdict.winner is None:
-                continue
-            winner = competing[verdict.winner]
-            self._note(records, looks, name, winner, verdict)
-            for n, record in enumerate(records):
-                if n == winner or looks[n].value is None:
-                    continue
+                losers = self._left_behind(looks, records, competing, name)
+            else:
+                winner = competing[verdict.winner]
+                self._note(records, looks, name, winner, verdict)
+                losers = [n for n, look in enumerate(looks) if n != winner and look.value is not None]
+            for n in losers:
+                record = records[n]
                 if name.startswith(table.PROPERTY):
                     own = properties.setdefault(record["row"], msgspec.json.decode(record["properties"] or "{}"))
                     own.pop(name.removeprefix(table.PROPERTY), None)
@@ -73,6 +74,21 @@ class Judge:
                     masks[record["row"]] |= 1 << bit
         texts = {row: msgspec.json.encode(own, order="sorted").decode() for row, own in properties.items()}
         return [(row, mask, texts.get(row)) for row, mask in masks.items() if mask or row in texts]
+
+    def _left_behind(
+        self, looks: list[Look], records: Sequence[Mapping[str, Any]], competing: Sequence[int], name: str
+    ) -> list[int]:
+        """Return the values that a run copied which died before it remembered.
+
+        They speak for nobody: the records that they were made of do, whatever those hold by now.
+        """
+        present = [n for n in competing if looks[n].value is not None]
+        copies = [
+            n
+            for n in present
+            if looks[n].copied and records[n][f"a:{name}"] is not None and records[n][f"u:{name}"] is None
+        ]
+        return copies if len(copies) < len(present) else []
 
     def _barred(self, source: str) -> frozenset[str]:
         allowed = self._policy.allow.get(source)

@@ -55,12 +55,7 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         "CREATE TEMP TABLE memory_dirty AS SELECT DISTINCT m.email_key FROM memory_members m "
         f"JOIN memory_read c {table.SAME_RECORD} WHERE c.new OR c.changed OR c.moved OR c.back"
     )
-    run(
-        'CREATE TEMP TABLE memory_next AS SELECT "row", coalesce(min(person) OVER (PARTITION BY email_key), '
-        f"{keyed_sql(key, ADDRESS, 'email_key')}) AS next_person, person, dirty FROM ("
-        'SELECT c."row", m.email_key, c.person, c.new OR c.changed OR c.moved OR c.back AS dirty '
-        f"FROM memory_members m SEMI JOIN memory_dirty USING (email_key) JOIN memory_read c {table.SAME_RECORD})"
-    )
+    _name_people(recall)
     hashes = ", ".join(
         f"{table.hash_sql(key, field, 'd.')} AS {table.named(field)}, {_known_sql(recall, field)} AS "
         f"{table.named(field + '_known')}"
@@ -101,6 +96,40 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
     run(
         f"INSERT INTO memory_delta SELECT {table.listed(fields)} FROM (SELECT * REPLACE "
         f"({now}::TIMESTAMPTZ AS gone) FROM memory_before SEMI JOIN memory_newly_gone {table.SAME_RECORD})"
+    )
+
+
+def _name_people(recall: Any) -> None:
+    """Make ``memory_next``: by which number each of the people is remembered of whom something has changed.
+
+    Two of them never get one number, or the next run takes them for one person: where an address has passed from one
+    to the other, the records that were one's are both people's now.
+    """
+    run, own = recall._run, keyed_sql(recall.key, ADDRESS, "email_key")
+    generation = recall.generation.number if recall.generation else 0
+    afresh = keyed_sql(recall.key, f"person {generation}", "email_key")
+    if recall._one("SELECT count(*) FROM memory_read WHERE moved AND NOT new"):
+        # Whose records have parted are told apart together, also those of whom nothing has changed.
+        run(
+            "INSERT INTO memory_dirty SELECT DISTINCT m.email_key FROM memory_members m JOIN memory_read c "
+            f"{table.SAME_RECORD} ANTI JOIN memory_dirty d ON d.email_key = m.email_key WHERE c.person IN (SELECT "
+            f"c.person FROM memory_members m SEMI JOIN memory_dirty USING (email_key) JOIN memory_read c "
+            f"{table.SAME_RECORD})"
+        )
+    run(
+        'CREATE TEMP TABLE memory_named AS SELECT c."row", m.email_key, c.person, '
+        "c.new OR c.changed OR c.moved OR c.back AS dirty FROM memory_members m SEMI JOIN memory_dirty "
+        f"USING (email_key) JOIN memory_read c {table.SAME_RECORD}"
+    )
+    run(
+        "CREATE TEMP TABLE memory_numbers AS SELECT email_key, CASE WHEN row_number() OVER (PARTITION BY number "
+        f"ORDER BY number <> own, email_key) = 1 THEN number ELSE {afresh} END AS number FROM (SELECT email_key, own, "
+        "CASE WHEN bool_or(person = own) THEN own ELSE coalesce(min(person), own) END AS number FROM "
+        f"(SELECT email_key, person, {own} AS own FROM memory_named) GROUP BY email_key, own)"
+    )
+    run(
+        'CREATE TEMP TABLE memory_next AS SELECT m."row", n.number AS next_person, m.person, m.dirty '
+        "FROM memory_named m JOIN memory_numbers n USING (email_key)"
     )
 
 
@@ -177,6 +206,7 @@ def _facts(recall: Any) -> None:
         "g.gone, NULL, t.latest > g.gone FROM memory_gone g JOIN memory_of o USING (person) "
         "LEFT JOIN memory_latest t USING (email_key)"
     )
+    _strayed(recall, now)
     for flag in ("opted_out", "bounced"):
         run(
             f"INSERT INTO memory_facts SELECT o.email_key, 'objection', g.source, g.source_scope, g.source_id, "
@@ -191,6 +221,28 @@ def _facts(recall: Any) -> None:
         "INSERT INTO memory_facts SELECT o.email_key, 'link', e.source, e.source_scope, e.source_id, NULL, NULL, NULL, "
         f"NULL, false FROM memory_elsewhere e JOIN memory_of o USING (person) "
         f"WHERE e.email_hash IS DISTINCT FROM {keyed_sql(key, ADDRESS, 'o.email_key')}"
+    )
+
+
+def _strayed(recall: Any, now: str) -> None:
+    """Note who has a record in a CRM that bears another person's address now, so that none is made beside it."""
+    recall._run(
+        "CREATE TEMP TABLE memory_strayed AS SELECT source, source_scope, source_id, was AS email_hash "
+        "FROM memory_read WHERE moved AND NOT new UNION SELECT b.source, b.source_scope, b.source_id, "
+        "unnest(b.former) FROM (SELECT * FROM memory_before WHERE former IS NOT NULL) b SEMI JOIN memory_read c "
+        f"{table.SAME_RECORD}"
+    )
+    if not recall._one("SELECT count(*) FROM memory_strayed"):
+        return
+    # A person who comes anew is none of whom a record is left.
+    recall._run(
+        "INSERT INTO memory_facts SELECT x.email_key, 'strayed', s.source, s.source_scope, s.source_id, NULL, NULL, "
+        f"{now}::TIMESTAMPTZ, NULL, x.fresh FROM memory_strayed s JOIN (SELECT m.email_key, c.email_hash, "
+        "bool_or(c.new) OVER (PARTITION BY m.email_key) AS fresh FROM memory_members m JOIN memory_read c "
+        f"{table.SAME_RECORD} WHERE m.email_key IN (SELECT m.email_key FROM memory_members m JOIN memory_read c "
+        f"{table.SAME_RECORD} WHERE c.email_hash IN (SELECT email_hash FROM memory_strayed))) x USING (email_hash) "
+        "JOIN memory_members r ON (r.source, r.source_scope, r.source_id) = (s.source, s.source_scope, s.source_id) "
+        "WHERE r.email_key <> x.email_key"
     )
 
 

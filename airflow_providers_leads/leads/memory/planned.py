@@ -240,10 +240,18 @@ class PlanMemory:
         objections = past.of("objection")
         return str(objections[0]["field"]) if objections else None
 
-    def deletion(self, past: Past) -> bool:
-        """Tell whether a person who isn't in the destination was deleted there, and has not come anew since."""
-        gone = [fact for fact in past.of("gone") if (fact["source"], fact["source_scope"]) == (self.source, self.scope)]
-        return self.deleted == "keep" and bool(gone) and not any(fact["fresh"] for fact in gone)
+    def absence(self, past: Past) -> str | None:
+        """Return why a person who isn't in the destination isn't made there, ``None`` when nothing stands against it.
+
+        Whoever was deleted there, or whose record bears somebody else's address now, is made when they come anew.
+        """
+        if self.deleted == "keep" and self._left(past, "gone"):
+            return DELETED_HERE
+        return ADDRESS_CHANGED if self._left(past, "strayed") else None
+
+    def _left(self, past: Past, kind: str) -> bool:
+        here = [fact for fact in past.of(kind) if (fact["source"], fact["source_scope"]) == (self.source, self.scope)]
+        return bool(here) and not any(fact["fresh"] for fact in here)
 
     def leave(self, name: str, past: Past, origin: str, *, alike: bool = False) -> str | None:
         """Return why a field of an existing record is left as it is, ``None`` when it may be written.

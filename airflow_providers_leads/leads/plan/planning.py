@@ -395,8 +395,14 @@ def _joined(
     usable = _within(existing.filter(existing.person.notnull()), "person", bounds)
     by_key = ibis.window(
         group_by=usable.person,
-        # Among duplicates the same record is chosen in every run, or each run would write to another.
-        order_by=[usable.updated_at.desc(nulls_first=False), usable.source_scope, usable.source_id],
+        # Among duplicates the same record is chosen in every run, or each run would write to another; and one of the
+        # person's own address before one that may be somebody else's by now.
+        order_by=[
+            (usable.email_key == usable.person).fill_null(False).desc(),
+            usable.updated_at.desc(nulls_first=False),
+            usable.source_scope,
+            usable.source_id,
+        ],
     )
     of_person = ibis.window(group_by=usable.person)
     counted = usable.mutate(

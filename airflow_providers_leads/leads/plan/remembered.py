@@ -9,7 +9,6 @@ from airflow_providers_leads.leads.memory.decide import same_but_for_form
 from airflow_providers_leads.leads.memory.planned import (
     ADDRESS_CHANGED,
     BOTH_CHANGED,
-    DELETED_HERE,
     Past,
     PlanMemory,
 )
@@ -56,8 +55,8 @@ def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Pa
             reason = LISTED
         if reason is not None:
             return _suppressed(row, reason)
-    if row.action == "create" and memory.deletion(past):
-        return _suppressed(row, DELETED_HERE)
+    if row.action == "create" and (absent := memory.absence(past)):
+        return _suppressed(row, absent)
     if existing is None or row.action not in ("update", "unchanged"):
         return row
     reasons: dict[str, list[str]] = {}

@@ -80,6 +80,58 @@ def test_people_who_move_merge_swap_and_come_back_are_one_record_each(tmp_path: 
     assert counts(world) == before, "an objection holds under every address that somebody had"
 
 
+def addresses(world: World) -> dict[str, list[tuple[str | None, str | None]]]:
+    return {crm: sorted((r.email, r.values.get("title")) for r in world[crm].records.values()) for crm in CRMS}
+
+
+@pytest.mark.parametrize("first", CRMS)
+@pytest.mark.parametrize("here", CRMS)
+def test_two_people_who_swap_addresses_never_become_one(first: str, here: str, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for name in ("Ann", "Bea"):
+        world[first].comes(f"{name}@people.example", title=name)
+    world.run()
+    (ann,), (bea,) = (world[here].of(f"{name}@people.example") for name in ("ann", "bea"))
+    world[here].set(ann, {"email": bea.email})
+    world[here].set(bea, {"email": "ann@people.example"})
+    for _ in range(3):
+        world.run()
+        # Whose the address is now is theirs everywhere: what is known of either is still there.
+        assert [sorted(title for _, title in rows) for rows in addresses(world).values()] == [["Ann", "Bea"]] * 2
+    assert world.run() == 0, world.writes
+
+
+@pytest.mark.parametrize("first", CRMS)
+@pytest.mark.parametrize("here", CRMS)
+def test_who_takes_over_an_address_is_made_nowhere_a_second_time(first: str, here: str, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for name in ("Ann", "Bea"):
+        world[first].comes(f"{name.lower()}@people.example", title=name)
+    world.run()
+    (ann,), (bea,) = (world[here].of(f"{name}@people.example") for name in ("ann", "bea"))
+    world[here].set(ann, {"email": "new@people.example"})
+    world[here].set(bea, {"email": "ann@people.example"})
+    for _ in range(3):
+        world.run()
+        assert counts(world) == [2, 2], created(world)
+    assert world.run() == world.run(incremental=True) == 0, world.writes
+    assert [record.values["title"] for record in (ann, bea)] == ["Ann", "Bea"]
+
+
+def test_a_value_that_somebody_puts_back_after_a_run_died_stays(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    (person,) = in_step(world, 1)
+    for here, there in (CRMS, CRMS[::-1]):
+        before = person[here].values["title"]
+        world[here].set(person[here], {"title": "Head"})
+        world.run(remembers=False)
+        assert person[there].values["title"] == "Head"
+        world[here].set(person[here], {"title": before})
+        world.run()
+        assert [person[crm].values["title"] for crm in CRMS] == [before] * 2
+        assert world.run() == 0, world.writes
+
+
 def test_a_conversion_after_the_deletion_makes_the_person_again(tmp_path: Path) -> None:
     world = World(tmp_path, sources=(PERSPECTIVE, *CRMS))
     people = in_step(world, 2, first=PERSPECTIVE)
