@@ -59,25 +59,6 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
             description="created: who is new in PersistIQ. With unchanged, everybody in the sources who was there "
             "before is enrolled, too.",
         ),
-        "max_leads": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            title="Most people of a run",
-            section="Limits",
-            description="The others wait for a run that takes unchanged people; empty: any number.",
-        ),
-        "max_leads_per_day": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            title="Most people of a day",
-            section="Limits",
-            description="Of all runs, DAGs and campaigns of the account together; empty: any number.",
-        ),
-        "timezone": Param(
-            "UTC", type="string", title="Time zone", section="Limits", description="Whose midnight begins a day."
-        ),
         "sources": Param(
             ["perspective_default", "hubspot_default", "persistiq_default"],
             type="array",
@@ -106,6 +87,25 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
             title="Staging",
             section="Files",
             description="URI prefix of the files between the tasks; all workers must reach it.",
+        ),
+        "max_leads": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Most people of a run",
+            section="Limits",
+            description="The others wait for a run that takes unchanged people; empty: any number.",
+        ),
+        "max_leads_per_day": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Most people of a day",
+            section="Limits",
+            description="Of all runs, DAGs and campaigns of the account together; empty: any number.",
+        ),
+        "timezone": Param(
+            "UTC", type="string", title="Time zone", section="Limits", description="Whose midnight begins a day."
         ),
     },
 )
