@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from airflow_providers_leads.leads.files.places import as_path, parts_of
 from airflow_providers_leads.leads.files.stores import (
-    STORES,
     StagingError,
+    has_folders,
     is_local,
     is_store_error,
     open_file,
@@ -68,8 +68,9 @@ class ParquetFiles:
         source = None
         try:
             # A row group is fetched as a whole, and nothing beside it.
-            source = part.open("rb", **({"cache_type": "none"} if _is_object(part) else {}))
-            self._file = parquet.ParquetFile(source, pre_buffer=_is_object(part))
+            stored = not has_folders(part)
+            source = part.open("rb", **({"cache_type": "none"} if stored else {}))
+            self._file = parquet.ParquetFile(source, pre_buffer=stored)
         except FileNotFoundError as error:
             if not is_local(part) and not _bucket_exists(part):
                 raise StagingError(store_problem(part, error)) from None
@@ -114,7 +115,7 @@ class ParquetFiles:
         for part in self.parts:
             file = self._opened(part)
             # Of several at once, a store's would all be fetched before the first is read.
-            groups = [[n] for n in range(file.num_row_groups)] if _is_object(part) else [None]
+            groups = [None] if has_folders(part) else [[n] for n in range(file.num_row_groups)]
             some = (file.iter_batches(batch_size=batch_size, columns=names, row_groups=group) for group in groups)
             for batch in chain.from_iterable(some):
                 # Parts of another writer may differ in widths or encodings of their types.
@@ -145,10 +146,6 @@ def keep_little() -> None:
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
-
-
-def _is_object(part: Any) -> bool:
-    return getattr(part, "protocol", "") in STORES
 
 
 def _as_in(schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch:

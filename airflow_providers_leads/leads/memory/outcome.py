@@ -34,17 +34,17 @@ def write_outcome(
     con, run = recall._con, recall._run
     listed = ", ".join(map(quoted, members))
     run(f"CREATE TEMP VIEW memory_members AS SELECT {table.RECORD_SQL}, email_key FROM read_parquet([{listed}])")
+    counts = recall.result.counts
+    counts["moved"] = recall._one("SELECT count(*) FROM memory_read WHERE moved AND NOT new")
     _delta(recall, scopes, doubtful)
     _facts(recall)
     export(con, "SELECT * FROM memory_delta", recall.outputs["delta"])
     export(con, "SELECT * FROM memory_facts ORDER BY email_key", recall.outputs["people"])
     if recall.folder.writing() and recall.generation is not None:
         export(con, "SELECT * FROM memory_before", recall.outputs["baseline"])
-    counts = recall.result.counts
     # Who has no address is in no memory, and new in every run.
     new = "SELECT count(*) FROM memory_read WHERE new AND email_hash IS NOT NULL"
     counts["new"] = recall._one(new) if recall.generation else 0
-    counts["moved"] = recall._one("SELECT count(*) FROM memory_read WHERE moved AND NOT new")
     counts["gone"] = recall._one("SELECT count(*) FROM memory_newly_gone")
 
 
@@ -108,7 +108,7 @@ def _name_people(recall: Any) -> None:
     run, own = recall._run, keyed_sql(recall.key, ADDRESS, "email_key")
     generation = recall.generation.number if recall.generation else 0
     afresh = keyed_sql(recall.key, f"person {generation}", "email_key")
-    if recall._one("SELECT count(*) FROM memory_read WHERE moved AND NOT new"):
+    if recall.result.counts["moved"]:
         # Whose records have parted are told apart together, also those of whom nothing has changed.
         run(
             "INSERT INTO memory_dirty SELECT DISTINCT m.email_key FROM memory_members m JOIN memory_read c "

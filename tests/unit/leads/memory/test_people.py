@@ -85,17 +85,23 @@ def test_people_who_move_merge_swap_and_come_back_are_one_record_each(tmp_path: 
     assert counts(world) == before, "an objection holds under every address that somebody had"
 
 
+def ann_and_bea(first: str, here: str, folder: Path) -> tuple[World, Record, Record]:
+    """Let two people come to one CRM, and return their records in another, or the same, once a run has copied them."""
+    world = World(folder)
+    for name in ("Ann", "Bea"):
+        world[first].comes(f"{name.lower()}@people.example", title=name)
+    world.run()
+    (ann,), (bea,) = (world[here].of(f"{name}@people.example") for name in ("ann", "bea"))
+    return world, ann, bea
+
+
 def addresses(world: World) -> dict[str, list[tuple[str | None, str | None]]]:
     return {crm: sorted((r.email, r.values.get("title")) for r in world[crm].records.values()) for crm in CRMS}
 
 
 @pytest.mark.parametrize(("first", "here"), ORIGINS)
 def test_two_people_who_swap_addresses_never_become_one(first: str, here: str, tmp_path: Path) -> None:
-    world = World(tmp_path)
-    for name in ("Ann", "Bea"):
-        world[first].comes(f"{name}@people.example", title=name)
-    world.run()
-    (ann,), (bea,) = (world[here].of(f"{name}@people.example") for name in ("ann", "bea"))
+    world, ann, bea = ann_and_bea(first, here, tmp_path)
     world[here].set(ann, {"email": bea.email})
     world[here].set(bea, {"email": "ann@people.example"})
     for _ in range(3):
@@ -107,11 +113,7 @@ def test_two_people_who_swap_addresses_never_become_one(first: str, here: str, t
 
 @pytest.mark.parametrize(("first", "here"), ORIGINS)
 def test_who_takes_over_an_address_is_made_nowhere_a_second_time(first: str, here: str, tmp_path: Path) -> None:
-    world = World(tmp_path)
-    for name in ("Ann", "Bea"):
-        world[first].comes(f"{name.lower()}@people.example", title=name)
-    world.run()
-    (ann,), (bea,) = (world[here].of(f"{name}@people.example") for name in ("ann", "bea"))
+    world, ann, bea = ann_and_bea(first, here, tmp_path)
     world[here].set(ann, {"email": "new@people.example"})
     world[here].set(bea, {"email": "ann@people.example"})
     for _ in range(3):
