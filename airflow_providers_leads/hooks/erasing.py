@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
+
+from msgspec import structs
 
 from airflow_providers_leads.hooks.connected import ConnectedHook
 from airflow_providers_leads.http.errors import (
@@ -17,12 +20,19 @@ from airflow_providers_leads.http.errors import (
     LeadsValidationError,
     scrub,
 )
+from airflow_providers_leads.leads.files.list_entries import addresses_within, entries_in
 from airflow_providers_leads.leads.model.erasure import Erasure, Status
-from airflow_providers_leads.leads.model.identity import person_hash
+from airflow_providers_leads.leads.model.identity import email_key, person_hash
 
 # Each would wait through all its retries; a person's other steps are worth more than that time.
 _FAILURES_IN_A_ROW: Final = 3
 _ABOUT_THE_RECORD: Final = (LeadsValidationError, LeadsConflictError, LeadsNotFoundError)
+
+_NAMED: Final = (
+    "the record names this person, but in its address field beside others or in a form that leaves room for doubt, or "
+    "in another field: look at it, and erase by hand what is the person's"
+)
+_WORD: Final = re.compile(r"[^\s,;:|/()<>\[\]{}\"'=?&@]+@[^\s,;:|/()<>\[\]{}\"'=?&@]+")
 
 T = TypeVar("T")
 
@@ -43,6 +53,46 @@ class Subject:
     def within(self, scope: str) -> Subject:
         """Return the same record's part in a campaign or funnel."""
         return replace(self, scope=scope)
+
+
+class Named(NamedTuple):
+    """Who of the people to be erased a record names.
+
+    :param owners: those whose record it is: its address field names them and nobody else
+    :param others: those whom it names otherwise
+    """
+
+    owners: list[str]
+    others: set[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.owners or self.others)
+
+
+def named_in(address: str | None, record: Any, people: Collection[str]) -> Named:
+    """Return who of the people a record names: address fields hold what somebody typed, several addresses among it.
+
+    :param address: what the address field holds
+    :param record: all of the record's values, at any depth
+    :param people: email keys
+    """
+    if (key := email_key(address)) in people:
+        return Named([str(key)], set())
+    written = address or ""
+    keys = [entry.key for entry in entries_in(written) or ()] if key is None and "@" in written else []
+    if keys and all(one in people for one in keys):
+        return Named(list(dict.fromkeys(keys)), set())
+    odd = addresses_within(written) if key is None else set[str]()
+    words = {email_key(word.strip(".-")) for text in _texts(record) if "@" in text for word in _WORD.findall(text)}
+    return Named([], {one for one in (*odd, *words) if one is not None and one in people})
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 @dataclass(slots=True)
@@ -81,6 +131,21 @@ class Trail:
             reason=reason,
             request_id=request_id,
         )
+
+    def tell_of_all(self, named: Named, about: Subject, steps: Iterator[Erasure]) -> Iterator[Erasure]:
+        """Yield the steps of a record, for each of its owners, and what is left to do for those whom it only names.
+
+        :param named: in the record
+        :param about: the record, of its first owner
+        :param steps: of the record; none are taken unless it has an owner
+        """
+        if named.owners:
+            for row in steps:
+                yield row
+                yield from (structs.replace(row, person=person_hash(key)) for key in named.owners[1:])
+            self.told.update(named.owners)
+        for key in sorted(named.others):
+            yield self.tell(replace(about, key=key), "erase by hand", "not_possible", _NAMED)
 
     def failed(self, about: Subject, step: str, error: LeadsApiError) -> Erasure:
         """Return the row of a step that ended in an error; the vendor's own words could repeat a value."""

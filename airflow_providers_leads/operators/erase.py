@@ -35,6 +35,8 @@ class LeadsEraseOperator(LeadsOperator):
 
     HubSpot deletes the contact with its content and bars the address. PersistIQ and Perspective have no deletion: mail
     is stopped first where it can be, then every field is blanked, and the report says what is left to do by hand.
+    There a record is a person's whose address field names nobody else, in whatever form; one that names others as well,
+    or names the person in another field, is reported with its id, to be erased by hand.
     Failures stop nobody else's erasure; the task fails at its end, after the report is written, and a retry goes on
     where it can. Running it again does no harm.
 

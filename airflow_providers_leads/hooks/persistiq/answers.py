@@ -30,6 +30,13 @@ def person_of(lead: Mapping[str, Any] | None) -> str | None:
     return person(data["email"]) if isinstance(data, dict) and "email" in data else None
 
 
+def address_of(lead: Mapping[str, Any]) -> str | None:
+    """Return what a lead's address field holds, as it stands there."""
+    data = lead.get("data")
+    held = data.get("email") if isinstance(data, dict) else None
+    return held if isinstance(held, str) else None
+
+
 def refused(body: Any) -> bool:
     """Tell whether a success answer says that the call failed."""
     return isinstance(body, dict) and body.get("status") == "error"

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from airflow_providers_leads.hooks.erasing import Subject, Trail
-from airflow_providers_leads.hooks.persistiq.answers import Record, person_of
+from airflow_providers_leads.hooks.erasing import Named, Subject, Trail, named_in
+from airflow_providers_leads.hooks.persistiq.answers import Record, address_of
 from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsConflictError, LeadsValidationError
 from airflow_providers_leads.leads.model.erasure import Erasure
@@ -40,16 +40,16 @@ def erase(hook: PersistIQCampaigns, trail: Trail, people: Mapping[str, str]) -> 
     :param trail: takes the steps
     :param people: email key → address
     """
-    held: dict[str, dict[str, Record]] = {}
+    held: dict[str, tuple[Named, Record]] = {}
     for lead in hook.list_leads():
-        if (key := person_of(lead)) in people:
-            held.setdefault(str(key), {})[str(lead.get("id"))] = lead
+        if named := named_in(address_of(lead), lead.get("data"), people):
+            held[str(lead.get("id"))] = (named, lead)
+    for lead_id, (named, lead) in held.items():
+        about = Subject(next(iter(named.owners), ""), lead_id)
+        yield from trail.tell_of_all(named, about, _erase_lead(hook, trail, about, lead))
+    owners = {key for named, _ in held.values() for key in named.owners}
     domains = _Domains(hook, trail)
-    for key in people:
-        for lead_id, lead in held.get(key, {}).items():
-            yield from _erase_lead(hook, trail, Subject(key, lead_id), lead)
-        if key in held:
-            yield domains.bar(Subject(key))
+    yield from (domains.bar(Subject(key)) for key in people if key in owners)
 
 
 def _erase_lead(hook: PersistIQCampaigns, trail: Trail, about: Subject, lead: Record) -> Iterator[Erasure]:

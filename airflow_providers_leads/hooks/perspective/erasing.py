@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-from airflow_providers_leads.hooks.erasing import Subject, Trail
+from airflow_providers_leads.hooks.erasing import Named, Subject, Trail, named_in
 from airflow_providers_leads.hooks.perspective.api import PerspectiveApi
 from airflow_providers_leads.hooks.perspective.fields import ADDRESS_PARTS, STANDARD_FIELDS, api_name, plain
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.erasure import Erasure
-from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import text
 
 Contact = dict[str, Any]
@@ -55,8 +54,9 @@ def erase(
             for key in people:
                 yield trail.failed(Subject(key, scope=funnel_id), "find", error)
             continue
-        for key, contact_id in found:
-            yield from _erase_contact(hook, trail, Subject(key, contact_id, funnel_id))
+        for named, contact_id in found:
+            about = Subject(next(iter(named.owners), ""), contact_id, funnel_id)
+            yield from trail.tell_of_all(named, about, _erase_contact(hook, trail, about))
     for key in people:
         if key not in trail.told:
             yield trail.tell(Subject(key), "find", "not_found")
@@ -64,9 +64,13 @@ def erase(
             yield trail.tell(Subject(key), "other funnels", "not_possible", _OTHER_FUNNELS)
 
 
-def _contacts(hook: PerspectiveApi, funnel_id: str, people: Mapping[str, str]) -> list[tuple[str, str]]:
+def _contacts(hook: PerspectiveApi, funnel_id: str, people: Mapping[str, str]) -> list[tuple[Named, str]]:
     contacts = hook.list_contacts(funnel_id)
-    return [(key, str(c["id"])) for c in contacts if (key := email_key(text(plain(c.get("email")))) or "") in people]
+    return [
+        (named, str(contact["id"]))
+        for contact in contacts
+        if (named := named_in(text(plain(contact.get("email"))), contact, people))
+    ]
 
 
 def _erase_contact(hook: PerspectiveApi, trail: Trail, about: Subject) -> Iterator[Erasure]:

@@ -221,3 +221,40 @@ def test_a_refused_key_ends_it_with_a_row_for_everybody(hook: PersistIQHook, ven
     assert [(row.step, row.status) for row in rows] == [("find", "failed")] * 2
     assert "Put the company's API key" in (rows[0].reason or "")
     assert len(vendor.mocker.request_history) == 1
+
+
+@pytest.mark.parametrize("held", [f"mailto:{ANN}", f"'{ANN}'", f"{ANN} (privat)", f"{ANN}; Ann <{ANN}>"])
+def test_an_address_in_an_odd_form_is_found(hook: PersistIQHook, vendor: Vendor, held: str) -> None:
+    vendor.add("l_1", held, phone="1")
+
+    rows = list(hook.erase([ANN]))
+
+    assert vendor.leads["l_1"]["optedout"] is True and not vendor.leads["l_1"]["data"]["phone"]
+    assert told(rows)["blank phone"] == "done" and "not_found" not in told(rows).values()
+
+
+def test_a_record_of_two_people_who_both_go_is_told_of_for_each(hook: PersistIQHook, vendor: Vendor) -> None:
+    vendor.add("l_1", f"{ANN}, bob@x.example", phone="1")
+
+    rows = list(hook.erase([ANN, "bob@x.example"]))
+
+    for key in (ANN, "bob@x.example"):
+        steps = told([row for row in rows if row.person == person_hash(key)])
+        assert steps["blank phone"] == steps["opt out"] == "done" and "find" not in steps
+    assert [method for method, _, _ in vendor.writes()] == ["PATCH", "PATCH"]
+
+
+@pytest.mark.parametrize(
+    ("held", "more"),
+    [(f"{ANN}, other@x.example", {}), (ANN.replace("@", " (at) "), {}), ("other@x.example", {"second": f"or: {ANN}."})],
+    ids=["beside another", "in doubt", "in another field"],
+)
+def test_who_is_named_beside_others_is_left_to_people(
+    hook: PersistIQHook, vendor: Vendor, held: str, more: dict[str, str]
+) -> None:
+    vendor.add("l_1", held, **more)
+
+    rows = list(hook.erase([ANN]))
+
+    assert told(rows) == {"erase by hand": "not_possible"} and rows[0].record_id == "l_1"
+    assert not vendor.writes() and ANN not in str(rows[0].reason)

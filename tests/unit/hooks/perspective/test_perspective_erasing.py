@@ -187,3 +187,27 @@ def test_a_refused_key_ends_it_with_a_row_for_everybody(hook: PerspectiveHook, v
     vendor.mocker.get(f"{ROOT}/workspaces", status_code=401, json={"error": "Invalid or unauthorized API key"})
     rows = list(hook.erase([ANN, "bob@x.de"]))
     assert [(row.step, row.status) for row in rows] == [("find", "failed")] * 2
+
+
+def test_an_address_in_an_odd_form_is_found(hook: PerspectiveHook, vendor: Vendor) -> None:
+    vendor.add("f1", "c1", email=f"mailto:{ANN}", phone="1")
+
+    rows = list(hook.erase([ANN]))
+
+    assert told(rows)["blank phone"] == "done" and "find" not in told(rows)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"email": f"{ANN} / other@x.example"}, {"email": "other@x.example", "website": f"x.example?mail={ANN}"}],
+    ids=["beside another", "in another field"],
+)
+def test_who_is_named_beside_others_is_left_to_people(
+    hook: PerspectiveHook, vendor: Vendor, values: dict[str, str]
+) -> None:
+    vendor.add("f2", "c1", **values)
+
+    (row,) = hook.erase([ANN])
+
+    assert (row.step, row.status, row.record_id, row.scope) == ("erase by hand", "not_possible", "c1", "f2")
+    assert not vendor.writes()
