@@ -59,6 +59,7 @@ class PerspectiveExportMetricsOperator(LeadsOperator):
     :return: ``rows``, ``metrics`` (asked for), ``empty`` (those without data), ``uri`` and ``table`` where written, and
         ``funnel_id``, ``start``, ``end``, ``offset``
     :raises LeadsApiError: when the API can't be read; "not found", as funnels without data answer, is an empty metric
+    :raises LeadsNotFoundError: when the funnel itself is not there; what was written of it before stays
     :raises ValueError: for a bad argument, or neither ``output`` nor ``sql_conn_id``, before the first request
     """
 
@@ -104,6 +105,7 @@ class PerspectiveExportMetricsOperator(LeadsOperator):
         """Read and write; see the class."""
         from airflow_providers_leads.hooks.arguments import offset_minutes, one_of, window, wire_time
         from airflow_providers_leads.hooks.perspective import metrics
+        from airflow_providers_leads.hooks.perspective.api import WHERE_FUNNEL_IDS_ARE
         from airflow_providers_leads.hooks.perspective.fields import AB_TEST_CHART
         from airflow_providers_leads.hooks.perspective.hook import (
             AB_TESTS,
@@ -147,6 +149,13 @@ class PerspectiveExportMetricsOperator(LeadsOperator):
         empty = [name for name in names if name not in {row.metric for row in rows}]
         self.log.info("%s: %d rows of %d metrics of funnel %s", hook.label, len(rows), len(names), funnel_id)
         if empty:
+            if hook.is_gone(funnel_id):
+                # What was measured while it was there is not to be replaced by nothing.
+                raise LeadsNotFoundError(
+                    f"{hook.label}: funnel '{funnel_id}' is not there, or not for this key, so that nothing was "
+                    f"written. {WHERE_FUNNEL_IDS_ARE} Leave the funnel out if it was deleted.",
+                    not_found=True,
+                )
             # A misspelt id looks the same to the API.
             self.log.warning("No data for %s: %s", funnel_id, ", ".join(empty))
         replaced = [

@@ -172,7 +172,7 @@ class HubSpotHook(HubSpotWriting):
                 yield LeadPage(reader.leads(row for row in page if _changed_since(row, since)), at)
             return
         for page, at in self.typed_pages(reader.decode, properties=asked, archived=archived, position=position):
-            last = max(last, *(self._number(row) for row in page))
+            last = max((last, *map(self._number, page)))
             yield LeadPage(reader.leads(page), at)
         if not archived:
             self._check_end(last, began)

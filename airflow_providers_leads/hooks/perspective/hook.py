@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -143,6 +143,23 @@ class PerspectiveHook(PerspectiveApi):
         :param funnel_ids: as for :meth:`iter_leads`
         """
         return list(self._funnels(id_list("funnel_ids", funnel_ids)))
+
+    def is_gone(self, funnel_id: str) -> bool:
+        """Tell whether a funnel is certainly not there (any more), or not for this key.
+
+        Its metrics don't tell: "not found" is also what the API says of a metric without data.
+
+        :param funnel_id: the funnel
+        """
+        try:
+            next(self.list_contacts(funnel_id, page_size=1), None)
+        except LeadsNotFoundError:
+            return True
+        except LeadsPermissionError:
+            # The key may be one for metrics only.
+            with suppress(LeadsPermissionError):
+                return funnel_id not in _funnel_ids(self.list_workspaces())
+        return False
 
     def find_leads(
         self, emails: Iterable[str], *, funnel_ids: Iterable[object] | str | None = None, **scope: Any

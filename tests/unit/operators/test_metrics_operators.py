@@ -62,6 +62,7 @@ def funnel(api: rm.Mocker) -> rm.Mocker:
         api.get(f"{root}/charts/{subtype}", json={"data": [{"key": "a", "value": 1}, {"key": "b", "value": 2}]})
     insight = {"title": "?", "answers": {"A": 2, "B": 1}, "groupedAnswers": {"A; B": 1}}
     api.get(f"{root}/insights/q1", json={"data": insight})
+    api.get(f"{FUNNELS}/f%2f1/contacts", json={"data": [], "meta": {"hasNext": False}})
     return api
 
 
@@ -166,6 +167,20 @@ def test_no_data_is_an_empty_result_and_takes_old_rows_away(funnel: rm.Mocker, t
     assert (result["rows"], result["metrics"], result["empty"]) == (0, 16, 16)
     assert table(tmp_path) == []
     assert pq.read_table(tmp_path / "empty.parquet").num_rows == 0
+
+
+@pytest.mark.parametrize("contacts", [404, 403], ids=["funnel not found", "key for metrics only"])
+def test_a_funnel_that_was_deleted_takes_no_old_rows_away(funnel: rm.Mocker, tmp_path: Path, contacts: int) -> None:
+    metrics(sql_conn_id="warehouse", charts=())
+    before = table(tmp_path)
+    funnel.get(f"{FUNNELS}/f%2f1/metrics/kpis/{KPI_SUBTYPES[-1]}", status_code=404, json={"error": "Funnel not found"})
+    funnel.get(f"{FUNNELS}/f%2f1/contacts", status_code=contacts, json={"error": "x"})
+    funnel.get("https://api.perspective.co/v1/workspaces", json={"data": [{"id": "w", "campaigns": [{"id": "f/2"}]}]})
+
+    with pytest.raises(LeadsNotFoundError, match="nothing was written"):
+        metrics(sql_conn_id="warehouse", charts=())
+
+    assert table(tmp_path) == before and len(before) == len(KPI_SUBTYPES)
 
 
 def test_a_failure_in_the_middle_rolls_back(funnel: rm.Mocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
