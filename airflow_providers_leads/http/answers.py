@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,9 @@ from airflow_providers_leads.http.json_text import UNREADABLE
 from airflow_providers_leads.http.json_text import decode as decode_json
 from airflow_providers_leads.http.retry import Failure
 
+# What a body may trickle in by; a large one over a poor line is faster by far.
+_LEAST_BYTES: Final = 1_000
+_PIECE: Final = 262_144
 _UNDOCUMENTED: Final = "without the content this API documents"
 
 
@@ -43,8 +47,25 @@ class Miss:
     request_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def read_bounded(response: requests.Response, limit: int) -> bytes:
-    raw: bytes = response.raw.read(limit + 1, decode_content=True)
+def read_bounded(response: requests.Response, limit: int, patience: float) -> bytes:
+    """Return an answer's body.
+
+    :param response: of which nothing but the head was read
+    :param limit: bytes, decoded, above which it is no answer of an API
+    :param patience: seconds for the whole body, and as many more as it takes at :data:`_LEAST_BYTES` a second: the
+        socket's own time-out begins anew with each byte
+    :raises requests.RequestException, urllib3.exceptions.HTTPError: when it is cut, too large, too slow or damaged
+    """
+    begun = time.monotonic()
+    parts: list[bytes] = []
+    size = 0
+    while size <= limit and (part := response.raw.read1(_PIECE, decode_content=True)):
+        parts.append(part)
+        size += len(part)
+        if time.monotonic() - begun > patience + size / _LEAST_BYTES:
+            response.close()
+            raise requests.exceptions.ReadTimeout("slow")
+    raw = b"".join(parts) if len(parts) != 1 else parts[0]
     response.close() if len(raw) > limit else response.raw.release_conn()
     if len(raw) > limit:
         raise requests.exceptions.ContentDecodingError("oversized")

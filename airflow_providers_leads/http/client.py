@@ -281,7 +281,7 @@ class HttpClient:
                     response = self._session.send(
                         request, timeout=self.timeout, allow_redirects=False, **self._transport
                     )
-                return response, read_bounded(response, call.max_bytes)
+                return response, read_bounded(response, call.max_bytes, self.timeout[1])
             except HeldBackError:
                 continue
             finally:

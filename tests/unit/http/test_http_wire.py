@@ -226,6 +226,31 @@ def test_a_server_that_falls_silent_is_left(
     assert error.ambiguous
 
 
+@pytest.mark.parametrize(
+    "head",
+    [["Content-Length: 5000"], ["Transfer-Encoding: chunked"], ["Content-Length: 5000", "Content-Encoding: gzip"]],
+    ids=["sized", "chunked", "packed"],
+)
+def test_a_body_that_trickles_in_is_left(
+    serve: Callable[..., Server], connect: Callable[..., HttpClient], head: list[str]
+) -> None:
+    def trickle(connection: socket.socket) -> None:
+        connection.sendall(answer(b"", *head))
+        body = ZIPPED if "gzip" in head[-1] else b" " * 5_000
+        for byte in body[:5_000]:
+            # Every byte begins the socket's own time-out anew.
+            connection.sendall(b"1\r\n%c\r\n" % byte if "chunked" in head[-1] else b"%c" % byte)
+            if gone.wait(0.05):
+                return
+
+    gone = threading.Event()
+    server = serve(trickle)
+    error = failed(connect(server.origin, timeout=(2.0, 0.3)), "POST")
+    gone.set()
+    assert "got no answer in time" in str(error)
+    assert error.ambiguous
+
+
 def test_a_flood_is_not_read_to_its_end(
     serve: Callable[..., Server], connect: Callable[..., HttpClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
