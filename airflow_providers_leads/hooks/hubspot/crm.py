@@ -19,6 +19,7 @@ from airflow_providers_leads.hooks.hubspot.connection import (
     request_token,
 )
 from airflow_providers_leads.hooks.hubspot.values import archived_param, record_id, rows_per_page
+from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import HttpClient
 from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsPermissionError, LeadsValidationError
@@ -42,6 +43,17 @@ def is_list(body: Any) -> bool:
 def is_batch(body: Any) -> bool:
     """Tell whether a body answers a batch call."""
     return is_list(body) or (isinstance(body, dict) and isinstance(body.get("errors"), list))
+
+
+def is_well_formed(body: Any) -> bool:
+    """Tell whether the records of a body, be it one or a list of them, have ids, and properties by name."""
+    if not isinstance(body, dict):
+        return True
+    listed = body.get("results")
+    records = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return all(isinstance(one.get("properties") or {}, dict) for one in (body, *records)) and all(
+        type(one.get("id")) in (str, int) for one in records if "properties" in one
+    )
 
 
 def is_record(body: Any) -> bool:
@@ -112,6 +124,11 @@ class HubSpotCrm(LeadsHook):
         :param suffix: what follows the area's root
         """
         return api_path(self.api_version, area, suffix)
+
+    def request(self, method: str, path: str, **options: Any) -> Answer:
+        """Send one request; see :meth:`airflow_providers_leads.http.client.HttpClient.request`."""
+        expect: Callable[[Any], bool] = options.pop("expect", None) or (lambda body: True)
+        return super().request(method, path, expect=lambda body: is_well_formed(body) and expect(body), **options)
 
     def one(self, method: str, path: str, *, expect: Callable[[Any], bool] = is_record, **options: Any) -> Record:
         """Send one request and return the record that answers it; options as for :meth:`request`."""

@@ -40,6 +40,7 @@ from airflow_providers_leads.http.errors import (
     scrub,
 )
 from airflow_providers_leads.http.pagination import id_of
+from airflow_providers_leads.http.paths import objects_at
 from airflow_providers_leads.http.problems import Problem
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.nearest import nearest
@@ -357,7 +358,7 @@ class HubSpotHook(HubSpotWriting):
         except LeadsApiError:
             return [*super().limits_left(), "Calls left today: unknown, the key may not ask."]
         told = []
-        for usage in answer.body["results"]:
+        for usage in objects_at(answer.body, "results"):
             limit, spent = usage.get("usageLimit"), usage.get("currentUsage")
             if isinstance(limit, int) and isinstance(spent, int):
                 told.append(f"Calls left today: {limit - spent:,} of {limit:,}.")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from airflow_providers_leads.hooks.hubspot.leads import PROPERTY_OF
+from airflow_providers_leads.http.paths import value_at
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, Kind, PropertyType, PropertyTypes
 
 Definition = Mapping[str, Any]
@@ -25,8 +26,7 @@ _OF_FIELD: Final[Mapping[str, Kind]] = {"checkbox": "choices", "booleancheckbox"
 
 def is_read_only(definition: Definition) -> bool:
     """Tell whether a property's values are HubSpot's own."""
-    limits = definition.get("modificationMetadata") or {}
-    return bool(limits.get("readOnlyValue") or definition.get("calculated"))
+    return bool(value_at(definition, "modificationMetadata.readOnlyValue") or definition.get("calculated"))
 
 
 def property_type(definition: Definition) -> PropertyType:

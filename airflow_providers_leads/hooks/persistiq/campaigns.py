@@ -20,7 +20,10 @@ from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded
 LEADS_PER_CALL: Final = 100
 
 
-def _lead_of_place(place: Mapping[str, Any]) -> str | None:
+def lead_id_in(place: object) -> str | None:
+    """Return the id of the lead that a place in a campaign is of, however the place names it."""
+    if not isinstance(place, dict):
+        return None
     lead = place.get("lead")
     found = (lead.get("id") if isinstance(lead, dict) else None) or place.get("lead_id")
     return str(found) if found else None
@@ -71,7 +74,7 @@ class PersistIQCampaigns(PersistIQLeads):
         lead = place.get("lead")
         if isinstance(lead, dict) and isinstance(lead.get("data"), dict):
             return lead
-        found = _lead_of_place(place)
+        found = lead_id_in(place)
         with suppress(LeadsNotFoundError):
             return self.get_lead(found) if found else None
         return None
@@ -153,8 +156,8 @@ class PersistIQCampaigns(PersistIQLeads):
         matching = Matching(
             what=f"{self.label}: POST {path}",
             of_input=str,
-            of_record=_lead_of_place,
-            of_problem=lambda problem: _lead_of_place(problem.get("campaign_lead") or problem),
+            of_record=lead_id_in,
+            of_problem=lambda problem: lead_id_in(problem.get("campaign_lead")) or lead_id_in(problem),
             is_new=lambda item, record: True,
             exists_is_fine=True,
             # Mail may have gone out.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from airflow_providers_leads.hooks.campaigns import Campaigns
-from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns
+from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns, lead_id_in
 from airflow_providers_leads.hooks.persistiq.fields import to_lead
 from airflow_providers_leads.hooks.writing import RECORD_ERRORS
 from airflow_providers_leads.http.errors import LeadsNotFoundError
@@ -33,14 +33,14 @@ class PersistIQEnrolling(Campaigns):
     def members(self, campaign_id: str) -> set[str]:
         """Return the ids of the leads that are in a campaign, none where the API can't list them."""
         try:
-            places = [place.get("lead") or {} for place in self._hook.list_campaign_leads(campaign_id)]
+            members = {lead_id_in(place) for place in self._hook.list_campaign_leads(campaign_id)}
         except RECORD_ERRORS as error:
             # Only one of the vendor's two documents has this list. Adding a member again is refused, and does no harm.
             self._hook.log.warning(
                 "The campaign's leads can't be listed (%s); PersistIQ itself refuses those in it", error
             )
             return set()
-        return {str(lead["id"]) for lead in places if lead.get("id")}
+        return {lead_id for lead_id in members if lead_id}
 
     def leads(self, lead_ids: Collection[str]) -> Iterator[Lead]:
         """Yield what PersistIQ holds of these leads now; whom it doesn't know is left out."""

@@ -41,6 +41,19 @@ def _holds(kind: type, body: Any) -> bool:
     return isinstance(body, dict) and isinstance(body.get("data"), kind)
 
 
+def _holds_workspaces(body: Any) -> bool:
+    """Tell whether a body lists workspaces, each with a list of funnels or none, and every funnel an object."""
+    return _holds(list, body) and all(
+        isinstance(workspace, dict)
+        and all(
+            isinstance(listed, list) and all(isinstance(funnel, dict) for funnel in listed)
+            for name in ("campaigns", "funnels")
+            if (listed := workspace.get(name)) is not None
+        )
+        for workspace in body["data"]
+    )
+
+
 def _ids(**values: str) -> dict[str, str]:
     for name, value in values.items():
         require(name, value)
@@ -57,7 +70,7 @@ class PerspectiveApi(LeadsHook):
 
         https://developers.perspective.co
         """
-        yield from self.request("GET", "/v1/workspaces", expect=lambda body: _holds(list, body)).body["data"]
+        yield from self.request("GET", "/v1/workspaces", expect=_holds_workspaces).body["data"]
 
     def list_contacts(
         self,

@@ -1,0 +1,80 @@
+"""Answers with a value of another type than documented: an error of our own that says so, whichever CRM gives them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests_mock as rm
+
+from airflow_providers_leads.hooks.hubspot import HubSpotHook
+from airflow_providers_leads.hooks.persistiq import PersistIQHook
+from airflow_providers_leads.hooks.perspective import PerspectiveHook
+from airflow_providers_leads.http.errors import LeadsServerError
+
+
+@pytest.fixture(autouse=True)
+def connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("hubspot", "perspective", "persistiq"):
+        value = {"conn_type": name, "password": "k", "extra": {"rate_limit": 10**6, "max_retries": 0}}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}_DEFAULT", json.dumps(value))
+
+
+ODD_CONTACT = {"results": [{"id": "1", "properties": "email"}]}
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        pytest.param(lambda: list(HubSpotHook().list_contacts(properties=["email"])), ODD_CONTACT, id="list"),
+        pytest.param(lambda: list(HubSpotHook().search_contacts()), ODD_CONTACT, id="search"),
+        pytest.param(lambda: list(HubSpotHook().find_leads(["ann@x.de"])), ODD_CONTACT, id="look up"),
+        pytest.param(
+            lambda: list(HubSpotHook().find_leads(["ann@x.de"])),
+            {"results": [{"id": None, "properties": {"email": "ann@x.de"}}]},
+            id="a record without an id",
+        ),
+        pytest.param(lambda: HubSpotHook().get_contact(1), {"id": "1", "properties": ["email"]}, id="get"),
+        pytest.param(lambda: HubSpotHook().update_contact(1, {"city": "x"}), {"id": "1", "properties": 5}, id="patch"),
+        pytest.param(lambda: list(PerspectiveHook().iter_leads()), {"data": [None]}, id="workspaces"),
+        pytest.param(lambda: list(PerspectiveHook().iter_leads()), {"data": [{"campaigns": {}}]}, id="no list"),
+        pytest.param(lambda: list(PerspectiveHook().iter_leads()), {"data": [{"campaigns": ["f1"]}]}, id="funnels"),
+    ],
+)
+def test_it_is_told_as_an_answer_that_the_api_does_not_document(call: Callable[[], Any], body: Any) -> None:
+    with rm.Mocker() as mocker:
+        mocker.register_uri(rm.ANY, rm.ANY, json=body)
+        with pytest.raises(LeadsServerError, match=r"without the content this API documents|could not be looked up"):
+            call()
+
+
+def test_what_only_informs_is_passed_over() -> None:
+    with rm.Mocker() as mocker:
+        mocker.get(rm.ANY, json={"results": ["x", {"usageLimit": 10, "currentUsage": 3}]})
+        assert "Calls left today: 7 of 10." in HubSpotHook().limits_left()
+        odd = {"name": "city", "modificationMetadata": "none"}
+        mocker.get(rm.ANY, json={"results": [odd, {"name": "vip", "modificationMetadata": {"readOnlyValue": True}}]})
+        hook = HubSpotHook()
+        with pytest.raises(ValueError, match="'vip' can only be read"):
+            hook.check_properties(["vip"])
+
+
+def test_a_problem_that_names_a_lead_in_another_way_is_its_own() -> None:
+    problem = {"reason": "invalid_request", "message": "Lead not found", "campaign_lead": "l_1", "lead_id": "l_1"}
+    taken = {"id": "cl_1", "campaign_id": "c_1", "lead_id": "l_2"}
+    body = {"status": "error", "campaign_leads": [taken], "errors": [problem]}
+    with rm.Mocker() as mocker:
+        mocker.post(rm.ANY, json=body)
+        result = PersistIQHook().add_leads_to_campaign("c_1", ["l_1", "l_2"])
+    assert [done.input for done in result.succeeded] == ["l_2"]
+    assert [(lost.input, lost.category) for lost in result.failed] == [("l_1", "invalid_request")]
+
+
+def test_members_are_known_however_a_place_names_its_lead() -> None:
+    places = [{"id": "cl_1", "lead_id": "l_1"}, {"id": "cl_2", "lead": {"id": "l_2"}}, {"id": "cl_3", "lead": None}]
+    campaigns = PersistIQHook().campaigns
+    with rm.Mocker() as mocker:
+        mocker.get(rm.ANY, json={"status": "success", "has_more": False, "campaign_leads": places})
+        assert campaigns.members("c_1") == {"l_1", "l_2"}
