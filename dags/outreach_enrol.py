@@ -2,7 +2,11 @@
 
 **An active campaign mails its new leads at once.** Nothing is written and nobody is mailed until you trigger it with a
 ``campaign_id`` and without ``dry_run``. Whoever has opted out or bounced, in any source, or is on a do-not-contact list
-is left out; leads that PersistIQ held before are never touched. A second run enrols nobody again.
+is left out; leads that PersistIQ held before are never changed, and join only with ``unchanged`` among ``outcomes``.
+Who is or was in the campaign stays as they are, so a second run enrols nobody again.
+
+By ``filters`` or ``lists`` only some of HubSpot's contacts are read: take the other connections out of ``sources``, or
+all of their people are read, too. With ``golden`` nothing is read at all: its people join.
 """
 
 from __future__ import annotations
@@ -81,6 +85,28 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
             section="What is read",
             description="Perspective funnels to read; null reads every funnel of every workspace.",
         ),
+        "filters": Param(
+            None,
+            type=["null", "object", "array"],
+            title="Filters",
+            section="What is read",
+            description='Of HubSpot only contacts that match, such as {"hs_lead_status": "NEW"}.',
+        ),
+        "lists": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            title="Lists",
+            section="What is read",
+            description="Of HubSpot only members of these lists, by name or id.",
+        ),
+        "golden": Param(
+            None,
+            type=["null", "string"],
+            title="Golden records",
+            section="What is read",
+            description="URI of golden records of another run, whose people are taken; then nothing else is read.",
+        ),
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
             type="string",
@@ -114,12 +140,17 @@ def outreach_enrol() -> None:
     def sources(params: dict[str, Any] | None = None) -> list[str]:
         from airflow_providers_leads.tasks.inputs import lead_connections
 
-        return lead_connections((params or {})["sources"])
+        known = params or {}
+        return [] if known["golden"] else lead_connections(known["sources"])
 
     extract = LeadsExtractOperator.partial(
         task_id="extract",
         output=f"{FILES}/extract",
-        scope={"funnel_ids": "{{ params.funnel_ids }}"},
+        scope={
+            "funnel_ids": "{{ params.funnel_ids }}",
+            "filters": "{{ params.filters }}",
+            "lists": "{{ params.lists }}",
+        },
         map_index_template="{{ task.conn_id }}",
     ).expand(conn_id=sources())
 
@@ -131,14 +162,18 @@ def outreach_enrol() -> None:
 
     create = LeadsUpsertOperator(
         task_id="create",
+        # With golden records at hand nothing is read or merged.
+        trigger_rule="none_failed",
         conn_id="{{ params.persistiq_conn_id }}",
-        golden=deduplicate.output,
+        golden="{{ params.golden or ti.xcom_pull('deduplicate') }}",
         existing=extract.output,
         mode="create_only",
         output=f"{FILES}/create",
         # Only who is created in a run is enrolled by it, so nobody may be created before there is a campaign.
         dry_run="{{ params.dry_run or not params.campaign_id }}",
     )
+
+    deduplicate >> create
 
     LeadsEnrolOperator(
         task_id="enrol",

@@ -26,6 +26,14 @@ class Campaigns(ABC):
         :param campaign_id: the campaign
         """
 
+    def former(self, campaign_id: str, lead_ids: Collection[str]) -> set[str]:
+        """Return which of these leads have been in a campaign, as far as the API tells; default none.
+
+        :param campaign_id: the campaign
+        :param lead_ids: leads that are not in it
+        """
+        return set()
+
     @abstractmethod
     def leads(self, lead_ids: Collection[str]) -> Iterator[Lead]:
         """Yield what the CRM holds of these leads now; whom it doesn't know any more is left out."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
-from airflow_providers_leads.leads.model.outcomes import FATES, Enrolment, WriteResult
+from airflow_providers_leads.leads.model.outcomes import FATES, Enrolment
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, given
-from airflow_providers_leads.tasks.inputs import as_list, check_accounts, names_of_lists, task_results
+from airflow_providers_leads.tasks.inputs import as_list, names_of_lists, task_results
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures, tolerance
 
@@ -20,57 +20,30 @@ if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
     from airflow_providers_leads.hooks.campaigns import Campaigns
     from airflow_providers_leads.leads.plan.suppression import Suppressions
+    from airflow_providers_leads.tasks.enrolling.candidates import Candidates
 
 __all__ = ["FATES", "Enrolment", "LeadsEnrolOperator", "LeadsToListOperator", "LeadsWriteError"]
 
 
-class _OfResults(LeadsOperator):
-    """What is done with the leads of an upsert's results."""
+class _OfPeople(LeadsOperator):
+    """What is done with people whom other tasks hand over."""
 
     conn_id: Any
     leads: Any
 
-    def people(self, wanted: Collection[str], hook: LeadsHook) -> dict[str, str]:
-        """Return lead id → person of the results that were handed over."""
-        from airflow_providers_leads.leads.files.staging import read_rows
+    def candidates(self, outcomes: Collection[str], hook: LeadsHook) -> Candidates:
+        """Return who was handed over."""
+        from airflow_providers_leads.tasks.enrolling.candidates import candidates
 
-        people: dict[str, str] = {}
-        for uri in self._result_uris():
-            check_accounts(hook, [storage_path(uri)])
-            for row in read_rows(storage_path(uri), WriteResult):
-                if row.outcome in wanted and row.target_id:
-                    people.setdefault(row.target_id, row.email_key)
-        return people
-
-    def barred(self, hook: LeadsHook, *more: Any) -> Suppressions:
-        """Return who must not be mailed by lists as they are now: those of the upsert, and more."""
-        from airflow_providers_leads.tasks.existing import lists_of, suppressions_of
-
-        names, identity = lists_of(self._result_uris())
-        names += names_of_lists(more)
-        return suppressions_of(hook, list(dict.fromkeys(names)), self.log, identity=identity)
-
-    def _result_uris(self) -> Iterator[str]:
-        for item in task_results("leads", given(self.leads), self.log):
-            if not isinstance(item, Mapping):
-                yield str(item)
-                continue
-            if (conn_id := item.get("conn_id", self.conn_id)) != self.conn_id:
-                raise ValueError(
-                    f"leads are results of connection '{conn_id}', whose ids mean nothing to '{self.conn_id}': "
-                    "give those of the upsert into the same connection"
-                )
-            if "results" not in item:
-                raise ValueError("leads must be results of an upsert, or URIs of results files")
-            if item["results"]:
-                yield str(item["results"])
+        return candidates(hook, task_results("leads", given(self.leads), self.log), outcomes, self.log)
 
 
-class LeadsEnrolOperator(_OfResults):
-    """Put leads that an upsert has written into a campaign. **An active campaign mails them at once.**
+class LeadsEnrolOperator(_OfPeople):
+    """Put leads into a campaign. **An active campaign mails them at once.**
 
     Each lead is looked at anew first: whoever has opted out or bounced by now, or has an address in a do-not-contact
-    domain, is left out. Leads that are in the campaign stay as they are, so a second run sends nothing.
+    domain, is left out. Leads that are or were in the campaign stay as they are, so a second run sends nothing. Of a
+    person with several leads one joins, and none where one of them has objected or is in the campaign.
 
     .. code-block:: python
 
@@ -78,14 +51,18 @@ class LeadsEnrolOperator(_OfResults):
 
     :param conn_id: connection of a CRM that has campaigns: PersistIQ, or one of another package
     :param campaign_id: the campaign; without one the task is skipped and nobody is enrolled
-    :param leads: results of :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator` or
-        :class:`~airflow_providers_leads.operators.leads.LeadsApplyOperator` on the same connection, or the URIs of
-        their results files; one or a list. Those of a dry run hold nobody
+    :param leads: who joins, one or a list of: results of
+        :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator` or
+        :class:`~airflow_providers_leads.operators.leads.LeadsApplyOperator` on the same connection, of which those of a
+        dry run hold nobody; results of a merge, which name its golden records; results of an extract, a look-up or a
+        file of leads; URIs of files that any of these wrote. People of golden records and leads are those that the CRM
+        has a lead of already, found by their records or addresses; the others stand in the results as ``suppressed`` by
+        ``not_in_crm``, and nobody is created
     :param output: URI prefix (a folder); default below ``[leads] staging``
-    :param outcomes: the outcomes of which leads are taken, a list or one; default ``created``: new leads only. With
-        ``updated`` and ``unchanged`` the people who were there before are taken, too
+    :param outcomes: of an upsert's results the outcomes of which leads are taken, a list or one; default ``created``:
+        new leads only. With ``updated`` and ``unchanged`` the people who were there before are taken, too
     :param suppressions: see :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator`; those of the upsert
-        count in any case
+        count in any case, and the do-not-contact domains of the CRMs that golden records and leads were read from
     :param mailbox_id: mailbox to send from; default that of the campaign's owner
     :param max_leads: most leads that this run adds, in all its tries; the others stand in the results as ``suppressed``
         by ``max_leads``, and a later run adds them that is handed them again: these results, or those of an upsert with
@@ -158,7 +135,7 @@ class LeadsEnrolOperator(_OfResults):
         """Enrol; see the class."""
         self._requested.check(self)
         from airflow_providers_leads.leads.files.staging import write_rows
-        from airflow_providers_leads.tasks.enrol import caps_of, check_campaign, enrol
+        from airflow_providers_leads.tasks.enrolling.enrol import caps_of, check_campaign, enrol
 
         dry_run = as_bool("dry_run", self.plan_only)
         tolerated = tolerance(self.on_failure, self.max_failed)
@@ -168,12 +145,12 @@ class LeadsEnrolOperator(_OfResults):
         hook, campaigns = _campaigns(self.conn_id)
         folder = resolve_folder(self.output_uri, context)
         caps = caps_of(self.max_leads, self.max_leads_per_day, self.timezone, self.ledger, folder, context, hook)
-        people = self.people(wanted, hook)
+        people = self.candidates(wanted, hook)
         uri = f"{folder}/{file_name(self.conn_id, context)}.enrolled.parquet"
         rows: list[Enrolment] = []
-        if people:
+        if people.people:
             check_campaign(hook, campaigns, str(campaign_id))
-            barred = self.barred(hook, *as_list(given(self.suppressions)))
+            barred = people.barred(hook, names_of_lists(as_list(given(self.suppressions))), self.log)
             mailbox = given(self.mailbox_id)
             rows = list(enrol(hook, campaigns, str(campaign_id), people, mailbox, barred, caps=caps, dry_run=dry_run))
         write_rows(storage_path(uri), Enrolment, rows)
@@ -198,11 +175,11 @@ class LeadsEnrolOperator(_OfResults):
         return {"results": uri, "conn_id": self.conn_id, "campaign_id": campaign_id, "dry_run": dry_run, **told}
 
 
-class LeadsToListOperator(_OfResults):
-    """Put leads that an upsert has written into a list of their CRM, or take them out. **A list may start mail.**
+class LeadsToListOperator(_OfPeople):
+    """Put leads into a list of their CRM, or take them out. **A list may start mail.**
 
-    Who is in the list already stays, so a second run changes nothing. Leads that must not be mailed are written by no
-    upsert, and so are put into no list; nor is whom the upsert's suppression lists name by now.
+    Who is in the list already stays, so a second run changes nothing. Nobody is put into one who has objected by the
+    files that are handed over, or is named by now by the upsert's suppression lists or a do-not-contact domain.
 
     .. code-block:: python
 
@@ -210,11 +187,10 @@ class LeadsToListOperator(_OfResults):
 
     :param conn_id: connection of a CRM that has lists: HubSpot, whose lists must be static ones
     :param list: id or exact name of the list
-    :param leads: results of :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator` or
-        :class:`~airflow_providers_leads.operators.leads.LeadsApplyOperator` on the same connection, or the URIs of
-        their results files; one or a list
-    :param outcomes: the outcomes of which leads are taken, a list or one; default ``created``, ``updated`` and
-        ``unchanged``: all that the CRM holds now
+    :param leads: who, as :class:`LeadsEnrolOperator` takes them; people of whom the CRM has no record are counted as
+        ``missing``
+    :param outcomes: of an upsert's results the outcomes of which leads are taken, a list or one; default ``created``,
+        ``updated`` and ``unchanged``: all that the CRM holds now
     :param remove: true takes them out of the list instead; default false
     :param dry_run: true changes nothing, and counts as ``changed`` who would be sent
     :return: ``list_id``, ``conn_id``, ``dry_run``, ``leads`` (how many were sent), ``changed`` (added or removed),
@@ -258,14 +234,12 @@ class LeadsToListOperator(_OfResults):
         if (lists := hook.lists) is None:
             raise ValueError(f"{hook.label} is of type '{hook.conn_type}': {hook.hook_name} has no lists")
         list_id = lists.find(str(self.list))
-        barred = None if remove else self.barred(hook)
-        people = [
-            record for record, person in self.people(wanted, hook).items() if not (barred and barred.reason([person]))
-        ]
-        changed, missing = len(people), 0
+        found = self.candidates(wanted, hook)
+        people = _to_remove(found) if remove else _to_add(found, found.barred(hook, (), self.log))
+        changed, missing = len(people), sum(not records for records in found.people.values())
         if people and not dry_run:
             change = lists.change(list_id, people, remove=remove)
-            changed, missing = len(change.changed), len(change.missing)
+            changed, missing = len(change.changed), missing + len(change.missing)
         self.log.info(
             "%s, list %s: %s%d of %d leads %s, %d unknown there", self.conn_id, list_id, "dry run: " if dry_run else "",
             changed, len(people), "removed" if remove else "added", missing,
@@ -274,6 +248,21 @@ class LeadsToListOperator(_OfResults):
             "list_id": list_id, "conn_id": self.conn_id, "dry_run": dry_run, "leads": len(people), "changed": changed,
             "missing": missing,
         }  # fmt: skip
+
+
+def _to_add(found: Candidates, barred: Suppressions) -> list[str]:
+    """Return a record of each person against whom nothing stands."""
+    return [
+        records[0]
+        for person, records in found.people.items()
+        if records and person not in found.objections
+        if not (barred and barred.reason([person, *sorted(found.addresses.get(person, ()))]))
+    ]
+
+
+def _to_remove(found: Candidates) -> list[str]:
+    """Return all records of all people."""
+    return [record for records in found.people.values() for record in records]
 
 
 def _outcomes(value: Any) -> frozenset[str]:

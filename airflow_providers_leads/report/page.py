@@ -22,6 +22,7 @@ _WORDS: Final = {
     "bounced": "bounced",
     "suppression_list": "on a suppression list",
     "do_not_contact_domain": "do-not-contact domain",
+    "not_in_crm": "not there",
     "pending": "not reached",
     "ambiguous": "unclear",
     "first_name": "first name",

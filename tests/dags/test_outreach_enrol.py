@@ -110,3 +110,22 @@ def test_an_unknown_campaign_is_told_and_no_mail_is_caused(sandbox: Sandbox, tmp
 def test_xcom_holds_no_address(sandbox: Sandbox, tmp_path: Path) -> None:
     result = run(tmp_path, campaign_id=active(sandbox).id)
     assert "@" not in json.dumps([task.returned for task in result.tasks])
+
+
+def test_people_of_a_list_and_of_golden_records_join_who_were_there_before(sandbox: Sandbox, tmp_path: Path) -> None:
+    campaign, before = active(sandbox), set(sandbox.persistiq.store.leads)
+    params = {"campaign_id": campaign.id, "outcomes": ["unchanged"]}
+    narrowed = {"sources": ["hubspot_default"], "lists": ["Trade fair 2026"], "filters": {"hs_lead_status": "NEW"}}
+    result = run(tmp_path, dry_run=True, **params, **narrowed)
+    assert result.state == "success"
+    (read,), (golden,) = result.returned("extract"), result.returned("deduplicate")
+    assert 0 < read["rows"] < len(sandbox.hubspot.store.contacts)
+
+    result = run(tmp_path, **params, golden=golden["golden"])
+    assert result.state == "success"
+    (created,), (enrolled,) = result.returned("create"), result.returned("enrol")
+    assert created["unchanged"] > 0
+    assert {row["target_id"] for row in rows(enrolled["results"])} <= before
+    assert enrolled["enrolled"] + enrolled["unchanged"] + enrolled["suppressed"] == created["unchanged"]
+    assert "skipped" in {task.state for task in result.tasks if task.task_id == "extract"}
+    assert run(tmp_path, **params, golden=golden["golden"]).returned("enrol")[0]["enrolled"] == 0

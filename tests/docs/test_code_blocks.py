@@ -44,7 +44,6 @@ class Place:
         self.store = folder / "store"
         self.store.mkdir(parents=True)
         self.sandbox = Sandbox(people=100, seed=7, limits=False).start()
-        self.sandbox.hubspot.store.lists["7"] = "Trade fair 2026"
         extra = {"rate_limit": 100_000, "rate_limit_period": 1, "max_retries": 1}
         given = {name: {**value, "extra": extra} for name, value in self.sandbox.connections().items()}
         given["warehouse"] = {"conn_type": "sqlite", "host": str(folder / "warehouse.db")}

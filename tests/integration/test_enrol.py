@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.exceptions import AirflowSkipException
 
-from airflow_providers_leads.leads.files.staging import StagingError, write_rows
+from airflow_providers_leads.leads.files.staging import StagingError, read_rows, write_rows
+from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.outcomes import WriteResult
+from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.operators.enrol import LeadsEnrolOperator
+from airflow_providers_leads.operators.leads import LeadsDeduplicateOperator, LeadsExtractOperator
 from airflow_providers_leads.sandbox import Fault, Sandbox
 from airflow_providers_leads.tasks.returns import LeadsWriteError
 
@@ -35,7 +38,8 @@ def new_leads(sandbox: Sandbox, count: int) -> list[Any]:
     from airflow_providers_leads.sandbox.persistiq.store import Lead
 
     store, now = sandbox.persistiq.store, sandbox.persistiq.store.clock.now()
-    leads = [Lead(store.next_id("l"), "active", {"email": f"n{i}@neu.example"}, now, now) for i in range(count)]
+    first = len(store.leads)
+    leads = [Lead(store.next_id("l"), "active", {"email": f"n{first + i}@neu.example"}, now, now) for i in range(count)]
     for lead in leads:
         store.add(lead)
     return leads
@@ -175,7 +179,8 @@ def test_no_campaign_skips_and_nothing_handed_over_asks_nothing(sandbox: Sandbox
     [
         ({"campaign": "c_none"}, ValueError, "campaign_id names none of the"),
         ({"leads": {"results": "x", "conn_id": "other"}}, ValueError, "results of connection 'other'"),
-        ({"leads": {"golden": "x"}}, ValueError, "results of an upsert"),
+        ({"leads": {"rows": 3}}, ValueError, "results of an upsert, a merge"),
+        ({"leads": {"golden": "/nowhere.parquet"}}, StagingError, "does not exist"),
         ({"leads": "/nowhere.parquet"}, StagingError, "does not exist"),
         ({"conn_id": "hubspot_default"}, ValueError, "HubSpot has no campaigns"),
         ({"outcomes": ["failed"]}, ValueError, "outcomes must be any of"),
@@ -248,3 +253,129 @@ def test_caps_that_cant_be_kept_are_refused_before_anybody_is_added(
     with pytest.raises(ValueError, match=message):
         enrol(tmp_path, results(tmp_path, new_leads(sandbox, 1)), active(sandbox), **arguments)
     assert sandbox.persistiq.stats.writes == 0
+
+
+def golden(tmp_path: Path, *files: list[Lead] | str) -> dict[str, Any]:
+    """Merge leads, which a file or CRM told of, as a run does."""
+    inputs = []
+    for number, file in enumerate(files):
+        uri = file if isinstance(file, str) else f"file://{tmp_path}/in{number}.parquet"
+        if not isinstance(file, str):
+            write_rows(uri.removeprefix("file://"), Lead, file)
+        inputs.append(uri)
+    return LeadsDeduplicateOperator(task_id="g", inputs=inputs, output=f"file://{tmp_path}/golden").execute({})
+
+
+def person(address: str, number: int = 0, **more: Any) -> Lead:
+    key = email_key(address)
+    return Lead(
+        source="fair", source_scope="fair", source_id=f"{address}{number}", email=address, email_key=key, **more
+    )
+
+
+def test_golden_people_join_who_are_there_and_may_be_mailed(sandbox: Sandbox, tmp_path: Path) -> None:
+    leads, campaign = new_leads(sandbox, 6), active(sandbox)
+    store = sandbox.persistiq.store
+    store.join(campaign, leads[0], campaign.owner["default_mailbox_id"])
+    leads[1].optedout = True
+    address = [lead.data["email"] for lead in leads]
+    handed = golden(
+        tmp_path,
+        [person(one) for one in address[:3]]
+        # As another source knows; PersistIQ doesn't.
+        + [person(address[3], opted_out=True), person(address[4], bounced=True), person("new@neu.example")]
+        + [person(address[5].upper())],
+    )
+    mails, known = len(store.messages_sent), len(store.leads)
+    for dry_run in (True, False):
+        result = enrol(tmp_path, handed, campaign, dry_run=dry_run)
+        rows = pq.read_table(result["results"].removeprefix("file://")).to_pylist()
+        assert {row["email_key"]: (row["outcome"], row["reason"]) for row in rows} == {
+            address[0]: ("unchanged", "is in the campaign already"),
+            address[1]: ("suppressed", "opted_out"),
+            address[2]: ("enrolled", None),
+            address[3]: ("suppressed", "opted_out"),
+            address[4]: ("suppressed", "bounced"),
+            address[5]: ("enrolled", None),
+            "new@neu.example": ("suppressed", "not_in_crm"),
+        }
+        assert len(store.messages_sent) == mails + (0 if dry_run else 2)
+    assert len(store.leads) == known
+    assert "@" not in json.dumps(result)
+    # By its URI alone it is the same.
+    again = enrol(tmp_path, handed["golden"], campaign)
+    assert counts(again) == {"unchanged": 3, "suppressed": 4}
+
+
+def test_a_person_of_several_leads_joins_once_or_not_at_all(sandbox: Sandbox, tmp_path: Path) -> None:
+    (one, two, three, four), campaign = new_leads(sandbox, 4), active(sandbox)
+    store = sandbox.persistiq.store
+    read = LeadsExtractOperator(task_id="x", conn_id=CONN, output=f"file://{tmp_path}/x.parquet").execute({})
+    rows = list(read_rows(read["uri"].removeprefix("file://"), Lead))
+    # By the policy who has one phone is one person.
+    for pair, phone in (((one, two), "+4930123456"), ((three, four), "+4930654321")):
+        for row in rows:
+            if row.source_id in {lead.id for lead in pair}:
+                row.phone, row.last_name = phone, "Neu"
+    mine = [row for row in rows if row.source_id in {lead.id for lead in (one, two, three, four)}]
+    write_rows(f"{tmp_path}/mine.parquet", Lead, mine)
+    four.optedout = True
+    handed = LeadsDeduplicateOperator(
+        task_id="g", inputs=[f"{tmp_path}/mine.parquet"], output=f"file://{tmp_path}/golden",
+        policy={"identity": {"match_on": ["email", "phone"]}},
+    ).execute({})  # fmt: skip
+    assert handed["rows"]["golden"] == 2
+    before = set(campaign.members)
+    assert counts(enrol(tmp_path, handed, campaign)) == {"enrolled": 1, "suppressed": 1}
+    assert len(set(campaign.members) - before) == 1
+    assert set(campaign.members) & {three.id, four.id} == set()
+    # In the campaign is in the campaign, whichever lead of theirs it is.
+    (joined,) = set(campaign.members) - before
+    assert joined in {one.id, two.id}
+    assert counts(enrol(tmp_path, handed, campaign)) == {"unchanged": 1, "suppressed": 1}
+    assert len(store.messages_sent) == 1
+
+
+def test_who_was_taken_out_of_a_campaign_is_not_put_into_it_again(sandbox: Sandbox, tmp_path: Path) -> None:
+    leads, campaign = new_leads(sandbox, 8), active(sandbox)
+    store = sandbox.persistiq.store
+    for lead in leads[:3]:
+        store.join(campaign, lead, campaign.owner["default_mailbox_id"])
+        del campaign.members[lead.id]
+    mails = len(store.messages_sent)
+    result = enrol(tmp_path, results(tmp_path, leads), campaign)
+    assert counts(result) == {"enrolled": 5, "unchanged": 3}
+    assert fates(result)[leads[0].id] == ("unchanged", "was in the campaign before")
+    # Of a few each is asked for; and another campaign is another one.
+    assert counts(enrol(tmp_path, results(tmp_path, leads[:2]), campaign)) == {"unchanged": 2}
+    other = next(one for one in store.campaigns.values() if one.active and one is not campaign)
+    assert counts(enrol(tmp_path, results(tmp_path, leads[:2]), other)) == {"enrolled": 2}
+    assert len(store.messages_sent) == mails + 7
+
+
+def test_leads_of_an_extract_join_by_filter_and_by_list(sandbox: Sandbox, tmp_path: Path) -> None:
+    leads, campaign = new_leads(sandbox, 3), active(sandbox)
+    for lead in leads[:2]:
+        lead.status = "qualified"
+    read = LeadsExtractOperator(
+        task_id="x", conn_id=CONN, scope={"status": "qualified"}, output=f"file://{tmp_path}/x.parquet"
+    ).execute({})
+    enrol(tmp_path, read, campaign)
+    assert {leads[0].id, leads[1].id} <= set(campaign.members)
+    assert leads[2].id not in campaign.members
+
+    # Contacts of another CRM are found by their addresses.
+    both = next(
+        one for one in sandbox.people
+        if one.kind == "contactable"
+        if {"hubspot", "persistiq"} <= {copy.crm for copy in one.copies if copy.fields["email"] == one.email}
+    )  # fmt: skip
+    quiet = next(one for one in sandbox.persistiq.store.campaigns.values() if not one.members)
+    read = LeadsExtractOperator(
+        task_id="h", conn_id="hubspot_default", scope={"filters": {"email": both.email}},
+        output=f"file://{tmp_path}/h.parquet",
+    ).execute({})  # fmt: skip
+    assert read["rows"] == 1
+    assert counts(enrol(tmp_path, read, quiet)) == {"enrolled": 1}
+    (joined,) = quiet.members
+    assert email_key(sandbox.persistiq.store.leads[joined].data["email"]) == email_key(both.email)

@@ -20,17 +20,16 @@ from airflow_providers_leads.operators.leads import (
     LeadsToListOperator,
 )
 from airflow_providers_leads.sandbox import Sandbox
+from airflow_providers_leads.sandbox.hubspot.store import RecordList
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(people=400, seed=7, limits=False) as running:
-        store = running.hubspot.store
-        store.lists |= {"7": "Trade fair 2026", "8": "Nobody"}
-        for number, contact in enumerate(store.contacts):
-            if number % 5 == 0:
-                continue
-            store.memberships.setdefault(contact, {})["7"] = store.clock.now()
+        running.hubspot.store.lists |= {
+            "10": RecordList("Nobody"), "2026": RecordList("2025"), "11": RecordList("2031"),
+            "12": RecordList("Gone", deleted=running.hubspot.store.born),
+        }  # fmt: skip
         yield running
 
 
@@ -54,6 +53,10 @@ def status_of(sandbox: Sandbox) -> tuple[str, set[str]]:
         if contact.archived is None and (status := contact.properties.get("hs_lead_status")):
             by_status.setdefault(status, set()).add(str(contact.id))
     return max(by_status.items(), key=lambda item: len(item[1]))
+
+
+def test_a_name_of_digits_is_a_name_where_it_is_no_id() -> None:
+    assert HubSpotHook().list_ids(["2031", "2026", "2025", 7]) == ["11", "2026", "7"]
 
 
 def test_by_filters_in_both_forms(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -90,7 +93,7 @@ def test_members_of_a_list(sandbox: Sandbox, tmp_path: Path, named: str) -> None
     assert {lead.source_id for lead in leads} == expected
     assert not result["complete"]
     status, with_status = status_of(sandbox)
-    _, both = extract(tmp_path, "hubspot", lists=[named, "8"], filters={"hs_lead_status": status})
+    _, both = extract(tmp_path, "hubspot", lists=[named, "10"], filters={"hs_lead_status": status})
     assert {lead.source_id for lead in both} == expected & with_status
 
 
@@ -102,6 +105,9 @@ def test_members_of_a_list(sandbox: Sandbox, tmp_path: Path, named: str) -> None
         ({"filters": {"createdate": {"since": "2026-01-01T00:00:00Z"}}}, "'since' is none of"),
         ({"filters": {"createdate": {"after": "2026-01-01"}}}, "createdate"),
         ({"lists": ["Trade fare"]}, "no list 'Trade fare'"),
+        ({"lists": ["9"]}, "list '9' .Key accounts. is of other records"),
+        ({"lists": ["Key accounts"]}, "no list 'Key accounts' of contacts"),
+        ({"lists": ["12"]}, "no list '12'"),
         ({"lists": ["7"], "archived": True}, "leave archived out"),
     ],
 )
@@ -161,18 +167,21 @@ def test_leads_go_into_a_list_once(sandbox: Sandbox, tmp_path: Path) -> None:
         arguments = {"conn_id": "hubspot_default", "list": "Nobody", "leads": f"{tmp_path}/r.parquet", **more}
         return LeadsToListOperator(task_id="l", **arguments).execute({})
 
-    members = lambda: {contact for contact, lists in store.memberships.items() if "8" in lists}  # noqa: E731
+    members = lambda: {contact for contact, lists in store.memberships.items() if "10" in lists}  # noqa: E731
     assert change(dry_run=True)["changed"] == 4
     assert members() == set()
     first = change()
     assert (first["changed"], first["missing"]) == (3, 1)
     assert members() == {contact.id for contact in some}
     assert change()["changed"] == 0
+    for list_, message in (("8", "'8' is an active one"), ("Customers", "active one"), ("9", "of other records")):
+        with pytest.raises(ValueError, match=message):
+            change(list=list_)
     assert change(remove=True)["changed"] == 3
     assert members() == set()
     with pytest.raises(ValueError, match="no list 'Somebody'"):
         change(list="Somebody")
     with pytest.raises(ValueError, match="PersistIQ has no lists"):
         change(conn_id="persistiq_default")
-    assert HubSpotHook().find_list("8")["name"] == "Nobody"
+    assert HubSpotHook().find_list("10")["name"] == "Nobody"
     assert HubSpotHook().change_list("8", []).changed == set()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Final
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from airflow_providers_leads.hooks.campaigns import Campaigns
 from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns, lead_id_in
@@ -15,6 +15,9 @@ from airflow_providers_leads.leads.model.schema import Lead
 
 # A minute's quota of single reads; more leads than these are found in the list, a hundred per request.
 _SINGLE_READS: Final = 100
+# A page of a campaign's events tells of some hundred leads.
+_SINGLE_HISTORIES: Final = 5
+_OF_MEMBERS: Final = frozenset({"campaign_lead_created", "message_sent"})
 
 
 class PersistIQEnrolling(Campaigns):
@@ -42,6 +45,17 @@ class PersistIQEnrolling(Campaigns):
             return set()
         return {lead_id for lead_id in members if lead_id}
 
+    def former(self, campaign_id: str, lead_ids: Collection[str]) -> set[str]:
+        """Return which leads joined a campaign, or were mailed by it, at any time, by what PersistIQ has noted."""
+        few: Sequence[str | None] = sorted(lead_ids) if len(lead_ids) <= _SINGLE_HISTORIES else [None]
+        return {
+            lead_id
+            for one in few
+            for event in self._hook.list_events(group="lead_detail", campaign=campaign_id, lead=one)
+            if event.get("kind") in _OF_MEMBERS and _id_in(event, "campaign") in (campaign_id, None)
+            if (lead_id := _id_in(event, "lead") or one) in lead_ids and lead_id is not None
+        }
+
     def leads(self, lead_ids: Collection[str]) -> Iterator[Lead]:
         """Yield what PersistIQ holds of these leads now; whom it doesn't know is left out."""
         left = set(lead_ids)
@@ -60,3 +74,10 @@ class PersistIQEnrolling(Campaigns):
     def add(self, campaign_id: str, lead_ids: Sequence[str], mailbox_id: str | None) -> BatchResult:
         """Add leads to a campaign; an active one writes to them at once."""
         return self._hook.add_leads_to_campaign(campaign_id, lead_ids, mailbox_id)
+
+
+def _id_in(event: Mapping[str, Any], name: str) -> str | None:
+    """Return the id of what an event is about, ``None`` where it doesn't say."""
+    about = event.get(name)
+    found = (about.get("id") if isinstance(about, Mapping) else None) or event.get(f"{name}_id")
+    return str(found) if found else None

@@ -145,18 +145,18 @@ FATES: Final[tuple[Fate, ...]] = get_args(Fate)
 
 
 class Enrolment(msgspec.Struct, kw_only=True):
-    """What became of one lead.
+    """What became of one person.
 
     :param email_key: the person
-    :param outcome: ``enrolled``; ``unchanged``: was in the campaign already; ``suppressed``: must not be mailed;
-        ``failed``; ``ambiguous``: sent, and no answer tells whether it took effect
-    :param target_id: the lead's id in the CRM
+    :param outcome: ``enrolled``; ``unchanged``: is or was in the campaign already; ``suppressed``: must not be mailed,
+        or the CRM has no lead of theirs; ``failed``; ``ambiguous``: sent, and no answer tells whether it took effect
+    :param target_id: id of their lead in the CRM, ``None`` where it has none
     :param reason: why, free of addresses
     :param request_id: the vendor's id of the request
     """
 
     email_key: str
     outcome: Fate
-    target_id: str
+    target_id: str | None = None
     reason: str | None = None
     request_id: str | None = None

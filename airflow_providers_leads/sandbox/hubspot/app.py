@@ -137,6 +137,7 @@ def vendor(config: SandboxConfig, clock: Clock, people: Iterable[Person]) -> Ven
         for name, label in (("contactinformation", "Contact information"), ("emailinformation", "Email information"))
     }
     seed(store, people)
+    lists.seed_lists(store)
     limits = HubSpotLimits.make(
         config.hubspot_burst,
         config.hubspot_search,

@@ -10,7 +10,7 @@ from typing import Any
 from airflow_providers_leads.sandbox.core.clock import iso_utc
 from airflow_providers_leads.sandbox.core.shell import Call, Reply
 from airflow_providers_leads.sandbox.hubspot.errors import bad_request, failure
-from airflow_providers_leads.sandbox.hubspot.store import HubSpotStore, require
+from airflow_providers_leads.sandbox.hubspot.store import HubSpotStore, RecordList, require
 from airflow_providers_leads.sandbox.hubspot.types import ALIASES
 
 
@@ -42,23 +42,41 @@ def get_list(store: HubSpotStore, call: Call) -> Reply:
 def get_list_by_name(store: HubSpotStore, call: Call) -> Reply:
     """Return one list by its exact name."""
     name = call.params["listName"]
-    list_id = next((one for one, known in store.lists.items() if known == name), None)
-    if list_id is None or ALIASES.get(call.params["objectTypeId"]) != "contacts":
+    kind = call.params["objectTypeId"]
+    known = [one for one, each in store.lists.items() if (each.name, each.object_type) == (name, kind)]
+    list_id = next((one for one in known if store.lists[one].deleted is None), None)
+    if list_id is None:
         raise failure(404, "List does not exist with the given name.")
     return _told(store, list_id)
 
 
 def _told(store: HubSpotStore, list_id: str) -> Reply:
-    size = sum(list_id in memberships for memberships in store.memberships.values())
+    size, known = sum(list_id in memberships for memberships in store.memberships.values()), store.lists[list_id]
     described = {
         "listId": list_id,
-        "name": store.lists[list_id],
-        "objectTypeId": "0-1",
-        "processingType": "MANUAL",
+        "name": known.name,
+        "objectTypeId": known.object_type,
+        "processingType": known.processing,
         "processingStatus": "COMPLETE",
+        "deletedAt": None if known.deleted is None else iso_utc(known.deleted),
         "size": size,
     }
     return Reply({"list": described})
+
+
+def seed_lists(store: HubSpotStore) -> None:
+    """Start with a list that people fill by hand, one that HubSpot fills, and one of companies."""
+    store.lists |= {
+        "7": RecordList("Trade fair 2026"),
+        "8": RecordList("Customers", "DYNAMIC"),
+        "9": RecordList("Key accounts", object_type="0-2"),
+    }
+    for number, contact in enumerate(store.contacts.values()):
+        lists = store.memberships.setdefault(contact.id, {})
+        if number % 5:
+            lists["7"] = store.born
+        if contact.properties.get("lifecyclestage") == "customer":
+            lists["8"] = store.born
 
 
 def list_members(store: HubSpotStore, call: Call) -> Reply:
@@ -101,6 +119,8 @@ def _asked(store: HubSpotStore, call: Call) -> tuple[str, list[int], list[str]]:
     list_id = call.params["listId"]
     if list_id not in store.lists:
         raise failure(404, f"List does not exist with ID {list_id}.")
+    if store.lists[list_id].processing == "DYNAMIC":
+        raise bad_request("Records cannot be added to or removed from a list of this processing type.")
     asked = call.json()
     if not isinstance(asked, list) or not all(str(one).isdecimal() for one in asked):
         raise bad_request("Invalid input JSON: an array of record ids was expected")

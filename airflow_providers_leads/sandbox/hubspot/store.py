@@ -44,6 +44,16 @@ class Contact:
 
 
 @dataclass(slots=True)
+class RecordList:
+    """A list of records; people fill a `MANUAL` one by hand, HubSpot itself a `DYNAMIC` one by its filters."""
+
+    name: str
+    processing: str = "MANUAL"
+    object_type: str = "0-1"
+    deleted: int | None = None
+
+
+@dataclass(slots=True)
 class Change:
     """A validated write, not yet done: what it claims for itself alone, and how to do it."""
 
@@ -78,9 +88,8 @@ class HubSpotStore:
         self.links: dict[tuple[str, int], dict[tuple[str, int], set[Link]]] = {}
         self._next_id = 101_000_001
         self.memberships: dict[int, dict[str, int]] = {}
-        self.lists: dict[str, str] = {}
-        """Id → name of lists of contacts that people fill by hand."""
         """Contact id → list id → when the contact was added."""
+        self.lists: dict[str, RecordList] = {}
         self._lag = int(config.search_lag_seconds * 1000)
         self._indexed: dict[int, Contact] = {}
         self._pending: deque[tuple[int, int, Contact | None]] = deque()

@@ -27,6 +27,7 @@ _MEMBERS_PER_PAGE: Final = 100
 _CHANGED_AT_ONCE: Final = 100_000
 _MISSING: Final = ("recordIdsMissing", "recordsIdsMissing")
 _BY_HAND: Final = ("MANUAL", "SNAPSHOT")
+_CONTACTS: Final = "0-1"
 
 
 class HubSpotNarrowing(HubSpotContacts):
@@ -115,19 +116,31 @@ class HubSpotNarrowing(HubSpotContacts):
 
         https://developers.hubspot.com/docs/api-reference/latest/crm/lists/get-list-by-name
 
-        :param name: its id or exact name
-        :raises ValueError: naming the list that doesn't exist
+        :param name: its id or exact name; digits are an id where there is one of it
+        :raises ValueError: naming the list that doesn't exist, or is of other records
         """
-        path = "/{name}" if name.isdecimal() else "/object-type-id/0-1/name/{name}"
-        try:
-            answer = self.one("GET", self.path("lists", path), path_params={"name": name}, expect=is_crm_list)
-        except LeadsNotFoundError:
+        found = self._list_at("/{name}", name) if name.isdecimal() else None
+        found = found or self._list_at("/object-type-id/0-1/name/{name}", name)
+        if found is None:
             raise ValueError(
                 f"{self.label}: lists: HubSpot has no list {name!r} of contacts. Give its id or its exact name, as in "
                 "CRM > Segments; the key needs the scope crm.lists.read."
-            ) from None
-        found: Record = answer["list"]
+            )
+        if found.get("objectTypeId") not in (None, _CONTACTS):
+            # Its record ids are of other records: as contacts they would be somebody else.
+            raise ValueError(
+                f"{self.label}: lists: list {name!r} ({found.get('name')}) is of other records than contacts."
+            )
         return found
+
+    def _list_at(self, path: str, name: str) -> Record | None:
+        try:
+            answer = self.one("GET", self.path("lists", path), path_params={"name": name}, expect=is_crm_list)
+        except LeadsNotFoundError:
+            return None
+        found: Record = answer["list"]
+        # One that was deleted can be restored for some weeks, and until then is told of by its id.
+        return None if found.get("deletedAt") else found
 
     def change_list(self, list_id: str, contact_ids: Sequence[str], *, remove: bool = False) -> ListChange:
         """Add contacts to a list that people fill by hand, or remove them; who is in it or gone already stays so.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pendulum
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from airflow_providers_leads.hooks.campaigns import Campaigns
     from airflow_providers_leads.leads.model.schema import Lead
     from airflow_providers_leads.leads.plan.suppression import Suppressions
+    from airflow_providers_leads.tasks.enrolling.candidates import Candidates
 
 _MOST_NAMED: Final = 10
+NOT_THERE: Final = "not_in_crm"
+"""Reason of people of whom the CRM has no lead."""
 
 
 class Caps(NamedTuple):
@@ -103,46 +106,66 @@ def enrol(
     hook: LeadsHook,
     campaigns: Campaigns,
     campaign_id: str,
-    people: Mapping[str, str],
+    people: Candidates,
     mailbox_id: str | None,
     barred: Suppressions,
     *,
     caps: Caps,
     dry_run: bool,
 ) -> Iterator[Enrolment]:
-    """Add leads to a campaign, and yield what became of each.
+    """Add one lead of each person to a campaign, and yield what became of each person.
 
     :param hook: of the campaign's account
     :param campaigns: its campaigns
     :param campaign_id: the campaign
-    :param people: lead id → person, in the order in which they join
+    :param people: who shall join
     :param mailbox_id: mailbox to send from
     :param barred: who must not be mailed
     :param caps: how many may join
     :param dry_run: add nobody
     """
     members = campaigns.members(campaign_id)
-    outside = [lead_id for lead_id in people if lead_id not in members]
-    for lead_id in people.keys() & members:
-        yield _row(people, lead_id, "unchanged", "is in the campaign already")
-    now = {lead.source_id: lead for lead in campaigns.leads(outside)} if outside else {}
-    fit = []
-    for lead_id in outside:
-        if (lead := now.get(lead_id)) is None:
-            yield _row(people, lead_id, "failed", f"{hook.hook_name} has no such lead any more")
-        elif reason := _objection(lead, people[lead_id], barred):
-            yield _row(people, lead_id, "suppressed", reason)
+    outside: dict[str, list[str]] = {}
+    for person, records in people.people.items():
+        if inside := [one for one in records if one in members]:
+            yield Enrolment(
+                email_key=person, outcome="unchanged", target_id=inside[0], reason="is in the campaign already"
+            )
+        elif person in people.objections or not records:
+            reason = people.objections.get(person, NOT_THERE)
+            yield Enrolment(email_key=person, outcome="suppressed", target_id=next(iter(records), None), reason=reason)
         else:
-            fit.append(lead_id)
+            outside[person] = records
+    fit: dict[str, str] = {}
+    now = _as_they_are(campaigns, outside)
+    for person, records in outside.items():
+        leads = [now[one] for one in records if one in now]
+        known = [person, *sorted(people.addresses.get(person, ()))]
+        if not leads:
+            reason = f"{hook.hook_name} has no such lead any more"
+            yield Enrolment(email_key=person, outcome="failed", target_id=records[0], reason=reason)
+        elif objection := next(filter(None, (_objection(lead, known, barred) for lead in leads)), None):
+            yield Enrolment(email_key=person, outcome="suppressed", target_id=leads[0].source_id, reason=objection)
+        else:
+            fit[leads[0].source_id] = person
+    # Who was taken out of it, or is through with it, is not to be written to all over again.
+    every = {one for person in fit.values() for one in outside[person]}
+    former = campaigns.former(campaign_id, every) if every else set()
+    for lead_id, person in [*fit.items()]:
+        if not former.isdisjoint(outside[person]):
+            del fit[lead_id]
+            yield Enrolment(
+                email_key=person, outcome="unchanged", target_id=lead_id, reason="was in the campaign before"
+            )
     # In the order of the results, so that who waits longest is next.
     choose = caps.allowance.foresee if dry_run else caps.allowance.claim
-    chosen = choose(fit, caps.run, caps.day) if fit else []
+    chosen = choose([*fit], caps.run, caps.day) if fit else []
     joining = {*chosen}
     full = caps.run is not None and caps.allowance.claimed >= caps.run
     reason = "max_leads" if full or caps.day is None else "max_leads_per_day"
-    yield from (_row(people, lead_id, "suppressed", reason) for lead_id in fit if lead_id not in joining)
+    yield from (_row(fit, lead_id, "suppressed", reason) for lead_id in fit if lead_id not in joining)
     if dry_run:
-        yield from (_row(people, lead_id, "enrolled") for lead_id in chosen)
+        yield from (_row(fit, lead_id, "enrolled") for lead_id in chosen)
         return
     if not chosen:
         return
@@ -150,17 +173,23 @@ def enrol(
     were_in = [done.input for done in result.succeeded if done.new is False]
     caps.allowance.settle([failure.input for failure in result.failed if not failure.ambiguous], were_in)
     for done in result.succeeded:
-        yield _row(people, done.input, "unchanged" if done.new is False else "enrolled")
+        yield _row(fit, done.input, "unchanged" if done.new is False else "enrolled")
     for failure in result.failed:
         reason = ": ".join(filter(None, (failure.category, failure.reason)))
-        yield _row(people, failure.input, "ambiguous" if failure.ambiguous else "failed", reason, failure.request_id)
+        yield _row(fit, failure.input, "ambiguous" if failure.ambiguous else "failed", reason, failure.request_id)
 
 
-def _objection(lead: Lead, person: str, barred: Suppressions) -> str | None:
+def _as_they_are(campaigns: Campaigns, people: Mapping[str, list[str]]) -> dict[str, Lead]:
+    """Return what the CRM holds now of the records of people, by their ids."""
+    records = [one for some in people.values() for one in some]
+    return {lead.source_id: lead for lead in campaigns.leads(records)} if records else {}
+
+
+def _objection(lead: Lead, addresses: Sequence[str], barred: Suppressions) -> str | None:
     """Return why a lead must not be mailed as things stand now, ``None`` when nothing stands against it."""
     rules = PlanRules(mode="create_only", writable=frozenset(), suppressions=barred)
     # Without a usable address nobody can tell whether its domain is barred.
-    return suppression(lead, Held(), rules, [person]) if lead.email_key else "no_usable_address"
+    return suppression(lead, Held(), rules, addresses) if lead.email_key else "no_usable_address"
 
 
 def _row(

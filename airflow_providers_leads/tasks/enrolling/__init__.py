@@ -1,0 +1,1 @@
+"""Leads into campaigns and lists."""
