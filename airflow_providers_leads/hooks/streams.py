@@ -1,7 +1,7 @@
 """What a CRM can be watched for: one look at it, from a sensor's worker or from the triggerer.
 
 A poll takes a hook, a query and the state that the look before left (``None`` at first), and returns what it found and
-the state for the next look; both are small JSON without addresses.
+the state for the next look; both are small JSON, without any address but one that the query names.
 """
 
 from __future__ import annotations

@@ -72,12 +72,13 @@ class HubSpotContactPropertySensor(LeadsSensor):
     :param email: address of the contact, which need not exist yet. Templated, but never shown among the task's rendered
         fields and never logged
     :param value: the value to wait for, ``values`` for any of several; of a property with several choices one must
-        match; default any value at all
+        match; compared by the property's type, options by value or label; default any value at all
     :param values: see ``value``
     :param hubspot_conn_id: connection of type ``hubspot``
     :return: ``contact_id`` and ``property_name``; not the value, which may be personal
     :raises LeadsNotFoundError: when there is no such property, or no contact of this id
-    :raises ValueError: unless exactly one of ``contact_id`` and ``email`` says which contact
+    :raises ValueError: unless exactly one of ``contact_id`` and ``email`` says which contact; for a value that the
+        property never has, such as none of its options
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
     """

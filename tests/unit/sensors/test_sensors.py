@@ -328,6 +328,29 @@ def test_a_value_is_reached(sandbox: Sandbox, wanted: dict[str, Any], held: str,
         assert found.xcom_value == {"contact_id": contact_id, "property_name": "city"}
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted", "held"),
+    [
+        pytest.param("lifecyclestage", "Customer", "customer", id="a label"),
+        pytest.param("hs_lead_status", "new", "NEW", id="another case"),
+        pytest.param("annualrevenue", 5, "5.0", id="a number"),
+        pytest.param("closedate", datetime(2026, 1, 15, 9, tzinfo=UTC), "2026-01-15T09:00:00Z", id="a time"),
+    ],
+)
+def test_a_value_is_compared_by_the_type_of_its_property(sandbox: Sandbox, name: str, wanted: Any, held: str) -> None:
+    contact_id = join(sandbox, **{name: held})
+    sensor = HubSpotContactPropertySensor(task_id="t", contact_id=contact_id, property_name=name, value=wanted)
+    assert sensor.poke({})  # type: ignore[typeddict-item]
+
+
+def test_a_value_that_the_property_never_has_is_told_instead_of_waited_for(sandbox: Sandbox) -> None:
+    sensor = HubSpotContactPropertySensor(
+        task_id="t", contact_id=join(sandbox), property_name="lifecyclestage", values=["customer", "custommer"]
+    )
+    with pytest.raises(ValueError, match="lifecyclestage .* none of the property's options"):
+        sensor.execute({})  # type: ignore[typeddict-item]
+
+
 def test_a_property_that_does_not_exist_is_told_instead_of_waited_for(sandbox: Sandbox) -> None:
     sensor = HubSpotContactPropertySensor(task_id="t", contact_id=join(sandbox), property_name="citty")
     with pytest.raises(LeadsNotFoundError):
