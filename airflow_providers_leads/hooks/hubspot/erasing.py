@@ -21,7 +21,7 @@ from airflow_providers_leads.leads.model.identity import email_key, spellings
 
 _ADDRESSES: Final = ("email", ALIASES)
 # How a lookup says that there is no such address, or that it is none that HubSpot could hold.
-_UNKNOWN: Final = frozenset({NOT_FOUND, UNACCOUNTED, "VALIDATION_ERROR"})
+_UNKNOWN: Final = frozenset({NOT_FOUND, "VALIDATION_ERROR"})
 _IN_THE_BIN: Final = (
     "the contact is archived and the API doesn't delete it for good: restore it in HubSpot and run again, or delete it "
     "there; HubSpot drops archived contacts 90 days after they were archived"
@@ -87,12 +87,27 @@ def _live(hook: HubSpotWriting, people: Mapping[str, str]) -> tuple[dict[str, di
         if done.id is not None:
             others = len(_keys(done.record or {}) - {asked[done.input]})
             found.setdefault(asked[done.input], {})[done.id] = others
-    unread = {
-        asked[failure.input]: f"the address could not be looked up ({failure.category}); run again"
-        for failure in result.failed
-        if failure.category not in _UNKNOWN
-    }
+    unread: dict[str, str] = {}
+    for failure in result.failed:
+        key, category = asked[failure.input], failure.category
+        if category == UNACCOUNTED:
+            # HubSpot names whom it doesn't know. Whom it names in no way is not to be reported as not there.
+            category = _look_at(hook, failure.input, key, found)
+        if category not in _UNKNOWN:
+            unread[key] = f"the address could not be looked up ({category}); run again"
     return found, unread
+
+
+def _look_at(hook: HubSpotWriting, address: str, key: str, found: dict[str, dict[str, int]]) -> str | None:
+    """Look one address up, add the contact to those that were found, and return what else came of it."""
+    try:
+        contact = hook.get_contact(address, id_property="email", properties=_ADDRESSES)
+    except (LeadsNotFoundError, LeadsValidationError):
+        return NOT_FOUND
+    except LeadsApiError as error:
+        return error.category or type(error).__name__
+    found.setdefault(key, {})[str(contact["id"])] = len(_keys(contact) - {key})
+    return NOT_FOUND
 
 
 def _keys(contact: Mapping[str, Any]) -> set[str]:

@@ -249,7 +249,7 @@ class HubSpotHook(HubSpotWriting):
 
         def send(items: list[Item]) -> Answer:
             answer = action.send(items)
-            found.update((str(record["id"]), record) for record in answer.body.get("results") or ())
+            found.update((str(one["id"]), one) for one in objects_at(answer.body, "results") if "id" in one)
             return answer
 
         collect = Action(send, action.keys_of, writes=False, pause=action.pause)
@@ -285,10 +285,8 @@ class HubSpotHook(HubSpotWriting):
         if not names:
             return
         known = {name: not is_read_only(one) for name, one in self.known_properties(names).items()}
-        how = (
-            "Make it in HubSpot under Settings > Properties or by HubSpotCreatePropertyOperator, and give its internal "
-            "name."
-        )
+        where = "in HubSpot under Settings > Properties or by HubSpotCreatePropertyOperator"
+        how = f"Make it {where}, and give its internal name."
         refuse_properties(self.label, names, known, {"email", *PROPERTY_OF.values()}, how)
 
     @property

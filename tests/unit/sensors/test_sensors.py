@@ -347,7 +347,7 @@ def test_a_value_that_the_property_never_has_is_told_instead_of_waited_for(sandb
     sensor = HubSpotContactPropertySensor(
         task_id="t", contact_id=join(sandbox), property_name="lifecyclestage", values=["customer", "custommer"]
     )
-    with pytest.raises(ValueError, match="lifecyclestage .* none of the property's options"):
+    with pytest.raises(ValueError, match=r"lifecyclestage .* none of the property's options"):
         sensor.execute({})  # type: ignore[typeddict-item]
 
 

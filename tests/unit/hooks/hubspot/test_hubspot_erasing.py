@@ -191,3 +191,21 @@ def test_bad_input_sends_nothing(hook: HubSpotHook, wire: Any, people: Any) -> N
     with pytest.raises(ValueError, match="email_keys"):
         hook.erase(people)
     assert wire.request_history == []
+
+
+@pytest.mark.parametrize(
+    ("alone", "status"),
+    [({"json": record(7, email=ANN)}, "done"), (GONE, "not_found"), (FORBIDDEN, "failed")],
+    ids=["there", "not there", "not to be asked"],
+)
+def test_whom_a_lookup_leaves_out_without_a_word_is_asked_for_alone(
+    hook: HubSpotHook, wire: Any, alone: dict[str, Any], status: str
+) -> None:
+    serve(wire)
+    wire.post(url(CONTACTS + "/batch/read"), json=batch_of())
+    wire.get(url(CONTACTS + "/ann%40x.de"), **alone)
+
+    rows = list(hook.erase([ANN], block_addresses=False))
+
+    assert [row.status for row in rows] == [status]
+    assert [d["objectId"] for d in deletes(wire)] == (["7"] if status == "done" else [])
