@@ -104,7 +104,7 @@ class LeadsEraseOperator(LeadsOperator):
         self.block_domains: Any = block_domains
         self.memories: Any = memories
         self.policy: Any = policy
-        self._requested = Requested(self, "policy")
+        self._requested = Requested(self, "policy", "memories")
         # Airflow does this for template fields only.
         XComArg.apply_upstream_relationship(self, email_keys)
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import requests_mock as rm
 
 from airflow_providers_leads.hooks.perspective import PerspectiveHook
 from airflow_providers_leads.hooks.perspective.fields import create_fields, split_address, to_lead
+from airflow_providers_leads.hooks.perspective.streams import STREAMS
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.http.errors import (
     LeadsApiError,
@@ -415,3 +418,23 @@ def test_the_only_configured_funnel_is_written_to(monkeypatch: pytest.MonkeyPatc
         connect(monkeypatch, funnel_ids=["a", "b"]).check_write_options()
     assert "status" not in connect(monkeypatch).writable_fields()
     assert {"address", "phone"} < connect(monkeypatch).writable_fields()
+
+
+def test_contacts_without_a_conversion_hide_none_that_stand_behind_them() -> None:
+    def contact(name: str, at: str | None) -> dict[str, Any]:
+        return {"id": name, "meta": {"ps_converted_at": at} if at else None}
+
+    listed = [contact("new", "2026-01-03T00:00:00.000Z"), contact("odd", None), contact("next", "2026-01-02T00:00:00Z")]
+    tail = [contact(f"u{number}", None) for number in range(1_000)]
+    read: list[str] = []
+
+    def list_contacts(funnel_id: str) -> Any:
+        for one in [*listed, *tail]:
+            read.append(one["id"])
+            yield one
+
+    hook = SimpleNamespace(scopes_to_read=lambda **scope: ["f"], list_contacts=list_contacts)
+    found = list(STREAMS["contacts"].fetch(hook, {}, datetime(2026, 1, 1, tzinfo=UTC)))
+    assert [item.subject for item in found] == ["new", "next"]
+    # A page of them is the end.
+    assert len(read) == 3 + 100
