@@ -69,7 +69,8 @@ class Contact(msgspec.Struct, rename="camel"):
     """A contact as HubSpot gives it, as far as it makes a lead."""
 
     id: str | int
-    properties: dict[str, Any] | None = None
+    # One without would have no address and no opt-out, and pass for nobody in particular.
+    properties: dict[str, Any]
     created_at: Any = None
     updated_at: Any = None
     archived: Any = None
@@ -84,7 +85,7 @@ def to_lead(contact: Contact | Mapping[str, Any], scope: str, kept: Iterable[str
     """
     if not isinstance(contact, Contact):
         contact = msgspec.convert(contact, Contact)
-    held = contact.properties or {}
+    held = contact.properties
     email = text(held.get("email"))
     rest = {name: held.get(name) for name in kept}
     return Lead(

@@ -79,7 +79,10 @@ class LeadReader:
         :param rows: of :meth:`decode`, perhaps without some that another page had, or dicts as HubSpot gives them
         """
         if not isinstance(rows, _Rows):
-            return [contacts.to_lead(row, self._scope, self.kept) for row in rows]
+            try:
+                return [contacts.to_lead(row, self._scope, self.kept) for row in rows]
+            except msgspec.ValidationError:
+                raise self._undocumented() from None
         if len(rows) == rows.whole:
             return UnreadLeads(rows.page, rows.whole, self._read, self._columns)
         first: dict[str, Lead] = {}
@@ -91,10 +94,13 @@ class LeadReader:
         try:
             found = decode_json(page, _READ_PAGE.decode).results
         except UNREADABLE:
-            raise LeadsServerError(
-                f"{self._label}: a page of contacts holds something that this API doesn't document. Run it again."
-            ) from None
+            raise self._undocumented() from None
         return [contacts.to_lead(contact, self._scope, self.kept) for contact in found]
+
+    def _undocumented(self) -> LeadsServerError:
+        return LeadsServerError(
+            f"{self._label}: a page of contacts holds something that this API doesn't document. Run it again."
+        )
 
     @cached_property
     def _schema(self) -> pa.Schema:
@@ -123,6 +129,8 @@ class LeadReader:
         # Strings may not be UTF-8.
         found.validate(full=True)
         told = _fields(found)
+        if told["properties"].null_count:
+            return None
         held = _fields(told["properties"])
         trimmed = together({name: held[name] for name in (*contacts.TEXTS, contacts.OPTED_OUT, contacts.BOUNCE)}, texts)
         dated = {"createdAt": told["createdAt"], "updatedAt": told["updatedAt"]}

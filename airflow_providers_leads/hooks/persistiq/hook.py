@@ -29,7 +29,7 @@ from airflow_providers_leads.hooks.persistiq.fields import (
 )
 from airflow_providers_leads.hooks.persistiq.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
-from airflow_providers_leads.http.errors import LeadsApiError
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.outcomes import BatchResult, PlanRow, Succeeded, WriteResult
@@ -150,7 +150,16 @@ class PersistIQHook(PersistIQCampaigns):
         }
         place = wire.list_pages("leads").resume(position)
         found = with_positions(self.pages(place, "/v1/leads", params=query), place)
-        return (LeadPage([to_lead(row, self.conn_id) for row in page], at) for page, at in found)
+        return (LeadPage([self._whole_lead(row) for row in page], at) for page, at in found)
+
+    def _whole_lead(self, row: Mapping[str, Any]) -> Lead:
+        if not isinstance(row.get("data"), dict):
+            # It would have no address: an opt-out that nobody is known to have declared.
+            raise LeadsServerError(
+                f"{self.label}: GET /v1/leads answered with a lead without its data, which this API doesn't document. "
+                "Run it again; if it stays, check the connection's host."
+            )
+        return to_lead(row, self.conn_id)
 
     def _campaign_pages(self, campaign: str, status: str | None, position: Position | None) -> Iterator[LeadPage]:
         place = wire.list_pages("campaign_leads").resume(position)

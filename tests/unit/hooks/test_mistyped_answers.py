@@ -50,6 +50,16 @@ def test_it_is_told_as_an_answer_that_the_api_does_not_document(call: Callable[[
             call()
 
 
+@pytest.mark.parametrize("data", [{}, {"data": None}, {"data": []}], ids=["none", "null", "a list"])
+def test_a_lead_without_its_data_passes_for_nobody(data: dict[str, Any]) -> None:
+    """It may have opted out, and of whom would be lost."""
+    leads = [{"id": "l_1", "optedout": True, **data}]
+    with rm.Mocker() as mocker:
+        mocker.get(rm.ANY, json={"status": "success", "has_more": False, "leads": leads})
+        with pytest.raises(LeadsServerError, match="a lead without its data"):
+            list(PersistIQHook().iter_leads())
+
+
 def test_what_only_informs_is_passed_over() -> None:
     with rm.Mocker() as mocker:
         mocker.get(rm.ANY, json={"results": ["x", {"usageLimit": 10, "currentUsage": 3}]})

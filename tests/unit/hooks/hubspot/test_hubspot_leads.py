@@ -79,7 +79,7 @@ def test_what_is_absent_is_none() -> None:
     held = {f: getattr(bare, f) for f in bare.__struct_fields__ if getattr(bare, f) is not None}
     created = datetime(2025, 1, 1, tzinfo=UTC)
     assert held == {"source": "hubspot", "source_scope": "c", "source_id": "7", "created_at": created}
-    assert read({"id": 7, "properties": None, "archived": True}).properties == '{"archived":true}'
+    assert read({"id": 7, "properties": {}, "archived": True}).properties == '{"archived":true}'
     assert read(record(7, hs_email_optout="false")).opted_out is False
 
 
