@@ -154,7 +154,7 @@ class HubSpotHook(HubSpotWriting):
         since, until = maybe_instant("updated_after", updated_after), maybe_instant("updated_before", updated_before)
         asked = wanted(names("properties", properties))
         reader = self._reader(asked)
-        if filters or lists:
+        if filters is not None or lists is not None:
             if boolean("archived", archived):
                 raise ValueError("filters and lists find no archived contacts: leave archived out")
             return self.narrowed_pages(reader, asked, (since, until), position, filters=filters, lists=lists)

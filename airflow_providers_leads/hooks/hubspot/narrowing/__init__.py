@@ -85,14 +85,17 @@ class HubSpotNarrowing(HubSpotContacts):
 
         :param filters: HubSpot's filter groups, or a mapping property → value, list of values, or mapping of ``after``,
             ``before``, ``above``, ``below``, ``not``, ``known`` → value
-        :raises ValueError: for an unknown property, or a value that is none of its options
+        :raises ValueError: for an unknown property, a value that is none of its options, or no condition at all, which
+            would not narrow anything
         """
-        if not filters:
+        if filters is None:
             return []
-        if not isinstance(filters, Mapping):
-            return filter_inputs(filters)
-        if "filterGroups" in filters:
-            return filter_inputs(filters["filterGroups"])
+        groups = filters["filterGroups"] if isinstance(filters, Mapping) and "filterGroups" in filters else filters
+        if not groups:
+            raise ValueError(f"{self.label}: filters hold no condition: leave them out to read all contacts")
+        if not isinstance(groups, Mapping):
+            return filter_inputs(groups)
+        filters = groups
         known = self.known_properties(list(filters))
         if unknown := [name for name in filters if name not in known]:
             raise ValueError(

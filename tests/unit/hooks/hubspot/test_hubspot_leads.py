@@ -525,3 +525,17 @@ def test_what_is_no_page_of_contacts_is_asked_for_again(
     requests_mock.post(url(CONTACTS + "/search"), json={"total": 0, "results": []})
     requests_mock.get(url(CONTACTS), [{"json": body}, {"json": {"results": [record(6)]}}])
     assert [lead.source_id for lead in hook.iter_leads()] == ["6"]
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [{"lists": []}, {"filters": {}}, {"filters": []}, {"filters": {"filterGroups": []}}],
+    ids=["no list", "no condition", "no group", "no groups"],
+)
+def test_a_scope_that_names_nothing_never_means_everybody(
+    hook: HubSpotHook, requests_mock: requests_mock.Mocker, scope: dict[str, Any]
+) -> None:
+    for read in (lambda: list(hook.iter_leads(**scope)), lambda: hook.check_read(**scope)):
+        with pytest.raises(ValueError, match="lists must be a list of ids|filters hold no condition"):
+            read()
+    assert not requests_mock.called
