@@ -72,7 +72,7 @@ _OPTED_OUT: Final = re.compile(
 _OTHER_CHANNEL: Final = re.compile(r"sms|fax|call|phone|telefon|anruf|whatsapp|brief|_?(link|url)$")
 _OPTED_IN: Final = re.compile(
     r"(^|_)(double_?)?opt(ed)?_?in(_|$)|(^|_)subscribed(_|$)|einwilligung|consent|(^|_)accepts_(email_)?marketing"
-    r"|(^|_)angemeldet(_|$)|(^|_)abonniert(_|$)|(^|_)doi(_|$)|zustimmung|werbeerlaubnis"
+    r"|^newsletter(_(abo|anmeldung|subscription|signup|opt_?in))?$|(^|_)angemeldet(_|$)|(^|_)abonniert(_|$)|(^|_)doi(_|$)|zustimmung|werbeerlaubnis"
     r"|(^|_)(newsletter|werb\w*|e?mail\w*|marketing|kontakt\w*|contact)_(erlaubt|allowed|erwuenscht|gewuenscht)(_|$)"
 )
 _MAIL_STATUS: Final = re.compile(

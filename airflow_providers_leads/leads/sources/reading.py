@@ -17,7 +17,8 @@ from airflow_providers_leads.leads.sources.batches import Made, Origin, make_lea
 from airflow_providers_leads.leads.sources.delimited import open_delimited
 from airflow_providers_leads.leads.sources.names import Columns, ColumnsError, assign, chosen, listing, nearest_column
 from airflow_providers_leads.leads.sources.rows import Table
-from airflow_providers_leads.leads.sources.typed import open_json_lines, open_parquet_table, open_sheet
+from airflow_providers_leads.leads.sources.sheets import open_sheet
+from airflow_providers_leads.leads.sources.typed import open_json_lines, open_parquet_table
 from airflow_providers_leads.leads.sources.values import ORDERS
 
 ENDINGS: Final[Mapping[str, str]] = {
@@ -38,7 +39,7 @@ class FileOptions:
     :param format: ``csv``, ``excel``, ``jsonl`` or ``parquet``; default by the end of the file's name
     :param encoding: of text; default found
     :param delimiter: between cells of text; default found
-    :param sheet: of a workbook; default the first that has a column of addresses
+    :param sheet: of a workbook; default the first that is not hidden and has a column of addresses
     :param header_row: number of the row that names the columns, 0: there is none; default found
     :param date_order: ``dmy``, ``mdy`` or ``ymd``; default by what a column's dates can mean
     :raises ValueError: naming the option that is wrong

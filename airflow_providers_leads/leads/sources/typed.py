@@ -1,4 +1,4 @@
-"""Tables whose cells have types: spreadsheets, JSON Lines and Parquet."""
+"""Tables whose cells have types: JSON Lines and Parquet."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ import pyarrow.parquet as pq
 from airflow_providers_leads.leads.files.columns import strings
 from airflow_providers_leads.leads.files.staging import StagingError
 from airflow_providers_leads.leads.sources.encoding import utf8
-from airflow_providers_leads.leads.sources.headers import SEARCHED, find_header
-from airflow_providers_leads.leads.sources.names import ColumnsError
-from airflow_providers_leads.leads.sources.rows import NO_OBJECT, TOO_MANY_CELLS, Rows, Table
+from airflow_providers_leads.leads.sources.rows import NO_OBJECT, Rows, Table
 
 _BATCH_ROWS: Final = 10_000
 _EXACT: Final = 2**53
@@ -67,75 +65,6 @@ def flat(value: Mapping[str, Any]) -> dict[str, Any]:
         else:
             leaves[name] = inner
     return leaves
-
-
-# Spreadsheets ---------------------------------------------------------------------------------------------------------
-
-
-def open_sheet(
-    file: IO[bytes],
-    path: object,
-    wanted: Mapping[str, Sequence[str]],
-    *,
-    sheet: str | None = None,
-    header_row: int | None = None,
-) -> Table:
-    """Return a sheet of an Excel workbook.
-
-    :param file: open for reading
-    :param path: for messages
-    :param wanted: columns that the user names
-    :param sheet: its name; default the first that has a column of addresses
-    :param header_row: see :func:`~.delimited.open_delimited`
-    :raises StagingError: when it can't be read, or ``python-calamine`` is not installed
-    :raises ColumnsError: when there is no such sheet, or none with a column of addresses
-    """
-    try:
-        import python_calamine as calamine
-    except ImportError:
-        raise StagingError(
-            f"{path} is an Excel workbook, which needs python-calamine: pip install "
-            "'airflow-providers-leads[excel]', or save it as CSV."
-        ) from None
-    try:
-        book = calamine.load_workbook(file)
-    except calamine.PasswordError:
-        raise StagingError(f"{path} is protected by a password. Save it without one.") from None
-    except calamine.CalamineError:
-        raise StagingError(f"{path} is no Excel workbook, or a damaged one.") from None
-    names = [meta.name for meta in book.sheets_metadata if meta.typ == calamine.SheetTypeEnum.WorkSheet]
-    if sheet is not None and sheet not in names:
-        raise ColumnsError(f"has no sheet {sheet!r}. Its sheets are {', '.join(map(repr, names))}")
-    failure: ColumnsError | None = None
-    for name in [sheet] if sheet is not None else names:
-        # Blank rows and columns at the front count for people who look a line up.
-        cells = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-        first = [[cell_text(cell) or "" for cell in row] for row in cells[: SEARCHED + 2]]
-        try:
-            header = find_header(first, wanted, header_row)
-        except ColumnsError as error:
-            failure = failure or error
-            continue
-        facts = {"sheet": name} if len(names) > 1 else {}
-        return Table(header.names, _sheet_rows(cells, header.names, header.rows), header.groups, facts)
-    raise failure or ColumnsError("has no rows")
-
-
-def _sheet_rows(cells: list[list[Any]], names: Sequence[str], first: int) -> Iterator[Rows]:
-    for start in range(first, len(cells), _BATCH_ROWS):
-        texts = [[cell_text(cell) for cell in row] for row in cells[start : start + _BATCH_ROWS]]
-        broken = [
-            (start + place + 1, TOO_MANY_CELLS, ";".join(cell or "" for cell in row))
-            for place, row in enumerate(texts)
-            if any((cell or "").strip() for cell in row[len(names) :])
-        ]
-        bad = {line for line, _, _ in broken}
-        kept = [(start + place + 1, row) for place, row in enumerate(texts) if start + place + 1 not in bad]
-        columns = {
-            name: strings([row[place] if place < len(row) else None for _, row in kept])
-            for place, name in enumerate(names)
-        }
-        yield Rows(columns, [line for line, _ in kept], broken)
 
 
 # JSON Lines -----------------------------------------------------------------------------------------------------------

@@ -31,7 +31,9 @@ _AROUND: Final = re.compile(f"^[\\s{_UNSEEN}]+|[\\s{_UNSEEN}]+$")
 _WRAPPED_ADDRESS: Final = r"(?i)^mailto:|^'|^\"|[,;.'\"]$"
 # What programs write before a number: lead ads "p:", links "tel:".
 _LABEL: Final = r"(?i)^(?:p|tel|phone):\s*"
-_POWER: Final = r"^[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+$|^\d+[.,]00?$"
+_POWER: Final = r"^[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+$|^\d+[.,]00?$|^[1-9]\d{3,}0{7}(?:[.,]00?)?$"
+# What is left of a phone number once a workbook has read 4.93E+11 out of a CSV: no number ends in so many zeros.
+_ZEROS: Final = re.compile(r"[1-9]\d{3,}0{7}(?:[.,]00?)?")
 _FLOAT: Final = re.compile(r"([+-]?)(\d+)(?:[.,](\d*))?(?:[eE]([+-]?\d+))?")
 
 _NO: Final = (
@@ -142,6 +144,8 @@ def _whole(value: str) -> str | None:
     found = _FLOAT.fullmatch(value)
     if found is None:
         return value
+    if _ZEROS.fullmatch(value):
+        return None
     sign, whole, rest, power = found[1], found[2], found[3] or "", int(found[4] or 0)
     if found[4] is None and (whole.startswith("0") or rest not in ("0", "00")):
         # Dots between groups of digits are how phones are written.

@@ -67,6 +67,11 @@ def leads_from_files(inputs: Any, uri: str, source: str, *, glob: bool, log: Any
                 work.add_columns(read)
                 facts = {**read.facts, "rows": work.rows - before[0], "rejects": work.rejected - before[1]}
                 log.info("%s: %s", path, ", ".join(f"{name} {value!r}" for name, value in facts.items()))
+                if others := facts.get("sheets_left_out"):
+                    log.warning(
+                        "%s: the sheets %s have a column of addresses too, and are not read. Read them by tasks of "
+                        "their own, with sheet", path, ", ".join(map(repr, others)),
+                    )  # fmt: skip
 
     with phase(log, f"Read {len(paths)} file{'s' if len(paths) > 1 else ''} of leads"):
         result = write_leads(uri, made, source, log)

@@ -195,3 +195,14 @@ def test_a_table_that_is_written_while_it_breaks_leaves_nothing(tmp_path: Path) 
     with pytest.raises(StagingError, match="line 300002"):
         run(tmp_path, input=str(file))
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_sheets_that_are_not_read_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("python_calamine")
+    book = Path(__file__).parents[2] / "corpus" / "workbook_hidden_sheets.xlsx"
+    assert run(tmp_path, input=str(book))["rows"] == 1
+    assert "the sheets 'Rest' have a column of addresses too" in capfd.readouterr().out
+    assert run(tmp_path, input=str(book), sheet="2019")["rows"] == 1
+    assert "address" not in capfd.readouterr().out
+    with pytest.raises(StagingError, match=r"'2019' \(hidden\), 'Vorlage' \(hidden\), 'Hinweise'"):
+        run(tmp_path, input=str(book), sheet="2027")

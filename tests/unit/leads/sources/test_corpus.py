@@ -22,7 +22,7 @@ FIELDS = [name for name in Lead.__struct_fields__ if name not in ("source", "sou
 
 
 def read(path: Path, options: dict[str, Any]) -> list[Made]:
-    if path.suffix == ".xlsx":
+    if path.suffix in (".xlsx", ".xls"):
         pytest.importorskip("python_calamine")
     with ExitStack() as stack:
         return list(read_file(UPath(path), FileOptions(**options), "corpus", "corpus", stack).made)
