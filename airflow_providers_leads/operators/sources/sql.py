@@ -41,6 +41,7 @@ class LeadsFromSqlOperator(LeadsOperator):
     :param output: URI prefix (a folder) or the URI of a ``.parquet`` file; default below ``[leads] staging``
     :param date_order: see :class:`LeadsFromFileOperator`, for dates that are text
     :return: see :class:`LeadsFromFileOperator`; lines are the numbers of rows
+    :raises LeadsDatabaseError: when the query fails, without the addresses that the database may quote
     :raises ValueError: for a bad argument, or a query without a column of addresses
     """
 
@@ -97,7 +98,9 @@ class LeadsToSqlOperator(LeadsOperator):
     """Write leads, golden records, members, rejects or results into a SQL table, so that a warehouse has them too.
 
     A repeated run replaces what it wrote. Beside the columns of the file the table has ``run_id``, ``file`` and
-    ``row_number``. Numbers, times and true and false keep their types; what is nested is JSON text.
+    ``row_number``; a column of the file that has one of these names gets ``_2`` after it. Numbers, times and true and
+    false keep their types; what is nested is JSON text. A run is written in one transaction, where the database has
+    such: a failure or a kill leaves the table as it was.
 
     .. code-block:: python
 
@@ -109,10 +112,12 @@ class LeadsToSqlOperator(LeadsOperator):
     :param sql_conn_id: connection of a SQL database, of any type whose hook is a ``DbApiHook``
     :param table: its table, made when missing, ``schema.table`` also
     :param key: under which a task's result names the file: ``uri`` (default: leads of an extract or a file),
-        ``golden``, ``members``, ``conflicts``, ``rejects``, ``plan``, ``existing``, ``results``
+        ``golden``, ``members``, ``conflicts``, ``rejects``, ``plan``, ``existing``, ``results``, and of a file of leads
+        ``rejects_uri``
     :param replace: ``run`` (default) replaces what the same run wrote of the same files and keeps other runs' rows,
         ``all`` empties the table first, for a table of how things are now
     :return: ``table``, ``rows``, ``run_id``
+    :raises LeadsDatabaseError: when the database refuses it, without the addresses that it may quote
     :raises ValueError: for a bad argument or a file that can't be used, before the first row is written
     """
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -157,20 +157,38 @@ def replace_in(
         if hook.supports_autocommit:
             hook.set_autocommit(conn, False)
         _make_sure_of(conn, target, create(target, flavour, quotes))
-        try:
-            with closing(conn.cursor()) as cursor:
-                for window in replaced:
-                    matches = " AND ".join(f"{quotes.format(column)} = {hook.placeholder}" for column in window)
-                    delete = f"DELETE FROM {target}" + (f" WHERE {matches}" if matches else "")
-                    cursor.execute(delete, tuple(map(_cell, window.values())))
-                for batch in batches:
-                    cursor.executemany(insert, [tuple(map(_cell, row)) for row in batch])
-                    count += len(batch)
-            conn.commit()
-        except BaseException:
-            conn.rollback()
-            raise
+        with _transaction(conn) as cursor:
+            for window in replaced:
+                matches = " AND ".join(f"{quotes.format(column)} = {hook.placeholder}" for column in window)
+                delete = f"DELETE FROM {target}" + (f" WHERE {matches}" if matches else "")
+                cursor.execute(delete, tuple(map(_cell, window.values())))
+            for batch in batches:
+                cursor.executemany(insert, [tuple(map(_cell, row)) for row in batch])
+                count += len(batch)
     return count
+
+
+@contextmanager
+def _transaction(conn: Any) -> Iterator[Any]:
+    """Yield a cursor of which all is done or nothing."""
+    with closing(conn.cursor()) as cursor:
+        work = conn
+        if "duckdb" in type(conn).__module__:
+            # Its cursors are connections of their own, and each statement is final unless it is told otherwise.
+            work = cursor
+            cursor.execute("BEGIN TRANSACTION")
+        try:
+            yield cursor
+            work.commit()
+        except BaseException:
+            _undo(work)
+            raise
+
+
+def _undo(work: Any) -> None:
+    # Where there is nothing to undo, or nobody to be told, what went wrong before says more.
+    with suppress(Exception):
+        work.rollback()
 
 
 def _make_sure_of(conn: Any, target: str, create: str) -> None:
@@ -193,7 +211,7 @@ def _tried(conn: Any, sql: str) -> Exception | None:
                 cursor.fetchall()
         conn.commit()
     except Exception as error:
-        conn.rollback()
+        _undo(conn)
         return error
     return None
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib import import_module
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pyarrow as pa
+from airflow.providers.common.compat.sdk import AirflowException
 
+from airflow_providers_leads.hooks.settings import label_for
 from airflow_providers_leads.leads.files.columns import strings
 from airflow_providers_leads.leads.files.staging import StagingError, open_parquet
 from airflow_providers_leads.leads.sources.names import unique_names
 from airflow_providers_leads.leads.sources.reading import FileOptions, table_leads
 from airflow_providers_leads.leads.sources.rows import Rows, Table
 from airflow_providers_leads.leads.sources.typed import cell_text, flat
+from airflow_providers_leads.report.masking import mask_addresses
 from airflow_providers_leads.tasks.inputs import as_list, uri_in
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import phase
@@ -25,7 +29,7 @@ from airflow_providers_leads.tasks.sources.metrics_sql import Flavour, check_tab
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-__all__ = ["check_source", "file_to_sql", "leads_from_sql"]
+__all__ = ["LeadsDatabaseError", "check_source", "file_to_sql", "leads_from_sql"]
 
 _FETCHED: Final = 10_000
 # So few that they are still in the processor's caches, and young enough for Python to clear away at once.
@@ -33,6 +37,28 @@ _TURNED: Final = 500
 _INSERTED: Final = 1_000
 RUN, FILE, ROW = "run_id", "file", "row_number"
 """Columns that a table has beside those of the file: they say which rows a run replaces."""
+
+
+class LeadsDatabaseError(AirflowException):
+    """A database refused a statement, or its connection was lost; what it said is in the message, without addresses."""
+
+
+@contextmanager
+def masked_errors(conn_id: str, what: str) -> Iterator[None]:
+    """Raise what a database's driver raises without the addresses in it: databases quote the rows that they refuse.
+
+    :param conn_id: of the database
+    :param what: has failed
+    :raises LeadsDatabaseError: for any error of a driver
+    """
+    try:
+        yield
+    except Exception as error:
+        # Each driver has classes of its own, of which all are some Error, as PEP 249 has it.
+        if not any(kind.__name__ == "Error" for kind in type(error).__mro__):
+            raise
+        said = mask_addresses(" ".join(str(error).split()))
+        raise LeadsDatabaseError(f"{label_for(conn_id)}: {what}: {type(error).__name__}: {said}") from None
 
 
 def leads_from_sql(
@@ -53,14 +79,13 @@ def leads_from_sql(
     name = f"sql:{conn_id}"
 
     def made(work: Writing) -> Iterator[Any]:
-        with closing(hook.get_conn()) as conn, closing(_cursor(hook, conn)) as cursor:
+        with (
+            masked_errors(conn_id, "the query failed"),
+            closing(hook.get_conn()) as conn,
+            closing(_cursor(hook, conn)) as cursor,
+        ):
             cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
-            if cursor.description is None and (first := cursor.fetchmany(_FETCHED)) is not None:
-                # A cursor on the server knows its columns once it has fetched.
-                rows = _rows(cursor, first)
-            else:
-                rows = _rows(cursor, ())
-            read = table_leads(rows, how, name, source, source)
+            read = table_leads(_rows(cursor), how, name, source, source)
             yield from read.made
             work.add_columns(read)
 
@@ -81,22 +106,25 @@ def _cursor(hook: DbApiHook, conn: Any) -> Any:
     return conn.cursor()
 
 
-def _rows(cursor: Any, first: Sequence[Sequence[Any]]) -> Table:
-    """Return what a query gives as a table."""
+def _rows(cursor: Any) -> Table:
+    """Return what a query gives as a table; its first rows are read, as they name the keys of inner objects."""
+    # A cursor on the server knows its columns once it has fetched, and others don't fetch where there are none.
+    first = None if cursor.description is not None else cursor.fetchmany(_FETCHED)
     if cursor.description is None:
         raise StagingError("sql gives no rows: it must be a query, such as SELECT email FROM people")
     names = unique_names(str(column[0]) for column in cursor.description)
 
     def batches() -> Iterator[Rows]:
         at = 1
-        rows = first or cursor.fetchmany(_FETCHED)
+        rows = cursor.fetchmany(_FETCHED) if first is None else first
         while rows:
             pieces = [_turned(rows[place : place + _TURNED], names) for place in range(0, len(rows), _TURNED)]
             yield Rows(_joined(pieces, names), range(at, at + len(rows)))
             at += len(rows)
             rows = cursor.fetchmany(_FETCHED)
 
-    return Table(names, batches())
+    some = batches()
+    return Table(names, chain([*islice(some, 1)], some))
 
 
 def _turned(rows: Sequence[Sequence[Any]], names: list[str]) -> dict[str, pa.Array]:
@@ -156,8 +184,10 @@ def file_to_sql(
         schema = _one_schema(files)
         names = _names(uris)
         replaced = [{}] if replace == "all" else [{RUN: run_id, FILE: names[uri]} for uri in uris]
+        schema = _named_apart(schema)
         columns = [RUN, FILE, ROW, *schema.names]
-        with phase(log, f"Write {len(uris)} file{'s' if len(uris) > 1 else ''} into {name}"):
+        many = "s" if len(uris) > 1 else ""
+        with phase(log, f"Write {len(uris)} file{many} into {name}"), masked_errors(conn_id, f"{name} was not changed"):
             rows = replace_in(
                 hook,
                 name,
@@ -195,6 +225,19 @@ def _one_schema(files: Mapping[str, Any]) -> pa.Schema:
         if schema.names != first.names:
             raise StagingError(f"{uri} has other columns than the file before it: write each kind into its own table.")
     return first
+
+
+def _named_apart(schema: pa.Schema) -> pa.Schema:
+    """Return a schema whose names differ from each other and from our own, also where case says nothing."""
+    taken, names = {RUN, FILE, ROW}, []
+    for name in schema.names:
+        number, apart = 1, name
+        while apart.lower() in taken:
+            number += 1
+            apart = f"{name}_{number}"
+        taken.add(apart.lower())
+        names.append(apart)
+    return pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
 
 
 def _create(target: str, flavour: Flavour, quotes: str, schema: pa.Schema) -> str:

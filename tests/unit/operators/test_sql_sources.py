@@ -114,7 +114,7 @@ CELLS = st.none() | st.text(max_size=3) | NUMBERS | st.just({"a": "x", "b": {"c"
 def test_values_of_databases_mean_what_they_meant_there(column: str, cell: Any, expected: Any) -> None:
     fetched = iter(([("ann@example.com", cell)], []))
     cursor = SimpleNamespace(description=[("EMAIL",), (column,)], fetchmany=lambda _: next(fetched))
-    read = table_leads(sql_sources._rows(cursor, ()), FileOptions(), "sql:x", "x", "x")
+    read = table_leads(sql_sources._rows(cursor), FileOptions(), "sql:x", "x", "x")
     (made,) = read.made
     field = {"unsubscribed": "opted_out"}.get(column, column)
     (lead,) = made.leads.to_pylist()
@@ -129,7 +129,7 @@ def test_rows_that_are_turned_in_pieces_are_the_same_as_at_once(rows: list[tuple
         cursor = SimpleNamespace(description=[("email",), ("B",), ("b",)], fetchmany=lambda _: next(fetched))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sql_sources, "_TURNED", size)
-            (batch,) = sql_sources._rows(cursor, ()).rows
+            (batch,) = sql_sources._rows(cursor).rows
         return {name: column.to_pylist() for name, column in batch.columns.items()}, list(batch.lines)
 
     at_once, lines = turned(len(rows))
