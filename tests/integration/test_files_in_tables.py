@@ -230,7 +230,9 @@ def test_queries_without_rows_and_with_a_name_twice(asked: Asked, tmp_path: Path
 
 TYPES = {
     "duckdb": """SELECT 'ann@example.com' AS email, 12.50::DECIMAL(10,2) AS spent,
-        123456789012345678901234567890::HUGEINT AS big, ['a', 'b'] AS tags, {'utm': {'source': 'x'}, 'n': 1} AS meta, MAP {'k': 1} AS pairs,
+        123456789012345678901234567890::HUGEINT AS big,
+        ['a', 'b'] AS tags, {'utm': {'source': 'x'}, 'n': 1} AS meta,
+        MAP {'k': 1} AS pairs,
         '550e8400-e29b-41d4-a716-446655440000'::UUID AS uid, 'happy'::ENUM('sad', 'happy') AS mood,
         TIMESTAMPTZ '2026-03-04 10:30:00+02:00' AS created_at, TIMESTAMP '2026-03-05 10:30:00' AS updated_at,
         DATE '2026-03-06' AS born, INTERVAL 1 DAY AS span, '\\xFF\\xFE'::BLOB AS raw, true AS yes, NULL AS nothing,
