@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from airflow_providers_leads.http.retry import Failure
 # What a body may trickle in by; a large one over a poor line is faster by far.
 _LEAST_BYTES: Final = 1_000
 _PIECE: Final = 262_144
+_SHORTEST_KEY: Final = 16
+_UNSAID: Final = "redacted"
 _UNDOCUMENTED: Final = "without the content this API documents"
 
 
@@ -73,6 +75,23 @@ def read_bounded(response: requests.Response, limit: int, patience: float) -> by
     if expected and expected.isdigit() and "Content-Encoding" not in response.headers and len(raw) < int(expected):
         raise requests.exceptions.ChunkedEncodingError("truncated")
     return raw
+
+
+def unsaid(response: requests.Response, raw: bytes, keys: Iterable[str]) -> tuple[requests.Response, bytes]:
+    """Return an answer and its body without the keys that it repeats: whatever is made of it, none is to be in there.
+
+    :param response: the answer
+    :param raw: its body
+    :param keys: by which the request was signed; shorter ones than a key ever is are left alone
+    """
+    for key in keys:
+        if len(key) < _SHORTEST_KEY:
+            continue
+        raw = raw.replace(key.encode(), _UNSAID.encode()) if key.encode() in raw else raw
+        for name, value in list(response.headers.items()):
+            if key in value:
+                response.headers[name] = value.replace(key, _UNSAID)
+    return response, raw
 
 
 def missed(error: requests.RequestException | urllib3.exceptions.HTTPError) -> Miss:

@@ -19,7 +19,7 @@ from requests.auth import AuthBase
 
 from airflow_providers_leads.http.activity import ACTIVITY
 from airflow_providers_leads.http.answers import Answer as Answer
-from airflow_providers_leads.http.answers import Miss, judge_answer, missed, read_bounded
+from airflow_providers_leads.http.answers import Miss, judge_answer, missed, read_bounded, unsaid
 from airflow_providers_leads.http.auth import is_at, origin_of
 from airflow_providers_leads.http.dialect import Dialect
 from airflow_providers_leads.http.errors import LeadsServerError, error_class
@@ -281,7 +281,8 @@ class HttpClient:
                     response = self._session.send(
                         request, timeout=self.timeout, allow_redirects=False, **self._transport
                     )
-                return response, read_bounded(response, call.max_bytes, self.timeout[1])
+                raw = read_bounded(response, call.max_bytes, self.timeout[1])
+                return unsaid(response, raw, self._keys_in(request))
             except HeldBackError:
                 continue
             finally:
@@ -304,6 +305,11 @@ class HttpClient:
         request.hooks = requests.hooks.default_hooks()
         signed: requests.PreparedRequest = self.auth(request)
         return signed
+
+    def _keys_in(self, request: requests.PreparedRequest) -> list[str]:
+        """Return the values by which a request was signed, without the scheme in front."""
+        own = {name.lower() for name in (*self._headers, "Content-Type", "Content-Length")}
+        return [str(value).rpartition(" ")[2] for name, value in request.headers.items() if name.lower() not in own]
 
     def _left(self) -> float | None:
         """Return the seconds until the task is ended, ``None`` when it isn't."""

@@ -940,3 +940,23 @@ def test_a_write_says_how_long_it_is(
     requests_mock.post(URL, **OK)
     client.request("POST", "/v1/leads", **options)
     assert requests_mock.request_history[0].headers["Content-Length"] == length
+
+
+@pytest.mark.parametrize("scheme", ["", "Bearer "], ids=["bare", "bearer"])
+def test_a_key_that_an_answer_repeats_is_in_nothing_that_is_made_of_it(
+    clock: FakeClock, requests_mock: Mocker, scheme: str
+) -> None:
+    # Of a form that no pattern of keys knows.
+    key = "piq.secret.key-0099"
+    auth = OriginAuth(ORIGIN, lambda: {"x-api-key": scheme + key}, "crm 'test'")
+    said = {"error": {"reason": "unauthorized", "message": f"Failed to find {key}"}, "errors": [{"message": key}]}
+    requests_mock.get(f"{ORIGIN}/v1/leads", json=said, status_code=400, headers={"X-Request-Id": key})
+    requests_mock.get(f"{ORIGIN}/v1/users", json=said, headers={"X-Request-Id": key})
+
+    with pytest.raises(LeadsApiError) as caught:
+        make_client(clock, auth=auth).request("GET", "/v1/leads")
+    answer = make_client(clock, auth=auth).request("GET", "/v1/users")
+
+    assert key not in f"{caught.value} {vars(caught.value)}"
+    assert key not in f"{answer.body} {answer.headers}"
+    assert answer.body["error"]["message"] == "Failed to find redacted"

@@ -536,6 +536,6 @@ def test_a_scope_that_names_nothing_never_means_everybody(
     hook: HubSpotHook, requests_mock: requests_mock.Mocker, scope: dict[str, Any]
 ) -> None:
     for read in (lambda: list(hook.iter_leads(**scope)), lambda: hook.check_read(**scope)):
-        with pytest.raises(ValueError, match="lists must be a list of ids|filters hold no condition"):
+        with pytest.raises(ValueError, match=r"lists must be a list of ids|filters hold no condition"):
             read()
     assert not requests_mock.called
