@@ -14,7 +14,7 @@ from airflow_providers_leads.leads.files.staging import RowWriter, check_parquet
 from airflow_providers_leads.leads.merge.shares import MEMBERS
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, PROFILE_FIELDS
-from airflow_providers_leads.leads.plan.fields import check_rules, sources_of
+from airflow_providers_leads.leads.plan.fields import check_rules, sources_of, with_owners
 from airflow_providers_leads.leads.plan.planning import PlanRules, check_mode, iter_plan
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
 from airflow_providers_leads.tasks.arguments import given_entries
@@ -71,6 +71,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     task = replace(task, fields=_placed(task))
     hook.check_properties(sorted(task.own_properties))
     types = hook.property_types()
+    task = replace(task, fields=with_owners(task.fields, types))
     owners = hook.owners if any(rule.owner for rule in task.fields.values()) else {}
     check_rules(task.fields, types, owners, hook.label)
     if task.push_opt_outs and "opted_out" not in hook.writable_flags:

@@ -334,6 +334,15 @@ class HubSpotCrm(LeadsHook):
         params = {"limit": rows_per_page(page_size, 100), "email": email, "archived": archived_param(archived)}
         return self.rows(wire.list_pages(), self.path("owners"), params=params)
 
+    @property
+    def owners(self) -> dict[str, str]:
+        """Address → id of the users who can own contacts, an empty one where several have the address."""
+        found: dict[str, str] = {}
+        for one in self.list_owners():
+            address, owner_id = str(one.get("email") or "").strip().lower(), str(one["id"])
+            found[address] = owner_id if found.get(address, owner_id) == owner_id else ""
+        return found
+
     def get_owner(self, owner_id: str | int, *, id_property: str = "id", archived: bool = False) -> Record:
         """Return one owner.
 

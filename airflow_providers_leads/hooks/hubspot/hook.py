@@ -289,11 +289,6 @@ class HubSpotHook(HubSpotWriting):
         how = f"Make it {where}, and give its internal name."
         refuse_properties(self.label, names, known, {"email", *PROPERTY_OF.values()}, how)
 
-    @property
-    def owners(self) -> dict[str, str]:
-        """Address → id of the users who can own contacts."""
-        return {str(one["email"]).strip().lower(): str(one["id"]) for one in self.list_owners() if one.get("email")}
-
     def property_types(self) -> PropertyTypes:
         """Return what the values of contacts mean; text where the key may not read the definitions."""
         try:

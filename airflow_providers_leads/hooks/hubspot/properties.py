@@ -12,6 +12,7 @@ from airflow_providers_leads.leads.plan.property_types import PROPERTY, Kind, Pr
 Definition = Mapping[str, Any]
 
 _STAGE: Final = "lifecyclestage"
+_OWNER: Final = "hubspot_owner_id"
 _MOST_CHARACTERS: Final = 65_536
 _KINDS: Final[Mapping[str, Kind]] = {
     "number": "number",
@@ -46,7 +47,8 @@ def property_type(definition: Definition) -> PropertyType:
     }
     # HubSpot passes over a step back in silence, and its answer looks like success.
     forward = tuple(options) if definition.get("name") == _STAGE else ()
-    return PropertyType(kind, options, _MOST_CHARACTERS if kind == "text" else None, forward)
+    of_owner = definition.get("name") == _OWNER or definition.get("referencedObjectType") == "OWNER"
+    return PropertyType(kind, options, _MOST_CHARACTERS if kind == "text" else None, forward, of_owner)
 
 
 def property_types(definitions: Iterable[Definition]) -> PropertyTypes:

@@ -16,7 +16,7 @@ _HOOKS: Final = ("post_new_prospect", "post_updated_prospect", "raw_events", "po
 WEBHOOK_SETTINGS: Final = tuple(name for hook in _HOOKS for name in (hook, f"{hook}_url"))
 """Settings of the webhook plugin: per kind of message whether it is sent, and the URL."""
 
-_BUILT_IN: Final[Mapping[str, str]] = {
+BUILT_IN: Final[Mapping[str, str]] = {
     "first_name": "first_name",
     "last_name": "last_name",
     "phone": "phone",
@@ -34,7 +34,7 @@ _CUSTOM: Final[Mapping[str, tuple[str, ...]]] = {
     "country": ("country",),
 }
 _READ: Final[Mapping[str, tuple[str, ...]]] = {
-    **{field: (name,) for field, name in _BUILT_IN.items()},
+    **{field: (name,) for field, name in BUILT_IN.items()},
     **_CUSTOM,
     "website": ("website", "domain"),
 }
@@ -49,7 +49,7 @@ def field_names(account_fields: Collection[str]) -> dict[str, str]:
     :param account_fields: names of the account's lead fields
     """
     custom = {field: next((n for n in names if n in account_fields), None) for field, names in _CUSTOM.items()}
-    return {**_BUILT_IN, **{field: name for field, name in custom.items() if name}}
+    return {**BUILT_IN, **{field: name for field, name in custom.items() if name}}
 
 
 def lead_values(name: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from airflow_providers_leads.hooks.persistiq.creating import LEADS_PER_CALL, Lea
 from airflow_providers_leads.hooks.persistiq.enrolling import PersistIQEnrolling
 from airflow_providers_leads.hooks.persistiq.erasing import erase
 from airflow_providers_leads.hooks.persistiq.fields import (
+    BUILT_IN,
     EVENT_GROUPS,
     HELD,
     WEBHOOK_SETTINGS,
@@ -63,6 +64,7 @@ class PersistIQHook(PersistIQCampaigns):
     advice: ClassVar[Mapping[int | None, str]] = {
         401: "Put the company's API key into the connection's password; it is under Settings > Integrations > API Key.",
     }
+    lead_fields: ClassVar[Mapping[str, str]] = {name: field for field, name in BUILT_IN.items()}
     scope_keys = frozenset({"status", "campaign"})
     create_batch = LEADS_PER_CALL
     # One request each, where a page of the list holds as many.

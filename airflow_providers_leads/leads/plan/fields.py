@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
@@ -12,7 +12,7 @@ from airflow_providers_leads.leads.files.yaml_text import YamlTextError, read_ya
 from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS, Lead, text
 from airflow_providers_leads.leads.plan.mapped import find_property
-from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, Unconvertible, value_text
+from airflow_providers_leads.leads.plan.property_types import PROPERTY, TEXT, PropertyTypes, Unconvertible, value_text
 
 Only = Literal["create", "empty"]
 _MOST_BYTES: Final = 256 * 1024
@@ -27,7 +27,8 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     :param constant: a value that all records get
     :param default: the value where ``source`` has none
     :param only: ``create`` writes it to new records alone, ``empty`` where the destination has nothing; default always
-    :param owner: true: the value is the address of a user of the destination, and the user's id is written
+    :param owner: true: the value is the address of a user of the destination, and the user's id is written. Properties
+        that are known to hold owners take addresses and ids in any case
     """
 
     source: str | None = None
@@ -41,6 +42,8 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ValueError("give one of 'from' and 'constant'")
         if self.constant is not None and self.default is not None:
             raise ValueError("'default' is for 'from'; a constant needs none")
+        if "" in (self.constant, self.default, self.source):
+            raise ValueError("an empty text writes nothing: leave the entry out")
 
 
 Rules = Mapping[str, FieldRule]
@@ -56,43 +59,84 @@ def field_rules(value: Any, path_of: Callable[[str], Any] = as_path) -> dict[str
     :raises ValueError: naming the entry that is wrong
     """
     if isinstance(value, str):
-        value = _from_yaml(path_of(value))
-    if value is None:
-        return {}
+        return _of_yaml(path_of(value))
+    return {} if value is None else _rules(value, lambda name: "fields")
+
+
+def _rules(value: Any, place: Callable[[str], str]) -> dict[str, FieldRule]:
+    """Return a table, whose messages begin with what names the place of an entry."""
     if isinstance(value, Mapping) and set(value) == {"fields"} and isinstance(value["fields"], Mapping):
         value = value["fields"]
     if not isinstance(value, Mapping):
-        raise ValueError("fields must be a mapping such as {'lifecyclestage': {'constant': 'lead', 'only': 'create'}}")
-    return {str(name): _rule(str(name), entry) for name, entry in value.items()}
+        raise ValueError(
+            f"{place('')} must be a mapping such as {{'lifecyclestage': {{'constant': 'lead', 'only': 'create'}}}}"
+        )
+    return {str(name): _rule(str(name), entry, place(str(name))) for name, entry in value.items()}
 
 
-def _rule(name: str, entry: Any) -> FieldRule:
-    if isinstance(entry, str):
-        return FieldRule(source=entry)
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"fields: {name!r} must be the name of a golden field or property, or a mapping")
+def _rule(name: str, entry: Any, place: str) -> FieldRule:
+    if not isinstance(entry, (str, Mapping)):
+        raise ValueError(f"{place}: {name!r} must be the name of a golden field or property, or a mapping")
+    entry = {"from": entry} if isinstance(entry, str) else entry
     known = ("from", "constant", "default", "only", "owner")
     for key in entry:
         if key not in known:
-            raise ValueError(f"fields: {name!r} has the unknown entry {key!r}{nearest(str(key), known)}")
+            raise ValueError(f"{place}: {name!r} has the unknown entry {key!r}{nearest(str(key), known)}")
+    if (only := entry.get("only")) not in (None, *get_args(Only)):
+        raise ValueError(f"{place}: {name!r}: only must be {' or '.join(get_args(Only))}, not {only!r}")
     try:
         return msgspec.convert(dict(entry), FieldRule)
     except msgspec.ValidationError as error:
-        raise ValueError(f"fields: {name!r}: {error}") from None
+        raise ValueError(f"{place}: {name!r}: {error}") from None
 
 
-def _from_yaml(path: Any) -> Any:
+def _of_yaml(path: Any) -> dict[str, FieldRule]:
     try:
         content = path.read_bytes()
         if len(content) > _MOST_BYTES:
             raise ValueError(f"fields: {path} is larger than {_MOST_BYTES // 1024} KiB")
-        return read_yaml(content.decode("utf-8-sig"))[0]
+        table, lines = read_yaml(content.decode("utf-8-sig"))
     except OSError as error:
         raise ValueError(f"fields: {path} can't be read: {error.strerror or type(error).__name__}") from None
     except UnicodeDecodeError:
         raise ValueError(f"fields: {path} is not UTF-8") from None
     except YamlTextError as error:
         raise ValueError(f"fields: {path}, line {error.line}: {error}") from None
+
+    def place(name: str) -> str:
+        line = lines.get((name,)) or lines.get(("fields", name))
+        return f"fields: {path}, line {line}" if line else f"fields: {path}"
+
+    return _rules(table, place)
+
+
+def with_owners(rules: Rules, types: PropertyTypes) -> dict[str, FieldRule]:
+    """Return a table in which a property of owners takes owners, whether the table says so or not.
+
+    :param rules: see :func:`check_rules`
+    :param types: what the destination's values mean
+    """
+    return {
+        name: msgspec.structs.replace(rule, owner=True) if types.known.get(name, TEXT).of_owner else rule
+        for name, rule in rules.items()
+    }
+
+
+def _owner(value: Any, owners: Mapping[str, str]) -> str:
+    """Return the id of an owner.
+
+    :param value: their address or id
+    :param owners: address → id, an empty one where several have the address
+    :raises Unconvertible: saying why there is none
+    """
+    words = (value_text(value) or "").strip().lower()
+    if words in owners.values() and words:
+        return words
+    if words not in owners:
+        raise Unconvertible("no user who can own records has that address or id")
+    if not owners[words]:
+        raise Unconvertible("several users have that address: give the id of one")
+    return owners[words]
 
 
 def check_rules(rules: Rules, types: PropertyTypes, owners: Mapping[str, str], label: str) -> None:
@@ -110,8 +154,10 @@ def check_rules(rules: Rules, types: PropertyTypes, owners: Mapping[str, str], l
                 continue
             shown = name.removeprefix(PROPERTY)
             if rule.owner:
-                if str(value).strip().lower() not in owners:
-                    raise ValueError(f"{label}: fields: {shown!r}: no user who can own records has that address")
+                try:
+                    _owner(value, owners)
+                except Unconvertible as error:
+                    raise ValueError(f"{label}: fields: {shown!r}: {error}") from None
                 continue
             try:
                 types.convert(name, value)
@@ -149,10 +195,7 @@ def ruled_values(
             if value is None:
                 continue
             if rule.owner:
-                address = (value_text(value) or "").strip().lower()
-                if address not in owners:
-                    raise Unconvertible("no user that can own records has this address")
-                value = owners[address]
+                value = _owner(value, owners)
             if written := types.convert(name, value):
                 values[name] = written
         except Unconvertible as error:

@@ -38,12 +38,14 @@ class PropertyType:
     :param options: value of each option → its label; empty where the options are not known
     :param most: characters that a value may have, ``None``: any number
     :param forward: values that only ever go on to a later one of these; empty: they change as they like
+    :param of_owner: its values are ids of users who can own records
     """
 
     kind: Kind = "text"
     options: Mapping[str, str] = field(default_factory=dict)
     most: int | None = None
     forward: tuple[str, ...] = ()
+    of_owner: bool = False
 
     def convert(self, value: Any) -> str | None:
         """Return a value in the form in which it is written, ``None`` when there is nothing in it.

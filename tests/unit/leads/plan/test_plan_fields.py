@@ -9,7 +9,7 @@ import pytest
 
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import Lead
-from airflow_providers_leads.leads.plan.fields import check_rules, field_rules
+from airflow_providers_leads.leads.plan.fields import check_rules, field_rules, ruled_values, with_owners
 from airflow_providers_leads.leads.plan.planning import Held, PlanRules, plan_row
 from airflow_providers_leads.leads.plan.property_types import PropertyType, PropertyTypes
 from airflow_providers_leads.leads.plan.recheck import recheck_row
@@ -101,7 +101,24 @@ def test_a_field_of_a_lead_is_filled_by_the_table_alone() -> None:
 def test_an_owner_that_nobody_is_is_left_out_and_named() -> None:
     row = planned({"owner": {"from": "company", "owner": True}})
     assert row.properties == {}
-    assert "owner (no user that can own records has this address)" in str(row.reason)
+    assert "owner (no user who can own records has that address or id)" in str(row.reason)
+    assert planned({"owner": {"from": "score", "owner": True}}).properties == {}
+
+
+def test_a_property_of_owners_takes_owners_whether_the_table_says_so_or_not() -> None:
+    types = PropertyTypes({"properties.seller": PropertyType(of_owner=True)})
+    owners = {"sales@example.com": "77", "two@example.com": ""}
+
+    def checked(value: Any) -> dict[str, Any]:
+        table = with_owners(field_rules({"properties.seller": {"constant": value}}), types)
+        check_rules(table, types, owners, "here")
+        return ruled_values(GOLDEN, table, types, owners, set())[0]
+
+    assert checked("Sales@example.com") == checked(77) == {"properties.seller": "77"}
+    for value, message in (("two@example.com", "several users"), ("who@example.com", "no user"), (78, "no user")):
+        with pytest.raises(ValueError, match=message) as raised:
+            checked(value)
+        assert "@" not in str(raised.value)
 
 
 def test_a_stage_never_goes_back_by_a_mapping_either() -> None:
@@ -128,7 +145,8 @@ def test_a_create_whose_person_came_meanwhile_writes_nothing_that_is_for_new_rec
         ({"a": {}}, "give one of 'from' and 'constant'"),
         ({"a": {"from": "x", "constant": "y"}}, "give one of"),
         ({"a": {"form": "x"}}, "unknown entry 'form'; did you mean 'from'"),
-        ({"a": {"constant": "x", "only": "once"}}, "'a': Invalid enum value 'once'"),
+        ({"a": {"constant": "x", "only": "once"}}, "'a': only must be create or empty, not 'once'"),
+        ({"a": {"constant": ""}}, "an empty text writes nothing"),
         ({"a": {"constant": "x", "default": "y"}}, "a constant needs none"),
     ],
 )
@@ -143,9 +161,15 @@ def test_a_table_as_yaml(tmp_path: Path) -> None:
     assert field_rules(str(file)) == field_rules(
         {"lifecyclestage": {"constant": "lead", "only": "create"}, "utm": "utm_source"}
     )
-    file.write_text("a: 1\na: 2\n")
-    with pytest.raises(ValueError, match="line 2"):
-        field_rules(str(file))
+    for text, message in (
+        ("a: 1\na: 2\n", "line 2"),
+        ("fields:\n  a: x\n  b: {form: x}\n", "line 3: 'b' has the unknown entry 'form'"),
+        ("a: {from: x}\nb: {constant: x, only: once}\n", "line 2: 'b': only must be"),
+        ("", "fields.yaml must be a mapping"),
+    ):
+        file.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            field_rules(str(file))
 
 
 @pytest.mark.parametrize(
