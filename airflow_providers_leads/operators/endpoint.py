@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 from airflow_providers_leads.leads.model.values import plain
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, Argument, Templated, argument, is_templated
-from airflow_providers_leads.tasks.arguments import as_bool, as_entries, given
+from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_entries, given
 from airflow_providers_leads.tasks.returns import check_output, hand_over
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import DAG
 
 _TEMPLATED: Final = re.compile(r"^Templated\[(.*)\]")
+# Passed and rendered to nothing, it would make of a customer's number the record of this id, which is somebody else's.
+_SAYS_WHAT_AN_ID_IS: Final = frozenset({"id_property"})
 _HANDING_OVER: Final[Mapping[str, str]] = {
     "output": "URI of a ``.parquet``, ``.jsonl`` or ``.jsonl.gz`` file for the rows; without it they go to XCom, "
     "refused above 1,000",
@@ -62,6 +64,7 @@ def _constructor(arguments: Mapping[str, inspect.Parameter], attributes: Mapping
         LeadsOperator.__init__(self, **kwargs)
         for name, value in own.items():
             setattr(self, attributes[name], value)
+        self._requested = Requested(self, *_SAYS_WHAT_AN_ID_IS.intersection(arguments))
         self.check()
 
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -141,12 +144,14 @@ class EndpointOperator(DeclaredOperator):
         _pre_execute_hook: Any = argument(default=None, alias="pre_execute")
         _post_execute_hook: Any = argument(default=None, alias="post_execute")
         _task_display_name: str | None = argument(default=None, alias="task_display_name")
+        _requested: Requested = argument(init=False)
 
     def call_arguments(self) -> dict[str, Any]:
         """Return the rendered arguments of the hook method; a template's way of saying nothing is left out.
 
-        :raises ValueError: when a required argument rendered to nothing
+        :raises ValueError: when a required argument rendered to nothing, or what says what an id means
         """
+        self._requested.check(self)
         values = {}
         for name, parameter in self.arguments.items():
             if name == self.conn_parameter or name in self.hands_over:

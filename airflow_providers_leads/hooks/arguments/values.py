@@ -92,7 +92,7 @@ def _shown(name: str, value: str) -> Any:
     for read in (json.loads, ast.literal_eval):
         try:
             return plain(read(value))
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
     raise ValueError(f"{name} must be a list, or its JSON: this text can't be read as one")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -293,6 +294,9 @@ class HubSpotWriting(HubSpotNarrowing):
         :raises ValueError: for an empty id
         """
         items = [lookup(i, given, record_id(f"ids[{i}]", given)) for i, given in enumerate(ids)]
+        if odd := next((item for item in items if not re.fullmatch(r"[0-9]+", item.key or "")), None):
+            # HubSpot answers without a word about each, so that one that is none would pass for archived.
+            raise ValueError(f"ids[{odd.index}] must be a record id, which is a whole number")
         path = self.path("objects", "/contacts/batch/archive")
 
         def send(chunk: list[Item]) -> Answer:

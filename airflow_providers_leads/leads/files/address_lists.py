@@ -131,7 +131,7 @@ def _listed(name: str, text: str) -> list[Any]:
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(found, list):
             return found

@@ -229,6 +229,8 @@ def test_other_lists_as_text_are_read_or_refused(crm: Any) -> None:
         lambda: HubSpotHook().batch_create_contacts("email"),
         lambda: HubSpotHook().batch_create_contacts({"email": "a@b.de"}),
         lambda: HubSpotHook().batch_archive_contacts("['9353', f()]"),
+        # A template that nobody rendered, which Python reads as a set of sets.
+        lambda: HubSpotHook().batch_archive_contacts("{{ 9353 }}"),
         lambda: HubSpotHook().create_property("x", label="X", type="string", field_type="text", options="ab"),
         lambda: HubSpotHook().search_contacts(filter_groups="ab"),
         lambda: HubSpotHook().batch_archive_contacts({"9353": 1}),

@@ -257,3 +257,16 @@ def test_a_parameter_that_airflow_uses_otherwise_is_refused_when_declared() -> N
 
         class Clash(EndpointOperator):
             retries: int = 0
+
+
+@pytest.mark.parametrize("cls", [c for c in OPERATORS if "id_property" in c.arguments], ids=named)
+@pytest.mark.parametrize("rendered", [None, "", "None"])
+def test_what_says_what_an_id_is_must_not_render_to_nothing(cls: type[EndpointOperator], rendered: Any) -> None:
+    """Without it a customer's number would be the record id of somebody else."""
+    operator = build(cls, id_property="{{ params.id_property }}")
+    operator.id_property = rendered  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="id_property was asked for and renders to nothing"):
+        operator.call_arguments()
+    # Who leaves it out means record ids.
+    plain = build(cls, id_property=None)
+    plain._requested.check(plain)  # type: ignore[attr-defined]

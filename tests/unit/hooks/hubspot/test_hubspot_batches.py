@@ -428,3 +428,9 @@ def test_a_call_that_is_wrong_for_everybody_is_not_dissected(
 def test_nothing_in_nothing_sent(hook: HubSpotHook, requests_mock: requests_mock.Mocker, call: Any) -> None:
     assert call(hook) == BatchResult()
     assert not requests_mock.called
+
+
+@pytest.mark.parametrize("odd", ["a/b", "..", "-1", "https://x.example/5", "１２"])
+def test_what_is_no_record_id_never_passes_for_archived(hook: HubSpotHook, odd: str) -> None:
+    with pytest.raises(ValueError, match=r"ids\[1\] must be a record id"):
+        hook.batch_archive_contacts(["5", odd])
