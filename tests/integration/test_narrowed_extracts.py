@@ -11,14 +11,19 @@ import pytest
 
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
 from airflow_providers_leads.leads.files.staging import read_rows, write_rows
+from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.outcomes import WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.operators.hubspot import HubSpotSearchContactsOperator
 from airflow_providers_leads.operators.leads import (
     LeadsDeduplicateOperator,
     LeadsExtractOperator,
+    LeadsFromFileOperator,
     LeadsPlanOperator,
     LeadsToListOperator,
 )
+from airflow_providers_leads.operators.persistiq import PersistIQListLeadsOperator
+from airflow_providers_leads.operators.perspective import PerspectiveListContactsOperator
 from airflow_providers_leads.sandbox import Sandbox
 from airflow_providers_leads.sandbox.hubspot.store import RecordList
 
@@ -185,3 +190,35 @@ def test_leads_go_into_a_list_once(sandbox: Sandbox, tmp_path: Path) -> None:
         change(conn_id="persistiq_default")
     assert HubSpotHook().find_list("10")["name"] == "Nobody"
     assert HubSpotHook().change_list("8", []).changed == set()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl", "jsonl.gz"])
+def test_files_of_searches_and_lists_are_files_of_leads(sandbox: Sandbox, tmp_path: Path, ending: str) -> None:
+    def leads(operator: Any, **columns: Any) -> list[Lead]:
+        read = LeadsFromFileOperator(
+            task_id="f", input=operator.execute({}), source="found", output=str(tmp_path / operator.task_id),
+            columns=columns,
+        ).execute({})  # fmt: skip
+        golden = LeadsDeduplicateOperator(task_id="g", inputs=[read], output=str(tmp_path / "g")).execute({})
+        assert golden["rows"]["golden"] == len({lead.email_key for lead in read_rows(read["uri"], Lead)})
+        return list(read_rows(read["uri"], Lead))
+
+    search = HubSpotSearchContactsOperator(
+        task_id="search", query="a", properties=["email", "firstname", "hs_email_optout"],
+        output=f"{tmp_path}/search.{ending}",
+    )  # fmt: skip
+    found = {lead.source_id: lead for lead in leads(search, source_id="id")}
+    contacts = sandbox.hubspot.store.contacts
+    assert len(found) > 10
+    for record, lead in found.items():
+        contact = contacts[int(record)].properties
+        assert (lead.email_key, lead.first_name) == (email_key(contact["email"]), contact.get("firstname"))
+        assert bool(lead.opted_out) == (contact.get("hs_email_optout") == "true")
+    listed = leads(PersistIQListLeadsOperator(task_id="listed", output=f"{tmp_path}/listed.{ending}"))
+    assert sum(bool(lead.opted_out) for lead in listed) == sum(
+        bool(lead.optedout and email_key(lead.data["email"])) for lead in sandbox.persistiq.store.leads.values()
+    )
+    funnel = PerspectiveListContactsOperator(
+        task_id="funnel", funnel_id=next(iter(sandbox.perspective.store.funnels)), output=f"{tmp_path}/funnel.{ending}"
+    )
+    assert not any(str(lead.address or "").startswith("{") for lead in leads(funnel))

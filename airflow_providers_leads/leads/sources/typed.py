@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import chain, islice
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.columns import strings
 from airflow_providers_leads.leads.files.staging import StagingError
+from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
 from airflow_providers_leads.leads.sources.encoding import utf8
 from airflow_providers_leads.leads.sources.rows import NO_OBJECT, Rows, Table
 
@@ -174,8 +176,24 @@ def open_parquet_table(file: IO[bytes], path: object) -> Table:
 def _parquet_rows(parquet: Any, path: object, names: list[str]) -> Iterator[Rows]:
     first = 1
     try:
+        # What leads hold besides their fields stays the one column that it is.
+        whole = set(parquet.schema_arrow.names) >= {*LEAD_COLUMNS}
         for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-            yield _typed([flat(row) for row in batch.to_pylist()], range(first, first + batch.num_rows), names)
+            rows = batch.to_pylist() if whole else _with_objects(batch.to_pylist())
+            yield _typed([flat(row) for row in rows], range(first, first + batch.num_rows), names)
             first += batch.num_rows
     except (pa.ArrowException, OSError):
         raise StagingError(f"{path} is damaged from row {first} on.") from None
+
+
+def _with_objects(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows in which an object that is written as JSON text is one, as files of lists and searches have them."""
+    for name in dict.fromkeys(name for row in rows[:1] for name in row):
+        first = next((row[name] for row in rows if row[name] is not None), None)
+        if not isinstance(first, str) or first[:1] != "{":
+            continue
+        for row in rows:
+            if isinstance(row[name], str):
+                with suppress(msgspec.MsgspecError):
+                    row[name] = msgspec.json.decode(row[name], type=dict[str, Any])
+    return rows
