@@ -104,7 +104,7 @@ bench-machines: $(READY)  ## see how machines share one key, with a Redis and wi
 pictures: $(READY)        ## take the pictures of pages in README and docs anew, some minutes
 	@$(BIN)/python -m airflow_providers_leads.sandbox.demo > /dev/null
 	@$(BIN)/python tests/pictures.py .demo
-	LEADS_TAKE_PICTURES=1 $(BIN)/python -m pytest -q tests/cluster/test_runs_in_browser.py -k browser_alone
+	LEADS_TAKE_PICTURES=1 $(BIN)/python -m pytest -q -m story tests/cluster/test_runs_in_browser.py -k browser_alone
 
 bench-bucket: $(READY)    ## see what a sync's tasks read of a bucket and have in memory, half an hour; options in BENCH
 	@$(BIN)/python tests/benchmarks/bench_bucket.py $(BENCH)

@@ -25,9 +25,11 @@ from upath import UPath
 
 from airflow_providers_leads import operators
 from airflow_providers_leads.cli.definition import main
+from airflow_providers_leads.leads.files.parts import Parts, parts_left
 from airflow_providers_leads.leads.files.staging import StagingError, appearing, read_rows, write_rows
 from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory.generation import Folder, SyncMemoryError, Writing
+from airflow_providers_leads.leads.model.outcomes import WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.endpoint import EndpointOperator
@@ -120,6 +122,17 @@ def test_what_is_written_to_a_bucket_leaves_in_parts(client: Any, monkeypatch: p
             file.write(block)
     assert 0 < most <= 10 * 2**20
     assert client.head_object(Bucket="leads", Key="large/y.bin")["ContentLength"] == 20 * 2**20
+
+
+def test_what_a_killed_task_had_settled_is_found_in_a_bucket(client: Any) -> None:
+    uri = storage_path("s3://bucket@leads/run/x.results.parquet")
+    assert parts_left(uri) == []
+    killed = Parts(uri, WriteResult, "task")
+    killed.append([WriteResult(email_key="ada@x.example", outcome="created", target_id="1", fields=["city"])])
+    (part,) = parts_left(uri)
+    assert [row.target_id for row in read_rows(part, WriteResult)] == ["1"]
+    killed.discard()
+    assert parts_left(uri) == []
 
 
 def test_a_mistyped_bucket_is_told_and_never_made(client: Any) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+
+_ENDING: Final = ".part"
+
+
+def parts_left(uri: Any) -> list[Any]:
+    """Return the durable parts of a file that nobody has put together, as a killed writer leaves them, in their order.
+
+    :param uri: of the file
+    """
+    path = as_path(uri)
+    if not path.parent.exists():
+        return []
+    numbered = re.compile(re.escape(path.name) + r"\.[^.]+\.[0-9]{5}" + re.escape(_ENDING))
+    left = {str(part.name): part for part in path.parent.iterdir()}
+    return [left[name] for name in sorted(left) if numbered.fullmatch(name)]
 
 
 class Parts(Generic[S]):
@@ -121,4 +138,4 @@ class Parts(Generic[S]):
         return self._named(f"{number:05}")
 
     def _named(self, name: str) -> Any:
-        return self.path.with_name(f"{self.path.name}.{self._owner}.{name}.part")
+        return self.path.with_name(f"{self.path.name}.{self._owner}.{name}{_ENDING}")

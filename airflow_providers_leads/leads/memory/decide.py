@@ -95,7 +95,7 @@ def decide(looks: Sequence[Look], cleared: Cleared = "keep") -> Verdict:
     ]
     if newer:
         winner = min(_last_ones(looks, newer), key=lambda n: looks[n].order)
-    others = [look for n, look in enumerate(looks) if n != winner and not _same(look, looks[winner])]
+    others = [look for n, look in enumerate(looks) if n != winner and not same_value(look, looks[winner])]
     fresh = [look for look in others if look.fresh and (look.value is not None or cleared == "spread")]
     if looks[winner].fresh and fresh:
         return Verdict(winner, BOTH_CHANGED)
@@ -118,7 +118,8 @@ def _surely_later(one: Look, other: Look) -> bool:
     return (one.edited or one.new) and not (other.edited or other.new)
 
 
-def _same(one: Look, other: Look) -> bool:
+def same_value(one: Look, other: Look) -> bool:
+    """Tell whether two records hold one value, in whatever case it is written."""
     return folded(one.value or "") == folded(other.value or "")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from airflow_providers_leads.leads.files.parts import parts_left
 from airflow_providers_leads.leads.files.places import StagingError, as_path, is_complete
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts, read_plan_facts
 from airflow_providers_leads.leads.memory import table
+from airflow_providers_leads.leads.memory.generation import Folder, Generation
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
 
 _WRITTEN: Final = ("created", "updated")
@@ -34,12 +36,7 @@ def fold_writings(
     :param local: gives the local name of a file
     :param leads: view of the leads that were read
     """
-    for plan, results in _by_time(plans):
-        try:
-            facts = read_plan_facts(plan)
-        except StagingError:
-            # The plan was never written, so nothing was.
-            continue
+    for facts, plan, results in _by_time(plans):
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE memory_writes AS {writes_sql(facts, plan, results, key, fields, local)}"
         )
@@ -50,14 +47,34 @@ def fold_writings(
         con.execute("ALTER TABLE memory_folded RENAME TO memory_stored")
 
 
-def _by_time(plans: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    times = []
-    for plan, results in plans:
-        try:
-            times.append((read_plan_facts(plan).planned_at, plan, results))
-        except StagingError:
-            continue
-    return [(plan, results) for _, plan, results in sorted(times, key=lambda each: each[0])]
+def written_before(folder: Folder) -> Generation | None:
+    """Return what stands for a generation while there is none and runs have written, ``None`` where none has.
+
+    A first run that died has told nobody what it read, and what it wrote is nobody's edit all the same.
+
+    :param folder: a memory
+    """
+    known = [facts for plan, _ in folder.plans(folder.writing()) if (facts := _facts(plan))]
+    if not known or folder.pointer().generation:
+        return None
+    at = min(facts.planned_at for facts in known)
+    properties = sorted({name for facts in known for name in (*facts.properties, *facts.property_keys)})
+    return Generation(
+        number=0, sync=folder.name, run="", at=at, since=at, files=[], records=0, properties=properties, probe=""
+    )
+
+
+def _facts(plan: Any) -> PlanFacts | None:
+    """Return what a plan says of itself, ``None`` where it was never written, so that nothing else was."""
+    try:
+        return read_plan_facts(plan)
+    except StagingError:
+        return None
+
+
+def _by_time(plans: Sequence[tuple[Any, Any]]) -> list[tuple[PlanFacts, Any, Any]]:
+    known = [(facts, plan, results) for plan, results in plans if (facts := _facts(plan))]
+    return sorted(known, key=lambda each: each[0].planned_at)
 
 
 def writes_sql(
@@ -78,14 +95,7 @@ def writes_sql(
         f"{table.named(name + '_set')}"
         for name in fields
     )
-    there = results is not None and is_complete(as_path(results))
-    outcomes = (
-        "(SELECT email_key, outcome, target_id, coalesce(from_json(fields, '[\"VARCHAR\"]'), []) AS fields "
-        f"FROM read_parquet({quoted(local(results))}))"
-        if there
-        else "(SELECT NULL::VARCHAR AS email_key, NULL::VARCHAR AS outcome, NULL::VARCHAR AS target_id, []::VARCHAR[] "
-        "AS fields)"
-    )
+    outcomes = _outcomes_sql(results, local)
     # A failed row may have been written in part, where a CRM takes its fields one by one.
     written = f"(r.outcome IN ({', '.join(map(quoted, _WRITTEN))}) OR (r.outcome = 'failed' AND len(r.fields) > 0))"
     return (
@@ -97,6 +107,27 @@ def writes_sql(
         f"coalesce({written}, false) AS settled, {chosen} "
         f"FROM read_parquet({quoted(local(plan))}) p LEFT JOIN {outcomes} r USING (email_key) "
         f"WHERE p.action IN ('create', 'update') AND (r.outcome IS NULL OR r.outcome = 'ambiguous' OR {written})"
+    )
+
+
+def _outcomes_sql(results: Any, local: Callable[[Any], str]) -> str:
+    """Return the SELECT of what became of the rows of a plan, as far as somebody has written it down."""
+    path = as_path(results)
+    # A killed task has left what it had settled; where it was tried again, that is younger than its results.
+    files = [file for file in (path, *parts_left(path)) if is_complete(file)]
+    if not files:
+        nothing = ("email_key", "outcome", "target_id")
+        return f"(SELECT {', '.join(f'NULL::VARCHAR AS {name}' for name in nothing)}, []::VARCHAR[] AS fields)"
+    each = [
+        "SELECT email_key, outcome, target_id, coalesce(from_json(fields, '[\"VARCHAR\"]'), []) AS fields, "
+        f"{number} AS age FROM read_parquet({quoted(local(file))})"
+        for number, file in enumerate(files)
+    ]
+    if len(each) == 1:
+        return f"({each[0]})"
+    return (
+        f"(SELECT * FROM ({' UNION ALL '.join(each)}) QUALIFY "
+        "row_number() OVER (PARTITION BY email_key ORDER BY age DESC) = 1)"
     )
 
 

@@ -10,7 +10,15 @@ from typing import Any
 import msgspec
 
 from airflow_providers_leads.leads.memory import table
-from airflow_providers_leads.leads.memory.decide import BOTH_CHANGED, CLEARED, Look, Verdict, decide, same_but_for_form
+from airflow_providers_leads.leads.memory.decide import (
+    BOTH_CHANGED,
+    CLEARED,
+    Look,
+    Verdict,
+    decide,
+    same_but_for_form,
+    same_value,
+)
 from airflow_providers_leads.leads.memory.hashing import keyed
 from airflow_providers_leads.leads.memory.reads import ReadFacts
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
@@ -46,6 +54,8 @@ class Judge:
         """What a plan must know, likewise."""
         self.reformatted: dict[int, int] = {}
         """Number of the lead → a bit per field whose written value the CRM keeps in another form."""
+        self.copies: list[dict[str, Any]] = []
+        """What a run that died copied of an edited value, with the times of that edit."""
 
     def person(self, records: list[dict[str, Any]]) -> list[tuple[int, int, str | None]]:
         """Decide the fields of one person, and return which values of which leads don't compete."""
@@ -63,6 +73,7 @@ class Judge:
                 losers = self._left_behind(looks, records, competing, name)
             else:
                 winner = competing[verdict.winner]
+                self._date_copies(looks, records, name, winner)
                 self._note(records, looks, name, winner, verdict)
                 losers = [n for n, look in enumerate(looks) if n != winner and look.value is not None]
             for n in losers:
@@ -83,12 +94,21 @@ class Judge:
         They speak for nobody: the records that they were made of do, whatever those hold by now.
         """
         present = [n for n in competing if looks[n].value is not None]
-        copies = [
-            n
-            for n in present
-            if looks[n].copied and records[n][f"a:{name}"] is not None and records[n][f"u:{name}"] is None
-        ]
+        copies = [n for n in present if looks[n].copied and _is_left_behind(records[n], name)]
         return copies if len(copies) < len(present) else []
+
+    def _date_copies(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str, winner: int) -> None:
+        """Let what a run copied which died before it remembered be as old as the edit that it is a copy of.
+
+        The next run may not see the record that was edited, and another one that was not.
+        """
+        edit = looks[winner]
+        if not edit.edited or edit.value is None:
+            return
+        for look, record in zip(looks, records, strict=True):
+            if look.copied and _is_left_behind(record, name) and same_value(look, edit):
+                times = {"after": edit.after, "until": edit.until}
+                self.copies.append({"row": record["row"], "field": name, **times})
 
     def _barred(self, source: str) -> frozenset[str]:
         allowed = self._policy.allow.get(source)
@@ -126,7 +146,12 @@ class Judge:
             # What was looked at since the write has a digest.
             if not look.fresh or record["digest"] is not None or not (record["by_sync"] or 0) >> bit & 1:
                 continue
-            if any(m != n and same_but_for_form(look.value, other.value) for m, other in enumerate(looks)):
+            # What was changed since the write says nothing of it, nor does what was copied since.
+            stood = [
+                other for m, other in enumerate(looks)
+                if m != n and not other.fresh and not _is_left_behind(records[m], name)
+            ]  # fmt: skip
+            if any(same_but_for_form(look.value, other.value) for other in stood):
                 self.reformatted[record["row"]] = self.reformatted.get(record["row"], 0) | 1 << bit
                 until = record[f"u:{name}"]
                 looks[n] = replace(
@@ -137,11 +162,7 @@ class Judge:
 
     def _dated(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str) -> list[Look]:
         """Date what a run that died had seen: it copied the value before anything that was done there since."""
-        copies = {
-            record[f"h:{name}"]: record[f"a:{name}"]
-            for record in records
-            if record[f"a:{name}"] is not None and record[f"u:{name}"] is None
-        }
+        copies = {record[f"h:{name}"]: record[f"a:{name}"] for record in records if _is_left_behind(record, name)}
         if not copies:
             return looks
         copied = [
@@ -192,3 +213,7 @@ class Judge:
                 **identity, "field": name, "winner": look.value, "rule": verdict.rule, "candidates": candidates,
             }
         )  # fmt: skip
+
+
+def _is_left_behind(record: Mapping[str, Any], name: str) -> bool:
+    return record[f"a:{name}"] is not None and record[f"u:{name}"] is None

@@ -44,7 +44,7 @@ def write_outcome(
         export(con, "SELECT * FROM memory_before", recall.outputs["baseline"])
     # Who has no address is in no memory, and new in every run.
     new = "SELECT count(*) FROM memory_read WHERE new AND email_hash IS NOT NULL"
-    counts["new"] = recall._one(new) if recall.generation else 0
+    counts["new"] = recall._one(new) if recall.result.generation else 0
     counts["gone"] = recall._one("SELECT count(*) FROM memory_newly_gone")
 
 
@@ -83,6 +83,7 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         + f"LEFT JOIN memory_before q {table.SAME_RECORD}) c "
         "LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = (c.source, c.source_scope, c.source_id)"
     )
+    _date_copies(recall)
     run(
         "CREATE TEMP TABLE memory_absent AS SELECT source, source_scope, source_id, person, gone, opted_out, bounced, "
         f"email_hash, former FROM memory_before b ANTI JOIN memory_read c {table.SAME_RECORD}"
@@ -137,6 +138,25 @@ def _reformatted(recall: Any) -> None:
     masks = recall.judge.reformatted
     table_of = pa.table({"row": pa.array(masks.keys(), pa.int64()), "mask": pa.array(masks.values(), pa.int64())})
     recall._con.register("memory_reformatted", table_of)
+
+
+def _date_copies(recall: Any) -> None:
+    """Give what a run that died has copied the times of the edits that it copied, once a run has seen both."""
+    copies = recall.judge.copies
+    if not copies:
+        return
+    time = pa.timestamp("us", tz="UTC")
+    columns = {"row": pa.int64(), "field": pa.string(), "after": time, "until": time}
+    arrays = {name: pa.array([copy[name] for copy in copies], kind) for name, kind in columns.items()}
+    recall._con.register("memory_copies", pa.table(arrays))
+    for field in sorted({copy["field"] for copy in copies}):
+        after, until = table.named(f"{field}_after"), table.named(f"{field}_until")
+        recall._run(
+            f'UPDATE memory_delta SET {after} = x."after", {until} = x."until", noted = memory_delta.noted OR '
+            'x."until" IS NOT NULL FROM (SELECT * FROM memory_copies JOIN memory_read USING ("row") '
+            f"WHERE field = {quoted(field)}) x WHERE (memory_delta.source, memory_delta.source_scope, "
+            "memory_delta.source_id) = (x.source, x.source_scope, x.source_id)"
+        )
 
 
 def _known_sql(recall: Any, field: str) -> str:

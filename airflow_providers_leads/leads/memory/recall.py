@@ -16,7 +16,7 @@ import pyarrow as pa
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed_sql, quoted
-from airflow_providers_leads.leads.memory.intended import fold_writings
+from airflow_providers_leads.leads.memory.intended import fold_writings, written_before
 from airflow_providers_leads.leads.memory.judge import Judge
 from airflow_providers_leads.leads.memory.local import local_copy
 from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, write_outcome
@@ -61,6 +61,8 @@ class Recall:
         generation, reason = folder.current()
         if generation is not None and (others := [read.conn_id for read in reads if read.other_account]):
             generation, reason = None, f"it is of another account than connection '{others[0]}' leads to now"
+        elif generation is None:
+            generation = written_before(folder)
         self.generation: Generation | None = generation
         self.result.first = reason
         self.result.generation = generation.number if generation else 0
@@ -111,15 +113,18 @@ class Recall:
         if self.generation is None:
             self._run(f"CREATE TEMP TABLE memory_before({columns})")
             return
-        files = [self._local(self.folder.path / name) for name in self.generation.files]
-        listed = ", ".join(map(quoted, files))
-        present = [row[0] for row in self._con.sql(f"DESCRIBE SELECT * FROM read_parquet([{listed}])").fetchall()]
-        stored = table.stored_sql(files, self.fields, present)
         writings = self.folder.writing()
-        if not writings:
-            self._run(f"CREATE TEMP VIEW memory_before AS {stored}")
-            return
-        self._run(f"CREATE TEMP TABLE memory_stored AS {stored}")
+        if not self.generation.files:
+            self._run(f"CREATE TEMP TABLE memory_stored({columns})")
+        else:
+            files = [self._local(self.folder.path / name) for name in self.generation.files]
+            listed = ", ".join(map(quoted, files))
+            present = [row[0] for row in self._con.sql(f"DESCRIBE SELECT * FROM read_parquet([{listed}])").fetchall()]
+            stored = table.stored_sql(files, self.fields, present)
+            if not writings:
+                self._run(f"CREATE TEMP VIEW memory_before AS {stored}")
+                return
+            self._run(f"CREATE TEMP TABLE memory_stored AS {stored}")
         fold_writings(self._con, self.folder.plans(writings), self.key, self.fields, self._local, leads=_LEADS)
         self._run("CREATE TEMP VIEW memory_before AS SELECT * FROM memory_stored")
 
@@ -243,6 +248,7 @@ class Recall:
         self.judge.conflicts.clear()
         self.judge.facts.clear()
         self.judge.reformatted.clear()
+        self.judge.copies.clear()
         if self.generation is None:
             return None
         numbers = known.select("row", "person")

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from airflow_providers_leads.leads.files.parts import Parts
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.files.staging import RowWriter, read_rows, write_rows
 from airflow_providers_leads.leads.memory.generation import Folder, Writing
@@ -172,6 +173,7 @@ class World:
         incremental: bool = False,
         dies: str | None = None,
         after_writes: int | None = None,
+        notes: bool = True,
         meanwhile: Callable[[str], None] | None = None,
         remembers: bool = True,
         accounts: Mapping[str, bool] | None = None,
@@ -182,13 +184,15 @@ class World:
         :param dies: step before which the worker is killed: ``merge``, ``plan:hubspot``, ``write:hubspot``,
             ``results:hubspot``, ``remember``
         :param after_writes: the worker is killed after so many writes, before its results are written
+        :param notes: what is written is durable at once, though the run dies; false: its ids are lost with it
         :param meanwhile: called before each step
         :param remembers: false: the last task doesn't run
         :param accounts: sources that lead to another account than before
         """
         self.runs += 1
         self.writes, self.settled = [], set()
-        self._left = after_writes
+        self._left, self._notes = after_writes, notes
+        self._may_die = dies is not None or after_writes is not None
         at = self.folder / f"run{self.runs}"
         at.mkdir()
 
@@ -302,9 +306,16 @@ class World:
         self.plans[source] = {row.email_key: row for row in rows}
         step(f"write:{source}")
         self.memory.begin(Writing(run=f"run{self.runs}", dag="sync", plans={crm.conn_id: [str(plan), str(results)]}))
-        outcomes = [self._write(crm, row) for row in rows]
+        parts = Parts(results, WriteResult, "task")
+        outcomes = []
+        for row in rows:
+            outcomes.append(self._write(crm, row))
+            if self._notes and self._may_die:
+                parts.append(outcomes[-1:])
+                self.unsure.discard(str(outcomes[-1].target_id))
         step(f"results:{source}")
         write_rows(results, WriteResult, outcomes)
+        parts.discard()
         self.settled.add(source)
         self.unsure -= {str(outcome.target_id) for outcome in outcomes}
 

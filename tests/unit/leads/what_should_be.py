@@ -80,6 +80,9 @@ class Office:
 
     def moves(self, person: Person, crm: str, email: str) -> None:
         for record in self._of(person, crm)[:1]:
+            if record.id in self.world.unsure:
+                # Of what a run made that died before it wrote down the id nobody knows whose it is by another address.
+                continue
             if person.new:
                 # Nobody has seen the person under another address, but for a run that died and told nobody.
                 if person.met:

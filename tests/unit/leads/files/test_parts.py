@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_providers_leads.leads.files.parts import Parts
+from airflow_providers_leads.leads.files.parts import Parts, parts_left
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows
 from airflow_providers_leads.leads.model.outcomes import WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
@@ -142,3 +142,19 @@ def test_a_part_of_another_row_type_is_as_good_as_none(file: Path) -> None:
     ours = parts(file)
     ours.append(results("a"))
     assert not Parts(str(file), Lead, "me", 1).complete()
+
+
+def test_what_a_killed_writer_left_is_found_beside_the_file_it_never_wrote(file: Path) -> None:
+    assert parts_left(file) == []
+    killed, other = parts(file), parts(file.with_name("x.results.parquet2"))
+    killed.append(results("ada@x.example"))
+    killed.append(results("bea@x.example"))
+    killed.add(results("lost@x.example"))
+    other.append(results("eve@x.example"))
+
+    left = [row for part in parts_left(str(file)) for row in read_rows(part, WriteResult)]
+
+    assert names_in(iter(left)) == ["ada@x.example", "bea@x.example"]
+    killed.assemble()
+    killed.discard()
+    assert parts_left(file) == []

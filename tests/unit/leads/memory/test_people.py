@@ -340,3 +340,67 @@ class Row(msgspec.Struct):
     person: int = 0
     email_hash: int = 0
     by_sync: int = 0
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+@pytest.mark.parametrize("incremental", [False, True])
+def test_whose_address_changes_before_a_died_run_is_remembered_is_not_made_again(
+    tmp_path: Path, deaths: int, incremental: bool
+) -> None:
+    world = World(tmp_path, sources=(PERSPECTIVE,), writable=(HUBSPOT,))
+    world[PERSPECTIVE].comes("first@people.example")
+    world.run()
+    world[PERSPECTIVE].comes("ada@people.example", title="Head")
+    for _ in range(deaths):
+        world.run(dies="results:hubspot")
+    (ada,) = world[HUBSPOT].of("ada@people.example")
+    world[HUBSPOT].set(ada, {"email": "ada@elsewhere.example"})
+
+    world.run(incremental=incremental)
+
+    assert sorted(record.email for record in world[HUBSPOT].records.values()) == [
+        "ada@elsewhere.example",
+        "first@people.example",
+    ]
+
+
+@pytest.mark.parametrize("dies", ["results:persistiq", "remember"])
+def test_what_people_do_after_a_first_run_that_died_is_as_safe_as_later(tmp_path: Path, dies: str) -> None:
+    world = World(tmp_path)
+    for name in ("edited", "cleared", "deleted", "moved", "left"):
+        world[HUBSPOT].comes(f"{name}@people.example", title="Buyer")
+    world.run(dies=dies)
+    crm = world[PERSISTIQ]
+    copies = {record.email.partition("@")[0]: record for record in crm.records.values()}
+    crm.set(copies["edited"], {"title": "Head"})
+    crm.set(copies["cleared"], {"title": None})
+    crm.set(copies["moved"], {"email": "elsewhere@people.example"})
+    del crm.records[copies["deleted"].id]
+
+    world.run()
+
+    def titles(source: str) -> dict[str, str | None]:
+        return {r.email.partition("@")[0]: r.values.get("title") for r in world[source].records.values()}
+
+    assert titles(PERSISTIQ) == {"edited": "Head", "cleared": None, "elsewhere": "Buyer", "left": "Buyer"}
+    originals = dict.fromkeys(("cleared", "deleted", "moved", "left"), "Buyer")
+    assert titles(HUBSPOT) == {"edited": "Head", **originals}
+    assert world.run() == 0
+
+
+def test_an_edit_that_a_died_run_copied_stays_where_the_record_of_its_author_is_not_seen(tmp_path: Path) -> None:
+    world = World(tmp_path, sources=(PERSPECTIVE, HUBSPOT, PERSISTIQ))
+    conversion = world[PERSPECTIVE].comes("ada@people.example", title="Buyer")
+    world.run()
+    (lead,), (contact,) = (world[crm].of("ada@people.example") for crm in (PERSISTIQ, HUBSPOT))
+    world[PERSISTIQ].set(lead, {"title": "Head"})
+    world.run(dies="plan:persistiq", incremental=True)
+    # By its new address the next incremental run doesn't find the record.
+    world[PERSISTIQ].set(lead, {"email": "ada@elsewhere.example"})
+    world.run()
+    world[PERSPECTIVE].set(conversion, {"phone": "+49 30 1"})
+
+    world.run(incremental=True)
+
+    assert (contact.values["title"], lead.values["title"]) == ("Head", "Head")
+    assert world.run() == 0

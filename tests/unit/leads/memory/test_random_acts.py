@@ -61,13 +61,13 @@ class Months(RuleBasedStateMachine):
         self.work(acts)
         self.settle(self.office.foretell(), incremental)
 
-    @rule(acts=ACTS, later=ACTS, death=DEATHS, incremental=st.booleans(), then=st.booleans())
+    @rule(acts=ACTS, later=ACTS, death=DEATHS, notes=st.booleans(), incremental=st.booleans(), then=st.booleans())
     def a_run_dies_and_people_work_on(
-        self, acts: Any, later: Any, death: Mapping[str, Any], incremental: bool, then: bool
+        self, acts: Any, later: Any, death: Mapping[str, Any], notes: bool, incremental: bool, then: bool
     ) -> None:
         self.work(acts)
         left = self.office.foretell()
-        self.world.run(incremental=incremental, **death)
+        self.world.run(incremental=incremental, notes=notes, **death)
         self.office.goes_on()
         self.work(later)
         self.settle(self.office.foretell(left), then)
