@@ -14,6 +14,7 @@ import pytest
 from memory_world import DESTINATIONS, HUBSPOT, PERSISTIQ, PERSPECTIVE, World
 from upsert_tries import hurried
 
+from airflow_providers_leads.leads.memory.generation import VERSION
 from airflow_providers_leads.sandbox import Sandbox
 
 DAY = 86_400_000
@@ -297,7 +298,7 @@ def test_a_memory_that_cannot_be_used_is_no_past_at_all(
         case "truncated":
             newest.write_bytes(newest.read_bytes()[:20])
         case "version":
-            newest.write_bytes(newest.read_bytes().replace(b'"version":1', b'"version":99'))
+            newest.write_bytes(newest.read_bytes().replace(b'"version":%d' % VERSION, b'"version":99'))
         case "pointer":
             (folder / "current.json").unlink()
     world.run()

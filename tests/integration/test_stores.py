@@ -262,7 +262,7 @@ def test_a_sync_over_a_bucket_remembers_what_it_wrote(client: Any, monkeypatch: 
         generation, _ = memory.current()
         assert generation is not None
         files = [storage_path(f"{kept['memory']}/{name}") for name in generation.files]
-        made = [row["by_sync"] for file in files for row in table(file) if row["source"] == "persistiq"]
+        made = [row["made"] for file in files for row in table(file) if row["source"] == "persistiq"]
         assert any(made), "what the sync has written is known to be its own"
     with pytest.raises(TypeError, match="names a connection"):
         list(read_rows(f"{runs}/1/golden.parquet", Lead))

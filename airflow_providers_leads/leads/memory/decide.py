@@ -12,10 +12,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Final, Literal
 
-from airflow_providers_leads.leads.memory.hashing import folded
+from airflow_providers_leads.leads.memory.hashing import folded, form_of
 
 CHANGED: Final = "changed"
 """Rule of a conflict in which one CRM's value was changed and another's was not."""
@@ -27,9 +26,7 @@ RULES: Final = (CHANGED, BOTH_CHANGED, CLEARED)
 
 Cleared = Literal["keep", "spread"]
 
-_SCHEME: Final = re.compile(r"^https?://(www\.)?")
 _MILLISECONDS: Final = re.compile(r"-?\d{11,13}")
-_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -134,20 +131,12 @@ def same_but_for_form(one: str | None, other: str | None) -> bool:
     """
     if not one or not other:
         return False
-    one, other = (_SCHEME.sub("", unicodedata.normalize("NFKC", value).strip().casefold()) for value in (one, other))
-    if all(map(_NUMBER.fullmatch, (one, other))) and not (one.isdigit() and other.isdigit()):
-        # Of a number the sign and the point are no mere form.
-        return Decimal(one) == Decimal(other)
-    if (essence := _essence(one)) and essence == _essence(other):
+    one, other = (unicodedata.normalize("NFKC", value).strip() for value in (one, other))
+    if (form := form_of(one)) and form == form_of(other):
         return True
     # What looks like milliseconds may be a phone number: only beside another way to write the time are they one.
     moment = _moment(one)
     return moment is not None and moment == _moment(other)
-
-
-def _essence(text: str) -> frozenset[str]:
-    parts = ("".join(char for char in part if char.isalnum()) for part in text.split(";"))
-    return frozenset(part for part in parts if part)
 
 
 def _moment(text: str) -> datetime | None:

@@ -24,7 +24,7 @@ import msgspec
 
 from airflow_providers_leads.leads.files.staging import StagingError, appearing, as_path, open_parquet
 
-VERSION: Final = 1
+VERSION: Final = 2
 _CURRENT: Final = "current.json"
 _ERASED: Final = "erased.json"
 _WRITING: Final = "writing"
@@ -254,7 +254,7 @@ def _rows_of(path: Any) -> int:
 
     :raises StagingError: when it is missing, damaged or holds something else
     """
-    with open_parquet(path, ("source", "source_scope", "source_id", "person", "email_hash", "by_sync")) as file:
+    with open_parquet(path, ("source", "source_scope", "source_id", "person", "email_hash", "made")) as file:
         return file.num_rows
 
 

@@ -1,13 +1,15 @@
 """What stands for values in a memory: keyed hashes, the same from Python and from SQL.
 
 Forty bits of an MD5 of key, name and value: all that is asked is whether a value is still the one that was seen. White
-space is folded first, because CRMs fold it when they store.
+space is folded first, because CRMs fold it when they store. Of what a sync has written there is a hash of its form as
+well, until the CRM's own form of it has been seen.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from typing import Final
 
 # What Python's str.split() takes for white space, spelled out because RE2's \s knows ASCII only.
@@ -17,6 +19,11 @@ _SQL_SPACES: Final = "".join(char if char == "-" else f"\\x{{{ord(char):x}}}" fo
 # Words that are as they were when folded.
 _PLAIN: Final = "[!-~]+( [!-~]+)*"
 _SHIFT: Final = 24
+_FORM_SHIFT: Final = 40
+_WEB: Final = r"^https?://(www\.)?"
+_DECIMAL: Final = r"-?[0-9]+\.[0-9]+"
+_ZEROS: Final = r"\.?0+$"
+_NEGATIVE: Final = "-[0-9]+"
 ADDRESS: Final = "email_key"
 """Name under which addresses are hashed."""
 
@@ -47,6 +54,52 @@ def keyed_sql(key: str, name: str, expression: str) -> str:
     # To see that nothing is to be folded takes a fifth of folding.
     text = f"CASE WHEN regexp_full_match({expression}, '{_PLAIN}') THEN {expression} ELSE {text} END"
     return f"CASE WHEN {text} <> '' THEN (md5_number_lower({prefix} || {text}) >> {_SHIFT})::BIGINT END"
+
+
+def form_of(value: str) -> str:
+    """Return what a CRM leaves of a value when it stores it in a form of its own.
+
+    Letters and digits in any case: a phone number in other groups, an address of a page without its scheme, the same
+    options in another order. Of a number the sign and the point are no mere form.
+
+    :param value: as it was written, or as the CRM holds it
+    """
+    text = re.sub(_WEB, "", "".join(char.lower() for char in folded(value)))
+    if re.fullmatch(_DECIMAL, text):
+        return re.sub(_ZEROS, "", text)
+    if re.fullmatch(_NEGATIVE, text):
+        return text
+    parts = ("".join(char for char in part if unicodedata.category(char)[0] in "LN") for part in text.split(";"))
+    return ";".join(sorted({part for part in parts if part}))
+
+
+def keyed_form(key: str, name: str, value: str | None) -> int:
+    """Return what stands for the form of a value that a sync wrote; 0 where it has none.
+
+    :param key: the memory's key, hexadecimal
+    :param name: of the field
+    :param value: what was written
+    """
+    form = form_of(value) if value else ""
+    if not form:
+        return 0
+    digest = hashlib.md5(f"{key}{name}\x1e{form}".encode("utf-8", "replace"), usedforsecurity=False).digest()
+    return int.from_bytes(digest[8:], "little") >> _FORM_SHIFT
+
+
+def keyed_form_sql(key: str, name: str, expression: str) -> str:
+    """Return the SQL that computes :func:`keyed_form` of a text expression in DuckDB."""
+    text = f"regexp_replace(lower(trim(regexp_replace({expression}, '[{_SQL_SPACES}]+', ' ', 'g'), ' ')), '{_WEB}', '')"
+    essence = (
+        f"array_to_string(list_sort(list_distinct(regexp_extract_all(regexp_replace({text}, '[^\\p{{L}}\\p{{N}};]', "
+        "'', 'g'), '[^;]+'))), ';')"
+    )
+    form = (
+        f"CASE WHEN regexp_full_match({text}, '{_DECIMAL}') THEN regexp_replace({text}, '{_ZEROS}', '') "
+        f"WHEN regexp_full_match({text}, '{_NEGATIVE}') THEN {text} ELSE {essence} END"
+    )
+    prefix = quoted(f"{key}{name}\x1e")
+    return f"CASE WHEN {form} <> '' THEN (md5_number_lower({prefix} || {form}) >> {_FORM_SHIFT})::BIGINT ELSE 0 END"
 
 
 def digest_sql(key: str, expressions: list[str]) -> str:

@@ -10,7 +10,7 @@ from airflow_providers_leads.leads.files.places import StagingError, as_path, is
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts, read_plan_facts
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation
-from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_form_sql, keyed_sql, quoted
 
 _WRITTEN: Final = ("created", "updated")
 
@@ -92,7 +92,8 @@ def writes_sql(
     scope = quoted(facts.scope or facts.conn_id)
     chosen = ", ".join(
         f"{keyed_sql(key, name, _planned_sql(name))} AS {table.named(name)}, {_is_planned_sql(name)} AS "
-        f"{table.named(name + '_set')}"
+        f"{table.named(name + '_set')}, {keyed_form_sql(key, name, _planned_sql(name))} AS "
+        f"{table.named(name + '_form')}"
         for name in fields
     )
     outcomes = _outcomes_sql(results, local)
@@ -205,8 +206,8 @@ def written_sql(stored: str, writes: str, fields: Sequence[str], *, times: bool 
         f"CASE WHEN {moved} AND s.email_hash IS NOT NULL THEN list_distinct(list_append(coalesce(s.former, []), "
         "s.email_hash)) ELSE s.former END"
     )
-    bits, noted = [], ["coalesce(s.noted, false)"]
-    for bit, field in enumerate(fields):
+    noted = ["coalesce(s.noted, false)"]
+    for field in fields:
         is_set, value = f"w.{table.named(field + '_set')}", f"w.{table.named(field)}"
         old = f"s.{table.named(field)}"
         updated[field] = f"CASE WHEN {is_set} THEN {value} ELSE {old} END"
@@ -219,15 +220,13 @@ def written_sql(stored: str, writes: str, fields: Sequence[str], *, times: bool 
             updated[name] = f"CASE WHEN {is_set} THEN {since} ELSE s.{table.named(name)} END"
             created[name] = f"CASE WHEN {is_set} THEN {since} END"
         noted.append(f"({updated[f'{field}_until']}) IS NOT NULL")
-        mine = f"(coalesce(s.by_sync, 0) & {1 << bit})"
-        bits.append(f"CASE WHEN {is_set} THEN {1 << bit} ELSE {mine} END")
-    updated["by_sync"] = " + ".join([*bits, f"(coalesce(s.by_sync, 0) & {table.MADE})"])
+        form = f"w.{table.named(field + '_form')}"
+        updated[f"{field}_written"] = f"CASE WHEN {is_set} THEN {form} ELSE s.{table.named(field + '_written')} END"
+        created[f"{field}_written"] = f"CASE WHEN {is_set} THEN {form} END"
     updated["noted"] = " OR ".join(noted[1:])
     # What it held as a whole isn't known any more: the next look compares field by field.
     updated["digest"] = "CASE WHEN w.source IS NULL THEN s.digest END"
-    created["by_sync"] = f"CASE WHEN w.created THEN {table.MADE} ELSE 0 END + " + " + ".join(
-        f"CASE WHEN w.{table.named(field + '_set')} THEN {1 << bit} ELSE 0 END" for bit, field in enumerate(fields)
-    )
+    created["made"] = "w.created"
     created["noted"] = " OR ".join(f"({created[f'{field}_until']}) IS NOT NULL" for field in fields)
     made = ", ".join(f"{updated[name]} AS {table.named(name)}" for name in table.columns(fields))
     new = ", ".join(f"{created[name]} AS {table.named(name)}" for name in table.columns(fields))

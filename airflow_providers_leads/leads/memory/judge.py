@@ -19,7 +19,7 @@ from airflow_providers_leads.leads.memory.decide import (
     same_but_for_form,
     same_value,
 )
-from airflow_providers_leads.leads.memory.hashing import keyed
+from airflow_providers_leads.leads.memory.hashing import keyed, keyed_form
 from airflow_providers_leads.leads.memory.reads import ReadFacts
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
 
@@ -52,8 +52,8 @@ class Judge:
         """What was decided between differing values: by winning record, to be joined to its person."""
         self.facts: list[dict[str, Any]] = []
         """What a plan must know, likewise."""
-        self.reformatted: dict[int, int] = {}
-        """Number of the lead → a bit per field whose written value the CRM keeps in another form."""
+        self.reformatted: dict[int, list[str]] = {}
+        """Number of the lead → fields whose written value the CRM keeps in another form."""
         self.copies: list[dict[str, Any]] = []
         """What a run that died copied of an edited value, with the times of that edit."""
 
@@ -62,7 +62,7 @@ class Judge:
         masks = dict.fromkeys((record["row"] for record in records), 0)
         properties: dict[int, dict[str, Any]] = {}
         for bit, name in enumerate(self._fields):
-            looks = self._reformatted([self._look(record, name, bit) for record in records], records, name, bit)
+            looks = self._reformatted([self._look(record, name) for record in records], records, name)
             looks = self._dated(looks, records, name)
             for record, look in zip(records, looks, strict=True):
                 if look.fresh:
@@ -114,7 +114,7 @@ class Judge:
         allowed = self._policy.allow.get(source)
         return frozenset() if allowed is None else frozenset(name for name in table.FIELDS if name not in allowed)
 
-    def _look(self, record: Mapping[str, Any], name: str, bit: int) -> Look:
+    def _look(self, record: Mapping[str, Any], name: str) -> Look:
         value, before = record[f"v:{name}"], record[f"h:{name}"]
         order = self._policy.priority
         source = str(record["source"])
@@ -130,29 +130,32 @@ class Judge:
         now = keyed(self._key, name, value)
         until = record[f"u:{name}"]
         if now == before or not self.was_read(source, name):
-            copied = bool((record["by_sync"] or 0) >> bit & 1)
+            copied = record[f"w:{name}"] is not None
             return Look(
                 value, record[f"a:{name}"], until or record["at"], edited=until is not None, place=place, copied=copied
             )
         # What a run has written there it wrote once the change that it copied was made.
-        copied_at = until if (record["by_sync"] or 0) >> bit & 1 else None
+        copied_at = until if record[f"w:{name}"] is not None else None
         known = [moment for moment in (record["seen"], record[f"a:{name}"], copied_at) if moment is not None]
         after, changed = max(known, default=None), self._changed_until(record)
         return Look(value, after, changed, edited=True, fresh=True, place=place)
 
-    def _reformatted(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str, bit: int) -> list[Look]:
+    def _reformatted(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str) -> list[Look]:
         """Take for no change what a CRM has made of a value that a run wrote: it keeps it in a form of its own."""
         for n, (look, record) in enumerate(zip(looks, records, strict=True)):
-            # What was looked at since the write has a digest.
-            if not look.fresh or record["digest"] is not None or not (record["by_sync"] or 0) >> bit & 1:
+            # What was looked at since the write has no form to compare with.
+            if not look.fresh or not look.value or not (written := record[f"w:{name}"]):
                 continue
             # What was changed since the write says nothing of it, nor does what was copied since.
             stood = [
-                other for m, other in enumerate(looks)
+                other.value
+                for m, other in enumerate(looks)
                 if m != n and not other.fresh and not _is_left_behind(records[m], name)
-            ]  # fmt: skip
-            if any(same_but_for_form(look.value, other.value) for other in stood):
-                self.reformatted[record["row"]] = self.reformatted.get(record["row"], 0) | 1 << bit
+            ]
+            if keyed_form(self._key, name, look.value) == written or any(
+                same_but_for_form(look.value, value) for value in stood
+            ):
+                self.reformatted.setdefault(record["row"], []).append(name)
                 until = record[f"u:{name}"]
                 looks[n] = replace(
                     look, after=record[f"a:{name}"], until=until or record["at"], edited=until is not None, fresh=False,

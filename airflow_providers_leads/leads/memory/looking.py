@@ -86,13 +86,13 @@ def of_person(folder: Folder, email_key: str) -> list[dict[str, Any]]:
 
 def _entry(row: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     values = {}
-    for bit, name in enumerate(fields):
+    for name in fields:
         held, until = row[name], row[f"{name}_until"]
         if held is None and until is None:
             continue
         values[name] = {
             "hash": f"{held:010x}" if held is not None else None,
-            "by": "the sync" if (row["by_sync"] or 0) & (1 << bit) else "people",
+            "by": "the sync" if row[f"{name}_written"] is not None else "people",
             "changed_after": _iso(row[f"{name}_after"]),
             "changed_by": _iso(until),
         }

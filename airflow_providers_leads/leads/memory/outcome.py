@@ -67,7 +67,7 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         "SELECT d.source, d.source_scope, d.source_id, r.email_hash, r.new_digest, n.next_person, d.updated_at, "
         f"CASE WHEN {since} IS NOT NULL THEN {now}::TIMESTAMPTZ END AS since_memory, {now}::TIMESTAMPTZ AS until, "
         f"coalesce(x.looked_at, {now}::TIMESTAMPTZ) AS looked_at, x.was_read_at, d.opted_out, d.bounced, "
-        "coalesce(f.mask, 0) AS reformatted, "
+        "f.fields AS reformatted, "
         f'd.updated_at AS touched_at, {hashes} FROM memory_next n JOIN memory_read r USING ("row") '
         f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_reformatted f USING ("row") '
         "LEFT JOIN memory_reads x ON (x.source, x.source_scope) = "
@@ -135,9 +135,12 @@ def _name_people(recall: Any) -> None:
 
 
 def _reformatted(recall: Any) -> None:
-    masks = recall.judge.reformatted
-    table_of = pa.table({"row": pa.array(masks.keys(), pa.int64()), "mask": pa.array(masks.values(), pa.int64())})
-    recall._con.register("memory_reformatted", table_of)
+    fields = recall.judge.reformatted
+    arrays = {
+        "row": pa.array(fields.keys(), pa.int64()),
+        "fields": pa.array(fields.values(), pa.list_(pa.string())),
+    }
+    recall._con.register("memory_reformatted", pa.table(arrays))
 
 
 def _date_copies(recall: Any) -> None:

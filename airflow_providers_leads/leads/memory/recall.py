@@ -138,7 +138,7 @@ class Recall:
             "CREATE TEMP TABLE memory_read AS SELECT *, was IS NOT NULL AND was IS DISTINCT FROM email_hash AS moved "
             f"FROM (SELECT c.*, {address} AS email_hash, p.person, p.email_hash AS was, p.at, p.first, p.noted, "
             f"p.source IS NULL AS new, p.source IS NOT NULL AND NOT ({same}) AS changed, p.gone IS NOT NULL AS back, "
-            f"p.former IS NOT NULL AS readdressed, coalesce(p.by_sync, 0) & {table.MADE} <> 0 AS made "
+            f"p.former IS NOT NULL AS readdressed, coalesce(p.made, false) AS made "
             f'FROM (SELECT "row", {table.RECORD_SQL}, {ADDRESS}, updated_at, created_at, '
             f"{table.row_digest_sql(self.key, self.fields)} AS new_digest FROM {_LEADS}) c "
             f"LEFT JOIN memory_before p {table.SAME_RECORD})"
@@ -296,12 +296,13 @@ class Recall:
         values = ", ".join(
             f"{table.value_sql(f, 'd.')} AS {table.named('v:' + f)}, p.{table.named(f)} AS {table.named('h:' + f)}, "
             f"p.{table.named(f + '_after')} AS {table.named('a:' + f)}, "
-            f"p.{table.named(f + '_until')} AS {table.named('u:' + f)}"
+            f"p.{table.named(f + '_until')} AS {table.named('u:' + f)}, "
+            f"p.{table.named(f + '_written')} AS {table.named('w:' + f)}"
             for f in self.fields
         )
         rows = self._con.sql(
             f'SELECT m.person, d."row", d.source, d.source_scope, d.source_id, d.updated_at, d.created_at, '
-            f"d.properties, c.new, c.at, c.moved, p.digest, p.by_sync, greatest(p.seen, r.was_read_at) AS seen, "
+            f"d.properties, c.new, c.at, c.moved, greatest(p.seen, r.was_read_at) AS seen, "
             f"{values} "
             'FROM memory_people m JOIN memory_touched t USING (person) JOIN memory_read c USING ("row") '
             f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = '

@@ -3,8 +3,9 @@
 One row per record: ``person`` links the records of one person; per field a hash of the value that was last seen or
 written, and, once somebody has changed it, between which two looks that was (``…_after``, ``…_until``). A cleared field
 has no hash and such times; a field that never held anything has neither. ``…_after`` alone is when a run wrote the
-value that died before it remembered. ``gone`` is when a record was noticed to have disappeared. There are no values and
-no addresses.
+value that died before it remembered. ``…_written``: the sync put the value there; above 0 it stands for the form of
+what was written, until a look has shown in which form the CRM keeps it. ``gone`` is when a record was noticed to have
+disappeared. There are no values and no addresses.
 """
 
 from __future__ import annotations
@@ -36,13 +37,11 @@ _HEAD: Final = {
     "opted_out": "BOOLEAN",
     "bounced": "BOOLEAN",
     "noted": "BOOLEAN",
-    "by_sync": "BIGINT",
+    "made": "BOOLEAN",
 }  # fmt: skip
 # at: time of the record when it was first seen, by which unchanged values compete; null where the CRM tells none.
 # first, seen: when it was first and last seen. noted: some field of it has been changed since.
-# by_sync: a bit per field, in the order of the fields: the value was put there by the sync; and MADE.
-MADE: Final = 1 << 62
-"""Bit of ``by_sync``: the whole record was made by the sync, so that its being there is no sign of the person."""
+# made: the whole record was made by the sync, so that its being there is no sign of the person.
 
 
 def fields_of(properties: Iterable[str]) -> list[str]:
@@ -55,6 +54,7 @@ def columns(fields: Sequence[str]) -> dict[str, str]:
     found = dict(_HEAD)
     for field in fields:
         found |= {field: "BIGINT", f"{field}_after": "TIMESTAMPTZ", f"{field}_until": "TIMESTAMPTZ"}
+        found |= {f"{field}_written": "BIGINT"}
     return found
 
 
@@ -116,7 +116,7 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
     """Return the columns of a record's next row, made of what is read now and what was remembered.
 
     :param read: alias of the lead as read, which has ``looked_at``, ``until``, ``new_digest``, ``next_person`` and
-        ``reformatted``
+        ``reformatted``, the names of fields whose written value the CRM keeps in another form
     :param before: alias of its remembered row, all null when the record is new
     """
     new = f"{before}.source IS NULL"
@@ -142,27 +142,26 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
         "bounced": f"{read}.bounced",
     }
     changed_fields: list[str] = []
-    mine: list[str] = []
-    for bit, field in enumerate(fields):
+    for field in fields:
         old, name = f"{before}.{named(field)}", named(field)
         now = f"{read}.{name}"
         after, until = f"{before}.{named(field + '_after')}", f"{before}.{named(field + '_until')}"
         differs = (
             f"({before}.source IS NOT NULL AND {now} IS DISTINCT FROM {old} AND {read}.{named(field + '_known')} "
-            f"AND ({read}.reformatted & {1 << bit}) = 0)"
+            f"AND NOT coalesce(list_contains({read}.reformatted, {quoted(field)}), false))"
         )
         made[field] = f"CASE WHEN {read}.{named(field + '_known')} THEN {now} ELSE {old} END"
         # With no end, it is when a run wrote it that died before it remembered; and what a run has written there it
         # wrote once the change that it copied was made.
-        copied = f"(coalesce({before}.by_sync, 0) & {1 << bit}) <> 0"
-        known = f"greatest({known_after}, CASE WHEN {until} IS NULL THEN {after} WHEN ({copied}) THEN {until} END)"
+        written = f"{before}.{named(field + '_written')}"
+        known = f"greatest({known_after}, CASE WHEN {until} IS NULL THEN {after} WHEN {written} >= 0 THEN {until} END)"
         made[f"{field}_after"] = f"CASE WHEN {differs} THEN {known} ELSE {after} END"
         made[f"{field}_until"] = f"CASE WHEN {differs} THEN {read}.changed_until ELSE {until} END"
         changed_fields.append(f"({made[f'{field}_until']}) IS NOT NULL")
-        mine.append(f"(CASE WHEN {differs} OR {new} THEN 0 ELSE (coalesce({before}.by_sync, 0) & {1 << bit}) END)")
+        seen_form = f"CASE WHEN {read}.{named(field + '_known')} THEN {written} * 0 ELSE {written} END"
+        made[f"{field}_written"] = f"CASE WHEN NOT {differs} THEN {seen_form} END"
     made["noted"] = " OR ".join(changed_fields)
-    mine.append(f"(coalesce({before}.by_sync, 0) & {MADE})")
-    made["by_sync"] = " + ".join(mine)
+    made["made"] = f"{before}.made"
     return ", ".join(f"{made[name]} AS {named(name)}" for name in columns(fields))
 
 

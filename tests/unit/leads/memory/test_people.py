@@ -12,7 +12,7 @@ import pytest
 from people_at_work import HUBSPOT, PERSISTIQ, PERSPECTIVE, Record, World
 
 from airflow_providers_leads.leads.files.staging import write_rows
-from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError
+from airflow_providers_leads.leads.memory.generation import VERSION, Folder, Generation, SyncMemoryError
 from airflow_providers_leads.leads.memory.looking import status
 from airflow_providers_leads.leads.model.outcomes import WriteResult
 
@@ -241,7 +241,7 @@ def damaged(folder: Path, how: str) -> None:
         case "half of the manifest":
             manifest.write_bytes(manifest.read_bytes()[:20])
         case "an older version":
-            manifest.write_bytes(manifest.read_bytes().replace(b'"version":1', b'"version":0'))
+            manifest.write_bytes(manifest.read_bytes().replace(b'"version":%d' % VERSION, b'"version":0'))
         case "no pointer":
             (folder / "current.json").unlink()
         case "half of the pointer":
@@ -339,7 +339,7 @@ class Row(msgspec.Struct):
     source_id: str = ""
     person: int = 0
     email_hash: int = 0
-    by_sync: int = 0
+    made: bool = False
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
@@ -403,4 +403,41 @@ def test_an_edit_that_a_died_run_copied_stays_where_the_record_of_its_author_is_
     world.run(incremental=True)
 
     assert (contact.values["title"], lead.values["title"]) == ("Head", "Head")
+    assert world.run() == 0
+
+
+@pytest.mark.parametrize("author", [HUBSPOT, PERSISTIQ])
+@pytest.mark.parametrize("phone", ["+49 30 2", None])
+def test_an_edit_right_after_a_copy_is_not_undone_by_the_form_in_which_the_copy_is_kept(
+    tmp_path: Path, author: str, phone: str | None
+) -> None:
+    world = World(tmp_path)
+    other = HUBSPOT if author == PERSISTIQ else PERSISTIQ
+    world[other].stores = lambda name, value: value.replace(" ", "")
+    record = world[author].comes("ada@people.example", phone="+49 30 1")
+    world.run()
+    world[author].set(record, {"phone": phone})
+
+    world.run()
+
+    (copy,) = world[other].of("ada@people.example")
+    # By default what is cleared in one CRM is nobody else's business.
+    assert (record.values["phone"], copy.values["phone"]) == (phone, "+49302" if phone else "+49301")
+    assert world.run() == 0
+
+
+def test_a_sync_of_many_properties_remembers_each_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"properties.q{number:03}" for number in range(70)]
+    monkeypatch.setattr("people_at_work.FIELDS", ("title", *names))
+    world = World(tmp_path)
+    contact = world[HUBSPOT].comes("ada@people.example")
+    world[HUBSPOT].set(contact, dict.fromkeys(names, "as it was"))
+    world.run()
+    (lead,) = world[PERSISTIQ].of("ada@people.example")
+    edits = {names[0]: "first", names[-1]: "last"}
+    world[PERSISTIQ].set(lead, edits)
+
+    world.run()
+
+    assert {name: contact.values[name] for name in names} == {**dict.fromkeys(names, "as it was"), **edits}
     assert world.run() == 0
