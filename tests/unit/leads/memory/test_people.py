@@ -422,7 +422,7 @@ def test_an_edit_right_after_a_copy_is_not_undone_by_the_form_in_which_the_copy_
 
     (copy,) = world[other].of("ada@people.example")
     # By default what is cleared in one CRM is nobody else's business.
-    assert (record.values["phone"], copy.values["phone"]) == (phone, "+49302" if phone else "+49301")
+    assert (record.values.get("phone"), copy.values["phone"]) == (phone, "+49302" if phone else "+49301")
     assert world.run() == 0
 
 
