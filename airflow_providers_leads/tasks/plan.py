@@ -72,6 +72,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     hook.check_properties(sorted(task.own_properties))
     types = hook.property_types()
     task = replace(task, fields=with_owners(task.fields, types))
+    back = sorted(name for name, rule in task.fields.items() if rule.back)
     owners = hook.owners if any(rule.owner for rule in task.fields.values()) else {}
     check_rules(task.fields, types, owners, hook.label)
     if task.push_opt_outs and "opted_out" not in hook.writable_flags:
@@ -87,7 +88,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         fields=task.fields,
         owners=owners,
         push_opt_outs=task.push_opt_outs and "opted_out" in hook.writable_flags,
-        types=types,
+        types=types.moving_freely(back),
     )
     memory = None
     if task.memory is not None:
@@ -104,6 +105,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         properties=sorted(task.own_properties),
         property_keys=sorted(set(task.properties) | (sources_of(task.fields) - set(PROFILE_FIELDS))),
         only={name: rule.only for name, rule in task.fields.items() if rule.only},
+        back=back,
         suppressions=lists,
         identity=identity,
         quota=hook.quota,

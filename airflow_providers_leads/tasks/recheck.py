@@ -55,7 +55,7 @@ def recheck(
     rows = iter_recheck(
         storage_path(plan), storage_path(current),
         mode=facts.mode, scope=facts.scope, refuse=if_stale == "refuse", whole=whole,  # type: ignore[arg-type]
-        types=hook.property_types(), only=facts.only,
+        types=hook.property_types().moving_freely(facts.back), only=facts.only,
     )  # fmt: skip
     stale = 0
     metadata = msgspec.structs.replace(facts, planned_at=now, existing_at=now).metadata()

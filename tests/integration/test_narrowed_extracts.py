@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ import pytest
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
 from airflow_providers_leads.leads.files.staging import read_rows, write_rows
 from airflow_providers_leads.leads.model.identity import email_key
-from airflow_providers_leads.leads.model.outcomes import WriteResult
+from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.operators.hubspot import HubSpotSearchContactsOperator
 from airflow_providers_leads.operators.leads import (
+    LeadsApplyOperator,
     LeadsDeduplicateOperator,
     LeadsExtractOperator,
     LeadsFromFileOperator,
@@ -222,3 +224,41 @@ def test_files_of_searches_and_lists_are_files_of_leads(sandbox: Sandbox, tmp_pa
         task_id="funnel", funnel_id=next(iter(sandbox.perspective.store.funnels)), output=f"{tmp_path}/funnel.{ending}"
     )
     assert not any(str(lead.address or "").startswith("{") for lead in leads(funnel))
+
+
+def test_a_lifecycle_stage_goes_back_only_where_it_is_meant_to(sandbox: Sandbox, tmp_path: Path) -> None:
+    contact = next(
+        one for one in sandbox.hubspot.store.contacts.values()
+        if one.properties.get("lifecyclestage") == "customer" and email_key(one.properties.get("email"))
+        if one.archived is None and not {"hs_email_optout", "hs_email_hard_bounce_reason_enum"} & set(one.properties)
+    )  # fmt: skip
+    address = str(contact.properties["email"])
+    row = Lead("fair", "fair", "1", address, email_key(address))
+    write_rows(f"{tmp_path}/fair.parquet", Lead, [row])
+    golden = LeadsDeduplicateOperator(task_id="m", inputs=[f"{tmp_path}/fair.parquet"], output=f"{tmp_path}/g").execute(
+        {}
+    )
+    for back, stage, number in ((False, "customer", 0), (True, "lead", 1), (True, "lead", 0)):
+        plan = LeadsPlanOperator(
+            task_id="p", conn_id="hubspot_default", golden=golden, output=f"{tmp_path}/p",
+            fields={"lifecyclestage": {"constant": "lead", "back": back}},
+        ).execute({})  # fmt: skip
+        assert plan["update"] == number
+        context: Any = {"ti": SimpleNamespace(dag_id="d", run_id="r", task_id=f"a{back}{number}", map_index=-1)}
+        LeadsApplyOperator(task_id="a", conn_id="hubspot_default", plan=plan, output=f"{tmp_path}/a").execute(context)
+        assert contact.properties["lifecyclestage"] == stage
+
+
+def test_a_stage_stays_where_what_goes_with_it_is_refused(sandbox: Sandbox) -> None:
+    contact = next(
+        one for one in sandbox.hubspot.store.contacts.values()
+        if one.properties.get("lifecyclestage") == "customer" and one.archived is None
+    )  # fmt: skip
+    row = PlanRow(
+        email_key="x@example.com", action="update", target_id=str(contact.id),
+        properties={"lifecyclestage": "lead", "hs_object_id": "1"},
+        properties_before={"lifecyclestage": "customer", "hs_object_id": None},
+    )  # fmt: skip
+    (result,) = HubSpotHook().update_rows([row])
+    assert result.outcome == "failed"
+    assert contact.properties["lifecyclestage"] == "customer"

@@ -328,7 +328,10 @@ class HubSpotHook(HubSpotWriting):
         for index, row in enumerate(rows):
             key = record_id("target_id", row.target_id)
             items.append(Item(index, row, key, {"id": key, "properties": properties_for(row)}))
-        result, stopped = batch.run(items, self._write_action("update", None))
+        unclear, stopped = self.cleared_stages(items)
+        yield from _not_written(unclear, stopped)
+        kept = {failure.index for failure in unclear}
+        result, stopped = batch.run([i for i in items if i.index not in kept], self._write_action("update", None))
         for done in result.succeeded:
             yield _written(done.input, "updated", done.id or done.input.target_id, done.record)
         # A batch leaves merged-away ids out without a word; a single update of one writes to the surviving record.

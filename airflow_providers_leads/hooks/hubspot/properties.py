@@ -11,7 +11,8 @@ from airflow_providers_leads.leads.plan.property_types import PROPERTY, Kind, Pr
 
 Definition = Mapping[str, Any]
 
-_STAGE: Final = "lifecyclestage"
+STAGE: Final = "lifecyclestage"
+"""The property that HubSpot lets go on only, unless it is cleared."""
 _OWNER: Final = "hubspot_owner_id"
 _MOST_CHARACTERS: Final = 65_536
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -46,7 +47,7 @@ def property_type(definition: Definition) -> PropertyType:
         if isinstance(option, Mapping) and option.get("value") is not None
     }
     # HubSpot passes over a step back in silence, and its answer looks like success.
-    forward = tuple(options) if definition.get("name") == _STAGE else ()
+    forward = tuple(options) if definition.get("name") == STAGE else ()
     of_owner = definition.get("name") == _OWNER or definition.get("referencedObjectType") == "OWNER"
     return PropertyType(kind, options, _MOST_CHARACTERS if kind == "text" else None, forward, of_owner)
 

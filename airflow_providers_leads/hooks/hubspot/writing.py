@@ -23,11 +23,14 @@ from airflow_providers_leads.hooks.hubspot.items import (
     lookup,
     primary_of,
 )
+from airflow_providers_leads.hooks.hubspot.leads import properties_for
 from airflow_providers_leads.hooks.hubspot.narrowing import HubSpotNarrowing
+from airflow_providers_leads.hooks.hubspot.properties import STAGE, property_types
 from airflow_providers_leads.hooks.hubspot.values import association_inputs, property_values, record_id
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsApiError
-from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded, merge_batches
+from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, PlanRow, Succeeded, merge_batches
+from airflow_providers_leads.leads.plan.property_types import PROPERTY
 
 UNKNOWN: Final = frozenset({batch.NOT_FOUND, UNACCOUNTED, "VALIDATION_ERROR"})
 """How a lookup says that HubSpot holds no such address, or that it is none it could hold."""
@@ -283,6 +286,27 @@ class HubSpotWriting(HubSpotNarrowing):
             if item.key in troubled
         ]
         return known, unread, stopped
+
+    def cleared_stages(self, items: list[Item]) -> tuple[list[Failed], LeadsApiError | None]:
+        """Clear the lifecycle stage of contacts that are to get an earlier one, which HubSpot passes over otherwise.
+
+        All else that is to be written goes with it: where that is refused, the stage is still what it was.
+
+        :param items: updates, whose inputs are rows of a plan
+        :return: whose stage could not be cleared, and the error that ended the work early
+        """
+        moved = [item for item in items if item.input.properties.get(STAGE) and item.input.properties_before.get(STAGE)]
+        if not moved:
+            return [], None
+        order = property_types(self.definitions)
+        back = []
+        for item in moved:
+            row: PlanRow = item.input
+            if order.goes_back(f"{PROPERTY}{STAGE}", row.properties[STAGE], row.properties_before[STAGE]):
+                cleared = {**properties_for(row), STAGE: ""}
+                back.append(Item(item.index, row, item.key, {"id": item.key, "properties": cleared}))
+        result, stopped = batch.run(back, self._write_action("update", None))
+        return result.failed, stopped
 
     def batch_archive_contacts(self, ids: Iterable[str | int]) -> BatchResult:
         """Move any number of contacts to HubSpot's recycling bin, 100 per request.

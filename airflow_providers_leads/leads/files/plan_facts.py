@@ -37,6 +37,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     :param property_keys: the golden properties that they are made of
     :param only: lead field, or ``properties.`` + property, that is written to new records (``create``) or empty places
         (``empty``) alone
+    :param back: the same, of what may go back where it otherwise only goes on
     :param suppressions: URIs of lists of whom not to write, and connections whose do-not-contact domains count
     :param identity: who is one person by the policy of the golden records
     """
@@ -54,6 +55,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     properties: list[str] = []
     property_keys: list[str] = []
     only: dict[str, str] = {}
+    back: list[str] = []
     suppressions: list[str] = []
     identity: IdentityRules = msgspec.field(default_factory=IdentityRules)
 

@@ -27,6 +27,7 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     :param constant: a value that all records get
     :param default: the value where ``source`` has none
     :param only: ``create`` writes it to new records alone, ``empty`` where the destination has nothing; default always
+    :param back: true: a value that otherwise only goes on, such as a lifecycle stage, may go back to an earlier one
     :param owner: true: the value is the address of a user of the destination, and the user's id is written. Properties
         that are known to hold owners take addresses and ids in any case
     """
@@ -35,6 +36,7 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     constant: str | int | float | bool | None = None
     default: str | int | float | bool | None = None
     only: Only | None = None
+    back: bool = False
     owner: bool = False
 
     def __post_init__(self) -> None:
@@ -78,7 +80,7 @@ def _rule(name: str, entry: Any, place: str) -> FieldRule:
     if not isinstance(entry, (str, Mapping)):
         raise ValueError(f"{place}: {name!r} must be the name of a golden field or property, or a mapping")
     entry = {"from": entry} if isinstance(entry, str) else entry
-    known = ("from", "constant", "default", "only", "owner")
+    known = ("from", "constant", "default", "only", "back", "owner")
     for key in entry:
         if key not in known:
             raise ValueError(f"{place}: {name!r} has the unknown entry {key!r}{nearest(str(key), known)}")

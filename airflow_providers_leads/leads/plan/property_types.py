@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -97,6 +97,11 @@ class PropertyTypes:
         """Tell whether a value comes before the one that stands there, where values only go on."""
         order = self.known.get(name, TEXT).forward
         return value in order and now in order and order.index(value) < order.index(now)
+
+    def moving_freely(self, names: Iterable[str]) -> PropertyTypes:
+        """Return the same types, of which those of some properties go back as well as on."""
+        free = {name: replace(self.known[name], forward=()) for name in names if name in self.known}
+        return PropertyTypes({**self.known, **free})
 
     def convert(self, name: str, value: Any) -> str | None:
         """Return a value in the form in which a property takes it; see :meth:`PropertyType.convert`.
