@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -192,6 +193,14 @@ def test_leads_go_into_a_list_once(sandbox: Sandbox, tmp_path: Path) -> None:
         change(conn_id="persistiq_default")
     assert HubSpotHook().find_list("10")["name"] == "Nobody"
     assert HubSpotHook().change_list("8", []).changed == set()
+
+
+def test_a_date_is_compared_with_a_date(sandbox: Sandbox, tmp_path: Path) -> None:
+    contact = next(one for one in sandbox.hubspot.store.contacts.values() if one.archived is None)
+    contact.properties["contract_start"] = "2026-03-04"
+    for number, (after, before) in enumerate((("2026-03-04", "2026-03-05"), (date(2026, 3, 5), date(2026, 3, 6)))):
+        _, leads = extract(tmp_path, "hubspot", filters={"contract_start": {"after": after, "before": before}})
+        assert [lead.source_id for lead in leads] == [str(contact.id)][number:]
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "jsonl.gz"])

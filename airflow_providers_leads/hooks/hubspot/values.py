@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -25,6 +26,7 @@ Names = str | Iterable[str] | None
 
 _WHOLE: Final = re.compile(r"(?<=\d)\.0+$")
 _TYPE_ID: Final = re.compile(r"0*[1-9][0-9]{0,17}")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _CATEGORIES: Final = frozenset({"HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED", "WORK"})
 # What each search operator needs besides the property.
@@ -248,6 +250,9 @@ def short_filters(filters: Mapping[str, Any], known: Mapping[str, Mapping[str, A
 
 def _filter_value(name: str, value: Any, definition: Mapping[str, Any]) -> Any:
     kind = definition.get("type")
+    if kind == "date" and (day := _day(value)) is not None:
+        # A date has no time zone, and HubSpot keeps it as its midnight in UTC.
+        return milliseconds(f"filters[{name!r}]", day)
     if kind in ("date", "datetime"):
         return milliseconds(f"filters[{name!r}]", value)
     if isinstance(value, bool):
@@ -259,6 +264,16 @@ def _filter_value(name: str, value: Any, definition: Mapping[str, Any]) -> Any:
             raise ValueError(f"filters[{name!r}]: {value!r} is none of its options {', '.join(sorted(options))}")
         return by_label[0]
     return value
+
+
+def _day(value: Any) -> datetime | None:
+    """Return the first moment of a date, ``None`` for what is none."""
+    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
+        with suppress(ValueError):
+            value = date.fromisoformat(value.strip())
+    if not isinstance(value, date) or isinstance(value, datetime):
+        return None
+    return datetime(value.year, value.month, value.day, tzinfo=UTC)
 
 
 def sort_input(sorts: Iterable[Mapping[str, Any] | str] | None) -> dict[str, str] | None:
