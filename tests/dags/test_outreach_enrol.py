@@ -128,4 +128,9 @@ def test_people_of_a_list_and_of_golden_records_join_who_were_there_before(sandb
     assert {row["target_id"] for row in rows(enrolled["results"])} <= before
     assert enrolled["enrolled"] + enrolled["unchanged"] + enrolled["suppressed"] == created["unchanged"]
     assert "skipped" in {task.state for task in result.tasks if task.task_id == "extract"}
+    joined = {row["target_id"] for row in rows(enrolled["results"]) if row["outcome"] == "enrolled"}
+    # Whom that run has created is there before the next, and joins by it; nobody joins twice.
+    (again,) = run(tmp_path, **params, golden=golden["golden"]).returned("enrol")
+    assert joined
+    assert not joined & {row["target_id"] for row in rows(again["results"]) if row["outcome"] == "enrolled"}
     assert run(tmp_path, **params, golden=golden["golden"]).returned("enrol")[0]["enrolled"] == 0

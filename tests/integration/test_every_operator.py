@@ -42,7 +42,7 @@ HOOKS = {crm: resolve_name(next(o.hook for o in OPERATORS.values() if f".{crm}."
 HELPERS = {
     "account_details", "path", "one", "delete", "contact_pages", "count_contacts", "found_pages", "found_secondary",
     "known_properties", "patch_lead", "typed_pages", "changed_pages", "narrowed_pages", "filter_groups", "current",
-    "campaign_id", "lead_of_place", "list_ids", "upsert", "value_writer", "with_all_links",
+    "campaign_id", "lead_of_place", "list_ids", "upsert", "value_writer", "with_all_links", "cleared_stages", "is_gone",
 }  # fmt: skip
 ROWS = list(rows())
 

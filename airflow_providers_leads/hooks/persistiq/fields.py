@@ -55,9 +55,11 @@ def field_names(account_fields: Collection[str]) -> dict[str, str]:
 def lead_values(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a lead as they stand in a request: no missing ones, and no white space around an address.
 
-    :raises ValueError: naming the argument, when JSON can't say one of them
+    :raises ValueError: naming the argument, when JSON can't say one of them, or a field has no name
     """
     sent: dict[str, Any] = json_body(name, values)
+    if not all(field.strip() for field in sent):
+        raise ValueError(f"{name} must have names of lead fields as its keys")
     if isinstance(address := sent.get("email"), str):
         sent["email"] = address.strip()
     return sent

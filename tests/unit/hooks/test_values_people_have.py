@@ -227,6 +227,8 @@ def test_other_lists_as_text_are_read_or_refused(crm: Any) -> None:
     for call in (
         lambda: list(HubSpotHook().find_leads("ann@example.org")),
         lambda: HubSpotHook().batch_create_contacts("email"),
+        lambda: PersistIQHook().update_lead("l_1", data={"": "x"}),
+        lambda: PersistIQHook().create_leads([{"email": "a@b.de", " ": "x"}]),
         lambda: HubSpotHook().batch_create_contacts({"email": "a@b.de"}),
         lambda: HubSpotHook().batch_archive_contacts("['9353', f()]"),
         # A template that nobody rendered, which Python reads as a set of sets.
@@ -235,7 +237,7 @@ def test_other_lists_as_text_are_read_or_refused(crm: Any) -> None:
         lambda: HubSpotHook().search_contacts(filter_groups="ab"),
         lambda: HubSpotHook().batch_archive_contacts({"9353": 1}),
     ):
-        with pytest.raises(ValueError, match=r"emails|inputs|ids|options|filter_groups"):
+        with pytest.raises(ValueError, match=r"emails|inputs|ids|options|filter_groups|data|leads"):
             call()
     assert crm.call_count == sent
 
@@ -271,6 +273,7 @@ PLUMBING = {
     "prepare_writes", "write_cost", "patch_lead", "test_connection", "probe", "check_properties", "is_account",
     "get_hook",
     "settle", "scope_of", "changed_pages", "narrowed_pages", "current", "upsert", "found_secondary", "with_all_links",
+    "cleared_stages",
 }  # fmt: skip
 PUBLIC = [
     pytest.param(hook, name, id=f"{hook.__name__}.{name}")
