@@ -342,8 +342,7 @@ class Row(msgspec.Struct):
     made: bool = False
 
 
-@pytest.mark.parametrize("deaths", [1, 2])
-@pytest.mark.parametrize("incremental", [False, True])
+@pytest.mark.parametrize(("deaths", "incremental"), [(1, False), (2, True)])
 def test_whose_address_changes_before_a_died_run_is_remembered_is_not_made_again(
     tmp_path: Path, deaths: int, incremental: bool
 ) -> None:
@@ -364,7 +363,7 @@ def test_whose_address_changes_before_a_died_run_is_remembered_is_not_made_again
     ]
 
 
-@pytest.mark.parametrize("dies", ["results:persistiq", "remember"])
+@pytest.mark.parametrize("dies", ["results:persistiq", pytest.param("remember", marks=pytest.mark.memory)])
 def test_what_people_do_after_a_first_run_that_died_is_as_safe_as_later(tmp_path: Path, dies: str) -> None:
     world = World(tmp_path)
     for name in ("edited", "cleared", "deleted", "moved", "left"):
