@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -37,6 +37,7 @@ from airflow_providers_leads.http.errors import (
     LeadsServerError,
 )
 from airflow_providers_leads.leads.model.erasure import Erasure
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
 
@@ -47,6 +48,7 @@ _LATE_SECONDS: Final = 30.0
 # Ids are random, and this one is none that could be drawn.
 _NO_CONTACT: Final = "0" * 24
 _NEWEST_FIRST: Final = {"sortField": "ps_converted_at", "sortOrder": -1, "limit": PAGE_SIZE}
+_STATUSES_NAMED: Final = 20
 
 
 class PerspectiveHook(PerspectiveApi):
@@ -105,7 +107,8 @@ class PerspectiveHook(PerspectiveApi):
         :param updated_after: only contacts converted at or after this time, and those without a conversion time that
             are met on the way
         :param funnel_ids: funnels to read; default the connection's ``funnel_ids``, else all that the key may see
-        :param contact_status: yield only contacts with one of these statuses; the API has no such filter: all are read
+        :param contact_status: yield only contacts with one of these statuses; the API has no such filter: all are read,
+            and a warning names a status that none of them has
         :raises LeadsNotFoundError: when a funnel doesn't exist
         """
         scope |= {"funnel_ids": funnel_ids, "contact_status": contact_status}
@@ -134,8 +137,22 @@ class PerspectiveHook(PerspectiveApi):
         self.check_scope(**scope)
         bound = maybe_instant("updated_after", updated_after)
         pages = self._pages_of(id_list("funnel_ids", funnel_ids), bound, position)
-        statuses = {str(one).casefold() for one in id_list("contact_status", contact_status) or ()}
-        return pages if not statuses else (_with_status(page, statuses) for page in pages)
+        statuses = {str(one).casefold(): str(one) for one in id_list("contact_status", contact_status) or ()}
+        return self._with_status(pages, statuses) if statuses else pages
+
+    def _with_status(self, pages: Iterator[LeadPage], statuses: Mapping[str, str]) -> Iterator[LeadPage]:
+        """Yield pages with contacts of some statuses, and tell of those that nobody has: the API lists none."""
+        met: dict[str, str] = {}
+        for leads, position in pages:
+            met |= {lead.status.casefold(): lead.status for lead in leads if lead.status}
+            kept = [lead for lead in leads if lead.status and lead.status.casefold() in statuses]
+            yield LeadPage(kept, position)
+        for status in sorted(statuses.keys() - met.keys()):
+            others = ", ".join(map(repr, sorted(met.values())[:_STATUSES_NAMED])) or "none"
+            self.log.warning(
+                "%s: no contact that was read has the status %r%s (statuses met: %s)",
+                self.label, statuses[status], nearest(status, met), others,
+            )  # fmt: skip
 
     def scopes_to_read(self, *, funnel_ids: Iterable[object] | str | None = None, **scope: Any) -> list[str] | None:
         """Return the funnels that a read covers.
@@ -397,8 +414,3 @@ def _funnel_ids(workspaces: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         funnel for workspace in workspaces for funnel in workspace.get("campaigns") or workspace.get("funnels") or ()
     )
     yield from dict.fromkeys(str(funnel["id"]) for funnel in found if funnel.get("id"))
-
-
-def _with_status(page: LeadPage, statuses: Container[str]) -> LeadPage:
-    kept = [lead for lead in page.leads if lead.status and lead.status.casefold() in statuses]
-    return LeadPage(kept, page.position)

@@ -242,6 +242,20 @@ def test_a_read_goes_on_from_any_page(hook: Any, api: Any) -> None:
         assert [[(lead.source_scope, lead.source_id) for lead in one.leads] for one in rest] == told[number:]
 
 
+def test_a_status_that_no_contact_has_is_told_with_those_that_they_have(
+    hook: Any, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(type(hook), "log", SimpleNamespace(warning=lambda text, *args: said.append(text % args)))
+    serve(api, [[contact(1, status="Qualified")], [contact(2, status="lead"), contact(3)]])
+
+    leads = list(hook.iter_leads(funnel_ids=["f"], contact_status=["qualifed", "LEAD"]))
+
+    assert [lead.source_id for lead in leads] == ["c2"]
+    (warning,) = said
+    assert "status 'qualifed'; did you mean 'Qualified'? (statuses met: 'Qualified', 'lead')" in warning
+
+
 def test_leads_are_found_by_any_spelling_of_their_address(hook: Any, api: Any) -> None:
     serve(api, [[contact(1), contact(2)], [{**contact(3), "email": "P1@X.DE"}]])
     assert [lead.source_id for lead in hook.find_leads(["P1@x.de", "none@x.de"], funnel_ids="f")] == ["c1", "c3"]
