@@ -107,7 +107,7 @@ NOT_REPEATED = {"truncated", "oversized", "nested", "without_list"} | {
     kind for kind in ALWAYS if kind.startswith(("cut", "error", "slow"))
 }
 OPTIONS: dict[str, dict[str, Any]] = {
-    "slow": {"milliseconds": 400},
+    "slow": {"milliseconds": 650},
     "oversized": {"megabytes": 1},
     "error_503": {"seconds": 7},
     **{kind: {"seconds": 7} for kind, row in KINDS.items() if kind.startswith("limit_") and row.options},
@@ -184,7 +184,7 @@ def wire(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
     def make(crm: str) -> Wire:
         api = getattr(sandbox, crm)
-        extra = {"max_retries": RETRIES, "timeout": 0.25}
+        extra = {"max_retries": RETRIES, "timeout": 0.4}
         given = {"conn_type": crm, "host": api.origin, "password": api.key, "extra": extra}
         monkeypatch.setenv(f"AIRFLOW_CONN_{crm.upper()}_DEFAULT", json.dumps(given))
         made.append(Wire(sandbox, crm, get_leads_hook(f"{crm}_default")))
@@ -236,7 +236,7 @@ def test_struck_once(wire: Callable[[str], Wire], kind: str, crm: str, call: str
         assert copies <= {FINE: {1}, UNCLEAR: {0, 1}}.get(expected, {0})
     if "seconds" in OPTIONS.get(kind, {}) and expected == FINE:
         # HTTP dates and epochs are whole seconds, and a busy machine lets some pass between the two of one answer.
-        assert 6 <= met.slept[0] <= 20
+        assert any(6 <= seconds <= 20 for seconds in met.slept), met.slept
 
 
 @pytest.mark.parametrize(("kind", "crm", "call"), CASES)
