@@ -92,8 +92,8 @@ def writes_sql(
     scope = quoted(facts.scope or facts.conn_id)
     chosen = ", ".join(
         f"{keyed_sql(key, name, _planned_sql(name))} AS {table.named(name)}, {_is_planned_sql(name)} AS "
-        f"{table.named(name + '_set')}, {keyed_form_sql(key, name, _planned_sql(name))} AS "
-        f"{table.named(name + '_form')}"
+        f"{table.named(name + ':set')}, {keyed_form_sql(key, name, _planned_sql(name))} AS "
+        f"{table.named(name + ':form')}"
         for name in fields
     )
     outcomes = _outcomes_sql(results, local)
@@ -177,8 +177,8 @@ def _keep_what_stands(con: Any, key: str, fields: Sequence[str], leads: str) -> 
         f"SEMI JOIN (SELECT * FROM memory_writes WHERE NOT settled AND NOT created) {table.SAME_RECORD}"
     )
     kept = ", ".join(
-        f"w.{table.named(field + '_set')} AND (w.settled OR w.created OR w.{table.named(field)} IS NOT DISTINCT FROM "
-        f"s.{table.named(field)}) AS {table.named(field + '_set')}"
+        f"w.{table.named(field + ':set')} AND (w.settled OR w.created OR w.{table.named(field)} IS NOT DISTINCT FROM "
+        f"s.{table.named(field)}) AS {table.named(field + ':set')}"
         for field in fields
     )
     con.execute(
@@ -208,26 +208,26 @@ def written_sql(stored: str, writes: str, fields: Sequence[str], *, times: bool 
     )
     noted = ["coalesce(s.noted, false)"]
     for field in fields:
-        is_set, value = f"w.{table.named(field + '_set')}", f"w.{table.named(field)}"
+        is_set, value = f"w.{table.named(field + ':set')}", f"w.{table.named(field)}"
         old = f"s.{table.named(field)}"
         updated[field] = f"CASE WHEN {is_set} THEN {value} ELSE {old} END"
         created[field] = f"CASE WHEN {is_set} THEN {value} END"
         for end in ("after", "until"):
-            name = f"{field}_{end}"
+            name = f"{field}:{end}"
             # Of what a run wrote that nobody remembered it is known when: what differs from it was done later.
             written_at = "w.at" if end == "after" else "NULL::TIMESTAMPTZ"
             since = f"w.{table.named(name)}" if times else written_at
             updated[name] = f"CASE WHEN {is_set} THEN {since} ELSE s.{table.named(name)} END"
             created[name] = f"CASE WHEN {is_set} THEN {since} END"
-        noted.append(f"({updated[f'{field}_until']}) IS NOT NULL")
-        form = f"w.{table.named(field + '_form')}"
-        updated[f"{field}_written"] = f"CASE WHEN {is_set} THEN {form} ELSE s.{table.named(field + '_written')} END"
-        created[f"{field}_written"] = f"CASE WHEN {is_set} THEN {form} END"
+        noted.append(f"({updated[f'{field}:until']}) IS NOT NULL")
+        form = f"w.{table.named(field + ':form')}"
+        updated[f"{field}:written"] = f"CASE WHEN {is_set} THEN {form} ELSE s.{table.named(field + ':written')} END"
+        created[f"{field}:written"] = f"CASE WHEN {is_set} THEN {form} END"
     updated["noted"] = " OR ".join(noted[1:])
     # What it held as a whole isn't known any more: the next look compares field by field.
     updated["digest"] = "CASE WHEN w.source IS NULL THEN s.digest END"
     created["made"] = "w.created"
-    created["noted"] = " OR ".join(f"({created[f'{field}_until']}) IS NOT NULL" for field in fields)
+    created["noted"] = " OR ".join(f"({created[f'{field}:until']}) IS NOT NULL" for field in fields)
     made = ", ".join(f"{updated[name]} AS {table.named(name)}" for name in table.columns(fields))
     new = ", ".join(f"{created[name]} AS {table.named(name)}" for name in table.columns(fields))
     return (

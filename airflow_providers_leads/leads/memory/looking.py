@@ -25,9 +25,7 @@ def _opened(folder: Folder, generation: Generation) -> Iterator[tuple[Any, list[
     with TemporaryDirectory(prefix="leads-memory-") as scratch, closing(duckdb.connect()) as con:
         con.execute("SET TimeZone = 'UTC'")
         files = local_files(folder, generation.files, scratch)
-        listed = ", ".join(map(quoted, files))
-        present = [row[0] for row in con.sql(f"DESCRIBE SELECT * FROM read_parquet([{listed}])").fetchall()]
-        con.execute(f"CREATE VIEW memory AS {table.stored_sql(files, fields, present)}")
+        con.execute(f"CREATE VIEW memory AS {table.stored_sql(files, fields, table.columns_in(con, files))}")
         yield con, fields
 
 
@@ -79,7 +77,7 @@ def of_person(folder: Folder, email_key: str) -> list[dict[str, Any]]:
             "list_contains(former, $1)) ORDER BY source, source_scope, source_id",
             [wanted],
         )
-        names = [column[0] for column in cursor.description]
+        names = [table.name_of(column[0]) for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return [_entry(row, fields) for row in rows]
 
@@ -87,13 +85,13 @@ def of_person(folder: Folder, email_key: str) -> list[dict[str, Any]]:
 def _entry(row: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     values = {}
     for name in fields:
-        held, until = row[name], row[f"{name}_until"]
+        held, until = row[name], row[f"{name}:until"]
         if held is None and until is None:
             continue
         values[name] = {
             "hash": f"{held:010x}" if held is not None else None,
-            "by": "the sync" if row[f"{name}_written"] is not None else "people",
-            "changed_after": _iso(row[f"{name}_after"]),
+            "by": "the sync" if row[f"{name}:written"] is not None else "people",
+            "changed_after": _iso(row[f"{name}:after"]),
             "changed_by": _iso(until),
         }
     return {

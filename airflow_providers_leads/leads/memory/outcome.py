@@ -58,7 +58,7 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
     _name_people(recall)
     hashes = ", ".join(
         f"{table.hash_sql(key, field, 'd.')} AS {table.named(field)}, {_known_sql(recall, field)} AS "
-        f"{table.named(field + '_known')}"
+        f"{table.named(field + ':known')}"
         for field in fields
     )
     _reformatted(recall)
@@ -153,7 +153,7 @@ def _date_copies(recall: Any) -> None:
     arrays = {name: pa.array([copy[name] for copy in copies], kind) for name, kind in columns.items()}
     recall._con.register("memory_copies", pa.table(arrays))
     for field in sorted({copy["field"] for copy in copies}):
-        after, until = table.named(f"{field}_after"), table.named(f"{field}_until")
+        after, until = table.named(f"{field}:after"), table.named(f"{field}:until")
         recall._run(
             f'UPDATE memory_delta SET {after} = x."after", {until} = x."until", noted = memory_delta.noted OR '
             'x."until" IS NOT NULL FROM (SELECT * FROM memory_copies JOIN memory_read USING ("row") '

@@ -184,9 +184,7 @@ class PlanMemory:
 
     def _stored(self, connection: Any, uris: Sequence[str] | None = None) -> str:
         files = [_local(connection, uri) for uri in (self.baseline if uris is None else uris)]
-        listed = ", ".join(map(quoted, files))
-        present = [row[0] for row in connection.con.sql(f"DESCRIBE SELECT * FROM read_parquet([{listed}])").fetchall()]
-        return table.stored_sql(files, self.fields, present)
+        return table.stored_sql(files, self.fields, table.columns_in(connection.con, files))
 
     def states(self, connection: Any) -> ibis.Table | None:
         """Return what was done to records, of those to which something was: the record, ``edited``,
@@ -196,9 +194,9 @@ class PlanMemory:
         edited, clears, noted = [], [], []
         for name in self.fields:
             now, before, read = table.hash_sql(self.key, name, "e."), f"b.{table.named(name)}", f"m.{table.named(name)}"
-            until = f"b.{table.named(name + '_until')}"
+            until = f"b.{table.named(name + ':until')}"
             # With no end, it is when a run wrote it that died before it remembered.
-            after = f"CASE WHEN {until} IS NULL THEN b.{table.named(name + '_after')} END"
+            after = f"CASE WHEN {until} IS NULL THEN b.{table.named(name + ':after')} END"
             # What the merge has read it has weighed.
             changed = f"({now} IS DISTINCT FROM {read} OR (b.source IS NOT NULL AND {now} IS DISTINCT FROM {before}))"
             edited.append(

@@ -118,9 +118,7 @@ class Recall:
             self._run(f"CREATE TEMP TABLE memory_stored({columns})")
         else:
             files = [self._local(self.folder.path / name) for name in self.generation.files]
-            listed = ", ".join(map(quoted, files))
-            present = [row[0] for row in self._con.sql(f"DESCRIBE SELECT * FROM read_parquet([{listed}])").fetchall()]
-            stored = table.stored_sql(files, self.fields, present)
+            stored = table.stored_sql(files, self.fields, table.columns_in(self._con, files))
             if not writings:
                 self._run(f"CREATE TEMP VIEW memory_before AS {stored}")
                 return
@@ -295,9 +293,9 @@ class Recall:
         """Yield the records of each person of whom something has changed."""
         values = ", ".join(
             f"{table.value_sql(f, 'd.')} AS {table.named('v:' + f)}, p.{table.named(f)} AS {table.named('h:' + f)}, "
-            f"p.{table.named(f + '_after')} AS {table.named('a:' + f)}, "
-            f"p.{table.named(f + '_until')} AS {table.named('u:' + f)}, "
-            f"p.{table.named(f + '_written')} AS {table.named('w:' + f)}"
+            f"p.{table.named(f + ':after')} AS {table.named('a:' + f)}, "
+            f"p.{table.named(f + ':until')} AS {table.named('u:' + f)}, "
+            f"p.{table.named(f + ':written')} AS {table.named('w:' + f)}"
             for f in self.fields
         )
         rows = self._con.sql(
@@ -310,7 +308,8 @@ class Recall:
             "(d.source, d.source_scope) ORDER BY m.person, d.source, d.source_scope, d.source_id"
         )
         reader = rows.to_arrow_reader(_FETCH_ROWS)
-        flat = (row for batch in reader for row in batch.to_pylist())
+        names = [table.name_of(name) for name in reader.schema.names]
+        flat = (row for batch in reader for row in batch.rename_columns(names).to_pylist())
         for _, records in groupby(flat, key=lambda row: row["person"]):
             yield list(records)
 

@@ -144,11 +144,11 @@ class _Work:
         files = [self.local(uri) for uri in self._kept.baseline]
         delta = self.local(self._kept.delta)
         self.changed = con.sql(f"SELECT count(*) FROM read_parquet({quoted(delta)})").fetchall()[0][0] > 0
-        present = _columns(con, [delta])
+        present = table.columns_in(con, [delta])
         new = table.stored_sql([delta], fields, present)
         read = new
         if files:
-            old = table.stored_sql(files, fields, _columns(con, files))
+            old = table.stored_sql(files, fields, table.columns_in(con, files))
             con.execute(f"CREATE VIEW delta AS {new}")
             read = (
                 f"SELECT {table.listed(fields)} FROM ({old}) b ANTI JOIN delta d {table.SAME_RECORD} "
@@ -183,7 +183,7 @@ class _Work:
         """Make ``edited``: since when a person's values are edited ones."""
         people = quoted(self.local(self._kept.people))
         ends = ", ".join(
-            f'max(CASE WHEN field = {quoted(field)} THEN "{end}" END) AS {table.named(f"{field}_{end}")}'
+            f'max(CASE WHEN field = {quoted(field)} THEN "{end}" END) AS {table.named(f"{field}:{end}")}'
             for field in fields
             for end in ("after", "until")
         )
@@ -204,7 +204,7 @@ class _Work:
             select = writes_sql(facts, plan, results, self._folder.key, fields, self.local)
             con.execute(f"CREATE OR REPLACE TABLE planned AS {select}")
             settled &= con.sql("SELECT count(*) FROM planned WHERE NOT settled").fetchall()[0][0] == 0
-            ends = ", ".join(f"e.{table.named(f'{f}_{end}')}" for f in fields for end in ("after", "until"))
+            ends = ", ".join(f"e.{table.named(f'{f}:{end}')}" for f in fields for end in ("after", "until"))
             rows = (
                 f"SELECT p.*, {ends} FROM planned p LEFT JOIN edited e USING (email_key) "
                 "WHERE p.settled AND p.source_id IS NOT NULL"
@@ -249,8 +249,3 @@ class _Work:
                 target.write(chunk)
         records = con.sql(f"SELECT count(*) FROM read_parquet({quoted(str(made))})").fetchall()[0][0]
         return [name], int(records)
-
-
-def _columns(con: Any, files: Sequence[str]) -> list[str]:
-    listed = ", ".join(map(quoted, files))
-    return [row[0] for row in con.sql(f"DESCRIBE SELECT * FROM read_parquet([{listed}])").fetchall()]

@@ -1,15 +1,16 @@
 """The rows of a memory, and the SQL that compares them with what CRMs hold now.
 
 One row per record: ``person`` links the records of one person; per field a hash of the value that was last seen or
-written, and, once somebody has changed it, between which two looks that was (``…_after``, ``…_until``). A cleared field
-has no hash and such times; a field that never held anything has neither. ``…_after`` alone is when a run wrote the
-value that died before it remembered. ``…_written``: the sync put the value there; above 0 it stands for the form of
+written, and, once somebody has changed it, between which two looks that was (``…:after``, ``…:until``). A cleared field
+has no hash and such times; a field that never held anything has neither. ``…:after`` alone is when a run wrote the
+value that died before it remembered. ``…:written``: the sync put the value there; above 0 it stands for the form of
 what was written, until a look has shown in which form the CRM keeps it. ``gone`` is when a record was noticed to have
 disappeared. There are no values and no addresses.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ FIELDS: Final = tuple(name for name in PROFILE_FIELDS if name != "status")
 """Lead fields that are remembered: statuses of different CRMs don't compare and aren't synced."""
 PROPERTY: Final = "properties."
 """Before the name of a custom property that is remembered as a field."""
+
+_SPELLED: Final = re.compile(r"\^([0-9a-f]+)\^")
 
 RECORD_SQL: Final = "source, source_scope, source_id"
 SAME_RECORD: Final = "USING (source, source_scope, source_id)"
@@ -53,14 +56,33 @@ def columns(fields: Sequence[str]) -> dict[str, str]:
     """Return the columns of a memory and their SQL types."""
     found = dict(_HEAD)
     for field in fields:
-        found |= {field: "BIGINT", f"{field}_after": "TIMESTAMPTZ", f"{field}_until": "TIMESTAMPTZ"}
-        found |= {f"{field}_written": "BIGINT"}
+        found |= {field: "BIGINT", f"{field}:after": "TIMESTAMPTZ", f"{field}:until": "TIMESTAMPTZ"}
+        found |= {f"{field}:written": "BIGINT"}
     return found
 
 
 def named(column: str) -> str:
-    """Return a column's name as a SQL identifier."""
-    return '"' + column.replace('"', '""') + '"'
+    """Return a column's name as a SQL identifier.
+
+    To DuckDB ``Tier`` and ``tier`` are one name, and CRMs have properties of both: capital letters are spelled out.
+    """
+    spelled = "".join(f"^{ord(char):x}^" if char.isupper() or char == "^" else char for char in column)
+    return '"' + spelled.replace('"', '""') + '"'
+
+
+def name_of(identifier: str) -> str:
+    """Return the name of a column that :func:`named` has made an identifier of, as DuckDB gives it back."""
+    return _SPELLED.sub(lambda found: chr(int(found[1], 16)), identifier)
+
+
+def columns_in(con: Any, files: Sequence[str]) -> list[str]:
+    """Return the columns of some files of rows.
+
+    :param con: to DuckDB
+    :param files: local names
+    """
+    described = con.sql(f"DESCRIBE SELECT * FROM read_parquet([{', '.join(map(quoted, files))}])").fetchall()
+    return [name_of(row[0]) for row in described]
 
 
 def listed(fields: Sequence[str], prefix: str = "") -> str:
@@ -145,21 +167,21 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
     for field in fields:
         old, name = f"{before}.{named(field)}", named(field)
         now = f"{read}.{name}"
-        after, until = f"{before}.{named(field + '_after')}", f"{before}.{named(field + '_until')}"
+        after, until = f"{before}.{named(field + ':after')}", f"{before}.{named(field + ':until')}"
         differs = (
-            f"({before}.source IS NOT NULL AND {now} IS DISTINCT FROM {old} AND {read}.{named(field + '_known')} "
+            f"({before}.source IS NOT NULL AND {now} IS DISTINCT FROM {old} AND {read}.{named(field + ':known')} "
             f"AND NOT coalesce(list_contains({read}.reformatted, {quoted(field)}), false))"
         )
-        made[field] = f"CASE WHEN {read}.{named(field + '_known')} THEN {now} ELSE {old} END"
+        made[field] = f"CASE WHEN {read}.{named(field + ':known')} THEN {now} ELSE {old} END"
         # With no end, it is when a run wrote it that died before it remembered; and what a run has written there it
         # wrote once the change that it copied was made.
-        written = f"{before}.{named(field + '_written')}"
+        written = f"{before}.{named(field + ':written')}"
         known = f"greatest({known_after}, CASE WHEN {until} IS NULL THEN {after} WHEN {written} >= 0 THEN {until} END)"
-        made[f"{field}_after"] = f"CASE WHEN {differs} THEN {known} ELSE {after} END"
-        made[f"{field}_until"] = f"CASE WHEN {differs} THEN {read}.changed_until ELSE {until} END"
-        changed_fields.append(f"({made[f'{field}_until']}) IS NOT NULL")
-        seen_form = f"CASE WHEN {read}.{named(field + '_known')} THEN {written} * 0 ELSE {written} END"
-        made[f"{field}_written"] = f"CASE WHEN NOT {differs} THEN {seen_form} END"
+        made[f"{field}:after"] = f"CASE WHEN {differs} THEN {known} ELSE {after} END"
+        made[f"{field}:until"] = f"CASE WHEN {differs} THEN {read}.changed_until ELSE {until} END"
+        changed_fields.append(f"({made[f'{field}:until']}) IS NOT NULL")
+        seen_form = f"CASE WHEN {read}.{named(field + ':known')} THEN {written} * 0 ELSE {written} END"
+        made[f"{field}:written"] = f"CASE WHEN NOT {differs} THEN {seen_form} END"
     made["noted"] = " OR ".join(changed_fields)
     made["made"] = f"{before}.made"
     return ", ".join(f"{made[name]} AS {named(name)}" for name in columns(fields))

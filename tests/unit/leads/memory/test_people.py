@@ -440,3 +440,32 @@ def test_a_sync_of_many_properties_remembers_each_of_them(tmp_path: Path, monkey
 
     assert {name: contact.values[name] for name in names} == {**dict.fromkeys(names, "as it was"), **edits}
     assert world.run() == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "mapping"),
+    [
+        pytest.param(["q", "q_until"], {}, id="one ends as a column of the other"),
+        pytest.param(["Q", "q", "Ä^"], {}, id="but for capital letters"),
+        pytest.param(["q"], {PERSISTIQ: {"q": "Q"}}, id="the destination's has a capital letter"),
+    ],
+)
+def test_properties_whose_names_are_alike_are_kept_apart(
+    tmp_path: Path, names: list[str], mapping: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = [f"properties.{name}" for name in names]
+    monkeypatch.setattr("people_at_work.FIELDS", ("title", *fields))
+    world = World(tmp_path, names=mapping or None)
+    contact = world[HUBSPOT].comes("ada@people.example")
+    world[HUBSPOT].set(contact, dict.fromkeys(fields, "as it was"))
+    world.run()
+    assert world.run() == 0
+    (lead,) = world[PERSISTIQ].of("ada@people.example")
+    copies = [f"properties.{mapping.get(PERSISTIQ, {}).get(name, name)}" for name in names]
+    assert [lead.values[copy] for copy in copies] == ["as it was"] * len(names)
+    world[HUBSPOT].set(contact, {fields[0]: "edited"})
+
+    world.run()
+
+    assert [lead.values[copy] for copy in copies] == ["edited", *["as it was"] * (len(names) - 1)]
+    assert world.run() == 0
