@@ -20,7 +20,7 @@ _SQL_SPACES: Final = "".join(char if char == "-" else f"\\x{{{ord(char):x}}}" fo
 _PLAIN: Final = "[!-~]+( [!-~]+)*"
 _SHIFT: Final = 24
 _FORM_SHIFT: Final = 40
-_WEB: Final = r"^https?://(www\.)?"
+_WEB: Final = r"^ *https?://(www\.)?"
 _DECIMAL: Final = r"-?[0-9]+\.[0-9]+"
 _ZEROS: Final = r"\.?0+$"
 _NEGATIVE: Final = "-[0-9]+"
@@ -64,7 +64,7 @@ def form_of(value: str) -> str:
 
     :param value: as it was written, or as the CRM holds it
     """
-    text = re.sub(_WEB, "", "".join(char.lower() for char in folded(value)))
+    text = re.sub(_WEB, "", "".join(char.lower() for char in value)).strip(" ")
     if re.fullmatch(_DECIMAL, text):
         return re.sub(_ZEROS, "", text)
     if re.fullmatch(_NEGATIVE, text):
@@ -89,14 +89,15 @@ def keyed_form(key: str, name: str, value: str | None) -> int:
 
 def keyed_form_sql(key: str, name: str, expression: str) -> str:
     """Return the SQL that computes :func:`keyed_form` of a text expression in DuckDB."""
-    text = f"regexp_replace(lower(trim(regexp_replace({expression}, '[{_SQL_SPACES}]+', ' ', 'g'), ' ')), '{_WEB}', '')"
-    essence = (
-        f"array_to_string(list_sort(list_distinct(regexp_extract_all(regexp_replace({text}, '[^\\p{{L}}\\p{{N}};]', "
-        "'', 'g'), '[^;]+'))), ';')"
-    )
+    low = f"lower({expression})"
+    text = f"trim(CASE WHEN contains({low}, '://') THEN regexp_replace({low}, '{_WEB}', '') ELSE {low} END, ' ')"
+    kept = f"regexp_replace({text}, '[^\\p{{L}}\\p{{N}};]+', '', 'g')"
+    options = f"array_to_string(list_sort(list_distinct(regexp_extract_all({kept}, '[^;]+'))), ';')"
     form = (
-        f"CASE WHEN regexp_full_match({text}, '{_DECIMAL}') THEN regexp_replace({text}, '{_ZEROS}', '') "
-        f"WHEN regexp_full_match({text}, '{_NEGATIVE}') THEN {text} ELSE {essence} END"
+        f"CASE WHEN contains({text}, '.') AND regexp_full_match({text}, '{_DECIMAL}') "
+        f"THEN regexp_replace({text}, '{_ZEROS}', '') "
+        f"WHEN starts_with({text}, '-') AND regexp_full_match({text}, '{_NEGATIVE}') THEN {text} "
+        f"WHEN contains({text}, ';') THEN {options} ELSE {kept} END"
     )
     prefix = quoted(f"{key}{name}\x1e")
     return f"CASE WHEN {form} <> '' THEN (md5_number_lower({prefix} || {form}) >> {_FORM_SHIFT})::BIGINT ELSE 0 END"
