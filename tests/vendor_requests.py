@@ -149,7 +149,7 @@ def judged(table: list[Endpoint], method: str, url: str, body: bytes | str | Non
     sent = body.encode() if isinstance(body, str) else body or b""
     query = parse_qsl(parts.query, keep_blank_values=True)
     wrong = [problem for one in taken if (problem := one.problem(query, sent, kind))]
-    return f"{method} {path}: {wrong[0]}" if len(wrong) == len(taken) else None
+    return f"{method} {path}: {', or '.join(wrong)}" if len(wrong) == len(taken) else None
 
 
 @contextmanager
