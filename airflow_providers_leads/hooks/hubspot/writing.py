@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -25,12 +26,12 @@ from airflow_providers_leads.hooks.hubspot.items import (
 )
 from airflow_providers_leads.hooks.hubspot.leads import properties_for
 from airflow_providers_leads.hooks.hubspot.narrowing import HubSpotNarrowing
-from airflow_providers_leads.hooks.hubspot.properties import STAGE, property_types
+from airflow_providers_leads.hooks.hubspot.properties import STAGE
 from airflow_providers_leads.hooks.hubspot.values import association_inputs, property_values, record_id
 from airflow_providers_leads.http.client import Answer
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, PlanRow, Succeeded, merge_batches
-from airflow_providers_leads.leads.plan.property_types import PROPERTY
+from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes
 
 UNKNOWN: Final = frozenset({batch.NOT_FOUND, UNACCOUNTED, "VALIDATION_ERROR"})
 """How a lookup says that HubSpot holds no such address, or that it is none it could hold."""
@@ -287,6 +288,11 @@ class HubSpotWriting(HubSpotNarrowing):
         ]
         return known, unread, stopped
 
+    @cached_property
+    def _stages(self) -> PropertyTypes:
+        """What is known of the order of stages, asked for once."""
+        return self.property_types()
+
     def cleared_stages(self, items: list[Item]) -> tuple[list[Failed], LeadsApiError | None]:
         """Clear the lifecycle stage of contacts that are to get an earlier one, which HubSpot passes over otherwise.
 
@@ -298,7 +304,7 @@ class HubSpotWriting(HubSpotNarrowing):
         moved = [item for item in items if item.input.properties.get(STAGE) and item.input.properties_before.get(STAGE)]
         if not moved:
             return [], None
-        order = property_types(self.definitions)
+        order = self._stages
         back = []
         for item in moved:
             row: PlanRow = item.input

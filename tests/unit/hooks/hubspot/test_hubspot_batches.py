@@ -17,7 +17,7 @@ from requests_mock import ANY
 
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
 from airflow_providers_leads.http.errors import LeadsAuthError, LeadsPermissionError
-from airflow_providers_leads.leads.model.outcomes import BatchResult
+from airflow_providers_leads.leads.model.outcomes import BatchResult, PlanRow
 
 BATCH = url(CONTACTS + "/batch/")
 CUT = requests.exceptions.ConnectionError("cut")
@@ -434,3 +434,20 @@ def test_nothing_in_nothing_sent(hook: HubSpotHook, requests_mock: requests_mock
 def test_what_is_no_record_id_never_passes_for_archived(hook: HubSpotHook, odd: str) -> None:
     with pytest.raises(ValueError, match=r"ids\[1\] must be a record id"):
         hook.batch_archive_contacts(["5", odd])
+
+
+def test_a_key_that_may_not_read_definitions_writes_stages_all_the_same(
+    hook: HubSpotHook, requests_mock: requests_mock.Mocker
+) -> None:
+    asked = requests_mock.get(
+        url("/crm/properties/2026-03/contacts"), status_code=403, json={"category": "MISSING_SCOPES"}
+    )
+    requests_mock.post(BATCH + "update", json=batch_of(record(1)))
+    row = PlanRow(
+        email_key="p@x.de", action="update", target_id="1",
+        properties={"lifecyclestage": "customer"}, properties_before={"lifecyclestage": "lead"},
+    )  # fmt: skip
+    for _ in range(2):
+        (result,) = hook.update_rows([row])
+        assert result.outcome == "updated"
+    assert asked.call_count == 1
