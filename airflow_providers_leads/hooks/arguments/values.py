@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from airflow_providers_leads.leads.model.values import (
     json_value,
     number_text,
     plain,
+    shown_in,
     without_marks,
 )
 
@@ -89,11 +89,9 @@ def text_value(name: str, value: Any, *, identifies: bool = False) -> str:
 
 def _shown(name: str, value: str) -> Any:
     """Return what a text shows as JSON or as Python writes it."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return plain(read(value))
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            continue
+    for shown in shown_in(value):
+        with suppress(ValueError, TypeError, RecursionError, MemoryError):
+            return plain(shown)
     raise ValueError(f"{name} must be a list, or its JSON: this text can't be read as one")
 
 

@@ -5,7 +5,6 @@ An entry is read, or the list is refused with the line that holds it. No message
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
@@ -16,6 +15,7 @@ from airflow_providers_leads.leads.files.list_entries import Entry, entries_in
 from airflow_providers_leads.leads.files.list_text import decoded, text_rows
 from airflow_providers_leads.leads.files.parquet import open_parquet
 from airflow_providers_leads.leads.files.places import StagingError, as_path
+from airflow_providers_leads.leads.model.values import shown_in
 
 # What people put in place of a list; it is said what to do rather than that there is no such connection.
 _NO_LISTS: Final = frozenset({".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".gz", ".zip", ".pdf", ".doc", ".docx"})
@@ -128,11 +128,7 @@ def _addresses_of(path: Any) -> Iterator[str]:
 
 
 def _listed(name: str, text: str) -> list[Any]:
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text)
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            continue
+    for found in shown_in(text):
         if isinstance(found, list):
             return found
     raise ValueError(f"{name} begins like a list, but is none")

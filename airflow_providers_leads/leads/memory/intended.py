@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from airflow_providers_leads.leads.files.parts import parts_left
@@ -36,7 +37,7 @@ def fold_writings(
     :param local: gives the local name of a file
     :param leads: view of the leads that were read
     """
-    for facts, plan, results in _by_time(plans):
+    for facts, plan, results in known_plans(plans):
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE memory_writes AS {writes_sql(facts, plan, results, key, fields, local)}"
         )
@@ -54,27 +55,35 @@ def written_before(folder: Folder) -> Generation | None:
 
     :param folder: a memory
     """
-    known = [facts for plan, _ in folder.plans(folder.writing()) if (facts := _facts(plan))]
-    if not known or folder.pointer().generation:
+    if folder.pointer().generation or not (known := known_plans(folder.plans(folder.writing()))):
         return None
-    at = min(facts.planned_at for facts in known)
-    properties = sorted({name for facts in known for name in (*facts.properties, *facts.property_keys)})
+    at = known[0][0].planned_at
     return Generation(
-        number=0, sync=folder.name, run="", at=at, since=at, files=[], records=0, properties=properties, probe=""
-    )
+        number=0, sync=folder.name, run="", at=at, since=at, files=[], records=0,
+        properties=sorted(properties_in(known)), probe="",
+    )  # fmt: skip
 
 
-def _facts(plan: Any) -> PlanFacts | None:
-    """Return what a plan says of itself, ``None`` where it was never written, so that nothing else was."""
-    try:
-        return read_plan_facts(plan)
-    except StagingError:
-        return None
+def known_plans(plans: Sequence[tuple[Any, Any]]) -> list[tuple[PlanFacts, Any, Any]]:
+    """Return what plans say of themselves, with the plans and their results, the oldest first.
 
+    One that was never whole is left out: its task ended before it wrote.
 
-def _by_time(plans: Sequence[tuple[Any, Any]]) -> list[tuple[PlanFacts, Any, Any]]:
-    known = [(facts, plan, results) for plan, results in plans if (facts := _facts(plan))]
+    :param plans: path objects of plans and results
+    """
+    known = []
+    for plan, results in plans:
+        with suppress(StagingError):
+            known.append((read_plan_facts(plan), plan, results))
     return sorted(known, key=lambda each: each[0].planned_at)
+
+
+def properties_in(known: Sequence[tuple[PlanFacts, Any, Any]]) -> set[str]:
+    """Return the custom properties that plans write, and those that they make them of.
+
+    :param known: see :func:`known_plans`
+    """
+    return {name for facts, _, _ in known for name in (*facts.properties, *facts.property_keys)}
 
 
 def writes_sql(

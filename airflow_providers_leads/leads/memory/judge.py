@@ -147,13 +147,10 @@ class Judge:
             if not look.fresh or not look.value or not (written := record[f"w:{name}"]):
                 continue
             # What was changed since the write says nothing of it, nor does what was copied since.
-            stood = [
-                other.value
+            if keyed_form(self._key, name, look.value) == written or any(
+                same_but_for_form(look.value, other.value)
                 for m, other in enumerate(looks)
                 if m != n and not other.fresh and not _is_left_behind(records[m], name)
-            ]
-            if keyed_form(self._key, name, look.value) == written or any(
-                same_but_for_form(look.value, value) for value in stood
             ):
                 self.reformatted.setdefault(record["row"], []).append(name)
                 until = record[f"u:{name}"]

@@ -12,13 +12,12 @@ from typing import Any, Final
 import duckdb
 import msgspec
 
-from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
-from airflow_providers_leads.leads.files.staging import StagingError, appearing
+from airflow_providers_leads.leads.files.staging import appearing
 from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
 from airflow_providers_leads.leads.memory.hashing import digest_probe, quoted
-from airflow_providers_leads.leads.memory.intended import writes_sql, written_sql
+from airflow_providers_leads.leads.memory.intended import known_plans, properties_in, writes_sql, written_sql
 from airflow_providers_leads.leads.memory.local import local_copy
 from airflow_providers_leads.leads.memory.reads import ReadFacts, next_scopes
 
@@ -90,12 +89,7 @@ def remember(
     with TemporaryDirectory(prefix="leads-memory-") as scratch:
         work = _Work(Path(scratch), folder, kept)
         properties = set(before.properties if before else ())
-        for plan, _ in folder.plans(own):
-            try:
-                facts = read_plan_facts(plan)
-            except StagingError:
-                continue
-            properties |= {*facts.properties, *facts.property_keys}
+        properties |= properties_in(known_plans(folder.plans(own)))
         fields = table.fields_of(properties)
         with closing(work.connect()) as con:
             work.load(con, fields)
@@ -195,12 +189,7 @@ class _Work:
     def add_writes(self, con: Any, mark: Writing, fields: Sequence[str]) -> bool:
         """Add to ``writes`` what a run has written; true when the results tell of every row."""
         settled = True
-        for plan, results in self._folder.plans([mark]):
-            try:
-                facts = read_plan_facts(plan)
-            except StagingError:
-                # It ended before its plan was whole, and so before it wrote.
-                continue
+        for facts, plan, results in known_plans(self._folder.plans([mark])):
             select = writes_sql(facts, plan, results, self._folder.key, fields, self.local)
             con.execute(f"CREATE OR REPLACE TABLE planned AS {select}")
             settled &= con.sql("SELECT count(*) FROM planned WHERE NOT settled").fetchall()[0][0] == 0

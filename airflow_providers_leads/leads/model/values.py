@@ -5,8 +5,11 @@ Neither NumPy nor pandas is imported: their objects are told by what they can do
 
 from __future__ import annotations
 
+import ast
+import json
 import math
 from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
+from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -122,6 +125,16 @@ def _unwrapped(value: Any, depth: int) -> Any:
 
 def _date_or_time(value: datetime) -> date:
     return value.date() if value.tzinfo is None and value.time() == time() else value
+
+
+def shown_in(text: str) -> Iterator[Any]:
+    """Yield what a text shows, read as JSON and as Python writes it; nothing where it is neither.
+
+    :param text: such as what a template renders a list to
+    """
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            yield read(text)
 
 
 def is_missing(value: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from typing import IO, Any, Final
 
 from airflow_providers_leads.leads.files.columns import strings
@@ -61,14 +60,14 @@ def open_sheet(
         raise ColumnsError(f"has no sheet {sheet!r}. Its sheets are {_listed(sheets)}")
     tables = _tables(book, [sheet] if sheet is not None else _seen(sheets), wanted, header_row)
     failure: ColumnsError | None = None
-    for name, cells, header in tables:
+    for name, found, header in tables:
         if isinstance(header, ColumnsError):
             failure = failure or header
             continue
         facts: dict[str, Any] = {"sheet": name} if len(sheets) > 1 else {}
         if sheet is None and (others := [other for other, _, one in tables if isinstance(one, Header)]):
             facts["sheets_left_out"] = others
-        return Table(header.names, _sheet_rows(cells, header.names, header.rows), header.groups, facts)
+        return Table(header.names, _sheet_rows(_cells(found, header), header.names, header.rows), header.groups, facts)
     hidden = [name for name, seen in sheets.items() if not seen]
     more = f". Its hidden sheets were not looked at: {', '.join(map(repr, hidden))}" if hidden and sheet is None else ""
     raise ColumnsError(f"{failure or 'has no rows'}{more}")
@@ -103,20 +102,23 @@ def _seen(sheets: Mapping[str, bool]) -> list[str]:
 
 def _tables(
     book: Any, names: Sequence[str], wanted: Mapping[str, Sequence[str]], header_row: int | None
-) -> Iterator[tuple[str, list[list[Any]], Header | ColumnsError]]:
-    """Yield the cells of each sheet, and the names of its columns or why there are none."""
+) -> Iterator[tuple[str, Any, Header | ColumnsError]]:
+    """Yield each sheet, and the names of its columns or why there are none; only its first rows are looked at."""
     for name in names:
         sheet = book.get_sheet_by_name(name)
-        # Blank rows and columns at the front count for people who look a line up.
-        cells = sheet.to_python(skip_empty_area=False)
-        first = [[cell_text(cell) or "" for cell in row] for row in islice(cells, SEARCHED + 2)]
+        top = sheet.to_python(skip_empty_area=False, nrows=SEARCHED + 2)
+        first = [[cell_text(cell) or "" for cell in row] for row in top]
         try:
-            header = find_header(first, wanted, header_row)
+            yield name, sheet, find_header(first, wanted, header_row)
         except ColumnsError as error:
-            yield name, cells, error
-            continue
-        _fill_merged(cells, sheet.merged_cell_ranges or (), header.rows)
-        yield name, cells, header
+            yield name, sheet, error
+
+
+def _cells(sheet: Any, header: Header) -> list[list[Any]]:
+    # Blank rows and columns at the front count for people who look a line up.
+    cells: list[list[Any]] = sheet.to_python(skip_empty_area=False)
+    _fill_merged(cells, sheet.merged_cell_ranges or (), header.rows)
+    return cells
 
 
 def _fill_merged(cells: list[list[Any]], merged: Sequence[tuple[tuple[int, int], tuple[int, int]]], first: int) -> None:

@@ -188,7 +188,7 @@ def _parquet_rows(parquet: Any, path: object, names: list[str]) -> Iterator[Rows
 
 def _with_objects(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return rows in which an object that is written as JSON text is one, as files of lists and searches have them."""
-    for name in dict.fromkeys(name for row in rows[:1] for name in row):
+    for name in rows[0] if rows else ():
         first = next((row[name] for row in rows if row[name] is not None), None)
         if not isinstance(first, str) or first[:1] != "{":
             continue
