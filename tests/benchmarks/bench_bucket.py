@@ -22,7 +22,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from bench_clients import memory
+from bench_clients import connect_unlimited, memory
 
 _MARKS: Final = ("<!-- bench-bucket: begin -->", "<!-- bench-bucket: end -->")
 _BUCKET: Final = "leads"
@@ -261,9 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         if people:
             with Sandbox(people=0 if table is spread else people, seed=7, limits=False) as sandbox, bucket() as counted:
-                for conn_id, connection in sandbox.connections().items():
-                    unlimited = {**connection, "extra": {**(connection.get("extra") or {}), "rate_limit": 10**6}}
-                    os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(unlimited)
+                connect_unlimited(sandbox)
                 parts += [what.format(people) + ":", table(counted, people, options.work)]
     parts.append(
         f"{stands_on(['apache-airflow', 'duckdb', 'moto', 's3fs'])}. The bucket is moto's, on the same machine. Run it "

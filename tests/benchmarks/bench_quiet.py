@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from bench_clients import memory
+from bench_clients import connect_unlimited, memory
 from bench_merge import stands_on, write_section
 
 MARKS: Final = ("<!-- bench-quiet: begin -->", "<!-- bench-quiet: end -->")
@@ -97,7 +96,7 @@ def measure(people: int, rounds: int) -> Iterator[tuple[dict[str, dict[str, Any]
     from airflow_providers_leads.sandbox.persistiq.store import Lead
 
     with Sandbox(people=0, limits=False) as sandbox, tempfile.TemporaryDirectory() as work:
-        os.environ.update(sandbox.connection_env())
+        connect_unlimited(sandbox)
         hubspot, _, persistiq = (api.store for api in sandbox.apis)
         at = persistiq.clock.now() - 86_400_000
         for number in range(people):

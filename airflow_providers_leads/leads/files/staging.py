@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
-from itertools import islice
+from inspect import Parameter, signature
+from itertools import islice, starmap
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin, get_type_hints
 
@@ -210,5 +211,13 @@ def structs(batch: Any, kind: type[S], rename: Callable[[str], str] = str) -> It
         if name in _kept_as_json(kind):
             values = [msgspec.json.decode(v) if v else {} for v in values]
         columns.append(values)
-    for row in zip(*columns, strict=True):
-        yield kind(**dict(zip(names, row, strict=True)))
+    rows = zip(*columns, strict=True)
+    # By position takes a fifth of the time that names take.
+    yield from (
+        starmap(kind, rows) if _by_position(kind) else (kind(**dict(zip(names, row, strict=True))) for row in rows)
+    )
+
+
+@cache
+def _by_position(kind: type[msgspec.Struct]) -> bool:
+    return all(each.kind is Parameter.POSITIONAL_OR_KEYWORD for each in signature(kind).parameters.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, get_args
@@ -28,6 +27,7 @@ from airflow_providers_leads.leads.plan.linked import alias_owners, linked_recor
 from airflow_providers_leads.leads.plan.mapped import field_values, property_values, with_left_out
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, value_text
 from airflow_providers_leads.leads.plan.remembered import remembered
+from airflow_providers_leads.leads.plan.slices import batches_by_slice, within
 from airflow_providers_leads.leads.plan.suppression import Suppressions
 
 Mode = Literal["update", "fill", "create_only"]
@@ -36,10 +36,6 @@ MODES: Final[tuple[str, ...]] = get_args(Mode)
 OPT_OUT_PUSHED: Final = "opt_out_pushed"
 
 _EXISTING: Final = "existing_"
-_CHUNK_ROWS: Final = 2_000
-# People that are sorted and joined at once; more of them where the passes over the files would be too many.
-_SLICE_ROWS: Final = 10_000
-_MOST_SLICES: Final = 32
 # What doesn't fit goes to disk; two threads, because each needs a share of it for itself.
 _ENGINE: Final = "duckdb://?memory_limit=256MB&threads=2"
 _MEMBER_COLUMNS: Final = (*RECORD, "email_key", "address")
@@ -50,9 +46,6 @@ _PAST: Final = ("facts", "edited", "clears", "noted")
 _BY_ADDRESS: Final = IdentityRules()
 _DECIDING: Final = frozenset({*RECORD, *STICKY_FIELDS, "email_key", "updated_at", "properties"})
 """Columns that are read whatever can be written."""
-
-Slice = tuple[str | None, str | None]
-"""From the first address, up to the second without it; ``None`` is no bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,10 +287,8 @@ def iter_plan(
             linked = linked_records(connection, everybody, existing, members, identity)
         pasts = None if memory is None else _Pasts(connection, golden, existing, memory)
         golden, existing = (_what_decides(table, rules) for table in (golden, existing))
-        slices = _slices(connection, golden)
-        joined = (_joined(golden, existing, members, linked, each, pasts) for each in slices)
-        batches = (batch for part in joined for batch in connection.to_pyarrow_batches(part, chunk_size=_CHUNK_ROWS))
-        for batch in batches:
+        joined = _joined(golden, existing, members, linked, pasts)
+        for batch in batches_by_slice(connection, joined, golden):
             records = structs(batch, Lead, rename=lambda name: f"{_EXISTING}{name}")
             facts = [batch.column(name).to_pylist() for name in (*_FACTS, *_PAST)]
             for person, record, *known in zip(structs(batch, Lead), records, *facts, strict=True):
@@ -345,36 +336,16 @@ def _what_decides(leads: ibis.Table, rules: PlanRules) -> ibis.Table:
     return leads.mutate(properties=naming.ifelse(leads.properties, ibis.null(str)))
 
 
-def _slices(connection: Any, golden: ibis.Table) -> list[Slice]:
-    """Return the ranges of addresses that are planned one after the other: sorting all people would hold them all."""
-    (counted,) = collect(connection, golden.aggregate(rows=golden.count()))
-    rows = counted["rows"]
-    each = max(_SLICE_ROWS, math.ceil(rows / _MOST_SLICES))
-    if rows <= each:
-        return [(None, None)]
-    keys = golden.select("email_key")
-    ranked = keys.mutate(place=ibis.row_number().over(order_by=keys.email_key))
-    first = ranked.filter((ranked.place > 0) & (ranked.place % each == 0)).order_by("place")
-    cuts = [row["email_key"] for row in collect(connection, first)]
-    return list(zip([None, *cuts], [*cuts, None], strict=True))
-
-
-def _within(table: ibis.Table, key: str, bounds: Slice) -> ibis.Table:
-    low, high = bounds
-    table = table if low is None else table.filter(table[key] >= low)
-    return table if high is None else table.filter(table[key] < high)
-
-
 def _joined(
     golden: ibis.Table,
     existing: ibis.Table,
     members: ibis.Table | None,
     linked: ibis.Table | None,
-    bounds: Slice = (None, None),
     pasts: _Pasts | None = None,
 ) -> ibis.Table:
+    """Return the people of the slice that is planned, beside what the destination holds and remembers of each."""
     names = existing.columns
-    golden = _within(golden, "email_key", bounds)
+    golden = within(golden, "email_key")
     belongs = None
     if members is not None:
         # A record may be read twice, and a person then has it twice; its golden row is the same.
@@ -392,7 +363,7 @@ def _joined(
     else:
         existing = existing.left_join(belongs, list(RECORD))
     existing = existing.mutate(person=ibis.coalesce(existing.golden_key, existing.email_key))
-    usable = _within(existing.filter(existing.person.notnull()), "person", bounds)
+    usable = within(existing.filter(existing.person.notnull()), "person")
     by_key = ibis.window(
         group_by=usable.person,
         # Among duplicates the same record is chosen in every run, or each run would write to another; and one of the
@@ -417,12 +388,12 @@ def _joined(
     if members is None:
         joined = joined.mutate(addresses=ibis.null("array<string>"))
     else:
-        other = _within(members.filter(members.address != members.email_key), "email_key", bounds)
+        other = within(members.filter(members.address != members.email_key), "email_key")
         others = other.group_by(member_key=other.email_key).aggregate(
             addresses=other.address.collect(order_by=other.address)
         )
         joined = joined.left_join(others, joined.email_key == others.member_key)
-    return _with_pasts(joined, pasts).order_by("email_key")
+    return _with_pasts(joined, pasts)
 
 
 def _with_pasts(joined: ibis.Table, pasts: _Pasts | None) -> ibis.Table:

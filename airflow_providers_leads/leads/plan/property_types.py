@@ -63,7 +63,7 @@ class PropertyType:
 
     def same(self, left: str | None, right: str | None) -> bool:
         """Tell whether two values are one to the destination; those that are none of its type are compared as text."""
-        if _folded(left) == _folded(right):
+        if left == right or _folded(left) == _folded(right):
             return True
         if not left or not right or self.kind == "text":
             return False
@@ -121,6 +121,8 @@ def value_text(value: Any) -> str | None:
 
 def _joined(value: Any) -> str | None:
     """Return a value as one text, several as a list with semicolons."""
+    if isinstance(value, str):
+        return text(value)
     # Answers of funnels may come with their title.
     while isinstance(value, Mapping) and "value" in value:
         value = value["value"]

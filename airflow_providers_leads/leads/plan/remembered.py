@@ -49,6 +49,8 @@ def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Pa
     :param past: what is remembered of the person and the record
     :param rules: of the plan
     """
+    if not past.facts and not memory.erased and not row.values and not row.properties:
+        return row
     if row.action != "suppress":
         reason = memory.suppression(row.email_key, past)
         if reason is None and rules.suppressions.listed_by_hash(fact["hash"] for fact in past.of("former")):

@@ -16,7 +16,7 @@ from leads_rows import JANUARY, JUNE, lead, merged
 from airflow_providers_leads.leads.files.staging import write_rows
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, Lead
-from airflow_providers_leads.leads.plan import planning as plan
+from airflow_providers_leads.leads.plan import slices as slicing
 from airflow_providers_leads.leads.plan.planning import PlanRules, iter_plan
 from airflow_providers_leads.leads.plan.suppression import Suppressions
 
@@ -26,7 +26,7 @@ ADDRESSES = [f"{name}@x.example" for name in ("ann", "bob", "bea", "cleo", "zoë
 def planned(golden: Path, existing: Path, rows: int, monkeypatch: pytest.MonkeyPatch, **more: Any) -> list[PlanRow]:
     rules = more.pop("rules", None) or PlanRules(mode="update", writable=frozenset({"city", "phone"}))
     with monkeypatch.context() as patch:
-        patch.setattr(plan, "_SLICE_ROWS", rows)
+        patch.setattr(slicing, "_SLICE_ROWS", rows)
         return list(iter_plan(str(golden), str(existing), rules, **more))
 
 
@@ -95,10 +95,10 @@ def test_the_slices_of_many_people_are_few(tmp_path: Path, monkeypatch: pytest.M
 
     golden = tmp_path / "golden.parquet"
     write_rows(str(golden), Lead, [lead(str(n), f"p{n:03}@x.example") for n in range(200)])
-    monkeypatch.setattr(plan, "_SLICE_ROWS", 3)
+    monkeypatch.setattr(slicing, "_SLICE_ROWS", 3)
     with connect() as connection:
-        slices = plan._slices(connection, read_parquet(connection, str(golden), ("email_key",)))
-    assert len(slices) <= plan._MOST_SLICES
+        slices = slicing._slices(connection, read_parquet(connection, str(golden), ("email_key",)))
+    assert len(slices) <= slicing._MOST_SLICES
     assert [low for low, _ in slices[1:]] == [high for _, high in slices[:-1]]
     assert (slices[0][0], slices[-1][1]) == (None, None)
 

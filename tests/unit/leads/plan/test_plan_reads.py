@@ -15,7 +15,7 @@ from leads_rows import lead
 from airflow_providers_leads.leads.files.staging import VERSION_METADATA, as_path, write_rows
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import Lead
-from airflow_providers_leads.leads.plan import planning
+from airflow_providers_leads.leads.plan import slices
 from airflow_providers_leads.leads.plan.planning import PlanRules, iter_plan
 
 READ: Counter[str] = Counter()
@@ -50,7 +50,7 @@ def bucket() -> str:
 
 
 def test_each_file_is_read_once(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "_SLICE_ROWS", 500)
+    monkeypatch.setattr(slices, "_SLICE_ROWS", 500)
     addresses = [f"person{number:05}@example.org" for number in range(5_000)]
     files = {name: f"{bucket}/{name}.parquet" for name in ("golden", "existing", "members")}
     write_rows(files["golden"], Lead, [lead(email, email, source="golden", city="Köln") for email in addresses])
