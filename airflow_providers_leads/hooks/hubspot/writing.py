@@ -290,7 +290,7 @@ class HubSpotWriting(HubSpotNarrowing):
 
     @cached_property
     def _stages(self) -> PropertyTypes:
-        """What is known of the order of stages, asked for once."""
+        """What is known of the order of stages; ``definitions`` would ask again where it was refused."""
         return self.property_types()
 
     def cleared_stages(self, items: list[Item]) -> tuple[list[Failed], LeadsApiError | None]:

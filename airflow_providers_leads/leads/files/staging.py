@@ -212,10 +212,12 @@ def structs(batch: Any, kind: type[S], rename: Callable[[str], str] = str) -> It
             values = [msgspec.json.decode(v) if v else {} for v in values]
         columns.append(values)
     rows = zip(*columns, strict=True)
-    # By position takes a fifth of the time that names take.
-    yield from (
-        starmap(kind, rows) if _by_position(kind) else (kind(**dict(zip(names, row, strict=True))) for row in rows)
-    )
+    if _by_position(kind):
+        # It takes a fraction of the time that names take.
+        yield from starmap(kind, rows)
+        return
+    for row in rows:
+        yield kind(**dict(zip(names, row, strict=True)))
 
 
 @cache

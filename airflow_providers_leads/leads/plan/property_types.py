@@ -121,8 +121,6 @@ def value_text(value: Any) -> str | None:
 
 def _joined(value: Any) -> str | None:
     """Return a value as one text, several as a list with semicolons."""
-    if isinstance(value, str):
-        return text(value)
     # Answers of funnels may come with their title.
     while isinstance(value, Mapping) and "value" in value:
         value = value["value"]

@@ -50,6 +50,7 @@ def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Pa
     :param rules: of the plan
     """
     if not past.facts and not memory.erased and not row.values and not row.properties:
+        # Most people on most days: there is nothing that could be held back.
         return row
     if row.action != "suppress":
         reason = memory.suppression(row.email_key, past)

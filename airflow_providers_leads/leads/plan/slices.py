@@ -29,8 +29,9 @@ def batches_by_slice(connection: Any, joined: ibis.Table, golden: ibis.Table) ->
     :param golden: all of them
     """
     slices = _slices(connection, golden)
+    # The slices differ by two variables alone, because to compile the query takes longer than to run it. They are set
+    # before there is a view, or DuckDB takes them for numbers.
     _bound(connection, slices[0])
-    # The slices differ by two variables alone: to compile the query takes longer than to run it.
     connection.create_view(_VIEW, joined)
     for bounds in slices:
         _bound(connection, bounds)
