@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.leads.files.provenance import memory_uri_in
-from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed
 from airflow_providers_leads.leads.memory.looking import erase_people
@@ -181,6 +180,7 @@ def recalled(folder: Folder, recall: Recall, inputs: Sequence[Any], log: Any) ->
         "memory": str(folder.path),
         "generation": result.generation,
         "token": result.token,
+        "probe": generation.probe if generation else "",
         "first": result.first,
         "baseline": baseline,
         "delta": str(recall.outputs["delta"]),
@@ -231,23 +231,21 @@ def memory_of(golden: Any, wanted: Any, context: Context) -> Mapping[str, Any] |
     return known
 
 
-def plan_memory(known: Mapping[str, Any], hook: LeadsHook, scope: str | None, properties: Iterable[str]) -> PlanMemory:
+def plan_memory(known: Mapping[str, Any], hook: LeadsHook, scope: str | None) -> PlanMemory:
     """Return a memory as a plan for one destination uses it.
 
     :param known: of the merge's result
     :param hook: of the destination
     :param scope: the one scope that is written to, ``None`` where there are none
-    :param properties: custom properties that the plan writes
     """
     folder = folder_at(str(known["memory"]))
     policy = known["policy"]
     merged = any(read["conn_id"] == hook.conn_id and read["complete"] for read in known["reads"]) and scope is None
-    extra = {f"{table.PROPERTY}{name}" for name in properties} - set(known["fields"])
     return PlanMemory(
         source=hook.conn_type,
         scope=scope or hook.conn_id,
         key=folder.key,
-        fields=[name for name in known["fields"] if name not in extra],
+        fields=known["fields"],
         baseline=[storage_path(uri) for uri in known["baseline"]],
         delta=storage_path(known["delta"]),
         people=storage_path(known["people"]),
@@ -257,6 +255,8 @@ def plan_memory(known: Mapping[str, Any], hook: LeadsHook, scope: str | None, pr
         deleted=policy["deleted"],
         address=policy["address"],
         erased=folder.erased(),
+        # What an older version has merged doesn't tell it.
+        probe=known.get("probe", ""),
     )
 
 

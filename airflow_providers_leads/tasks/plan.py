@@ -92,7 +92,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     )
     memory = None
     if task.memory is not None:
-        memory = plan_memory(task.memory, hook, scope, sorted(task.own_properties))
+        memory = plan_memory(task.memory, hook, scope)
     facts = PlanFacts(
         conn_id=hook.conn_id,
         conn_type=hook.conn_type,

@@ -289,6 +289,7 @@ class World:
             delta=str(outputs["delta"]), people=str(outputs["people"]), merged=complete and source != PERSPECTIVE,
             priority=self.policy.priority, cleared=self.policy.cleared, deleted=self.policy.deleted,
             address=self.policy.address, erased=self.memory.erased(),
+            probe=recall.generation.probe if recall.generation else "",
         )  # fmt: skip
         scope = crm.scope if source == PERSPECTIVE else None
         facts = PlanFacts(
