@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from airflow_providers_leads.hooks.trouble import is_trouble
 from airflow_providers_leads.http.errors import (
@@ -19,6 +19,7 @@ from airflow_providers_leads.http.errors import (
 )
 from airflow_providers_leads.leads.model.outcomes import Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.plan.mapped import left_out_of
+from airflow_providers_leads.leads.plan.property_types import PROPERTY, value_text
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -188,6 +189,17 @@ def _stumbled(settled: Settled) -> bool:
 def _passed(row: PlanRow) -> WriteResult:
     outcome: Outcome = "suppressed" if row.action == "suppress" else "unchanged"
     return WriteResult(email_key=row.email_key, outcome=outcome, target_id=row.target_id, reason=row.reason)
+
+
+def stored_otherwise(row: PlanRow, held: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a CRM says that it holds after a write, where that is not what was written; empty for nothing.
+
+    :param row: what was written
+    :param held: lead field, or ``properties.`` + the CRM's own → value as the answer has it; it says nothing of others
+    """
+    written = row.values | {f"{PROPERTY}{name}": value for name, value in row.properties.items()}
+    said = {name: value_text(held[name]) or "" for name in written if name in held}
+    return {name: value for name, value in said.items() if value.split() != written[name].split()}
 
 
 def failed_result(row: PlanRow, error: LeadsApiError) -> WriteResult:

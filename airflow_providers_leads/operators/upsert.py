@@ -213,22 +213,18 @@ class _Applying(LeadsOperator):
         objections: Objections | None = None,
     ) -> dict[str, Any]:
         """Write a plan and return the URI and counts of its results."""
-        from airflow_providers_leads.tasks.apply import apply_plan, ledger_of
+        from airflow_providers_leads.tasks.apply import apply_plan
+        from airflow_providers_leads.tasks.ledgers import ledger_of
 
+        uri = f"{stem}.results.parquet"
         if memory is not None:
             from airflow_providers_leads.tasks.memory import begin_writing
 
-            begin_writing(memory, context, hook.conn_id, plan, f"{stem}.results.parquet")
+            begin_writing(memory, context, hook.conn_id, plan, uri)
+        ledger = ledger_of(self.ledger, file_name(hook.conn_id, context), hook)
+        most = tolerance(self.on_failure, self.max_failed)
         result = apply_plan(
-            hook,
-            plan,
-            f"{stem}.results.parquet",
-            options,
-            tolerance(self.on_failure, self.max_failed),
-            checkpoint=checkpoint,
-            ledger=ledger_of(self.ledger, file_name(hook.conn_id, context), hook),
-            objections=objections,
-            log=self.log,
+            hook, plan, uri, options, most, checkpoint=checkpoint, ledger=ledger, objections=objections, log=self.log
         )
         written = {outcome: result[outcome] for outcome in ("created", "updated")}
         if any(written.values()):

@@ -11,11 +11,10 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from airflow.providers.common.compat.sdk import conf
 
 from airflow_providers_leads.hooks.base import meets_all
 from airflow_providers_leads.hooks.telemetry import count_rows
-from airflow_providers_leads.hooks.writing import PASSED, Batch, Settled
+from airflow_providers_leads.hooks.writing import Batch, Settled
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
 from airflow_providers_leads.leads.files.parts import Parts
 from airflow_providers_leads.leads.files.plan_facts import plan_metadata
@@ -25,8 +24,8 @@ from airflow_providers_leads.leads.files.staging import count_rows as rows_in
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES, PlanRow, WriteResult
 from airflow_providers_leads.leads.plan.ledger import QUARANTINED, Ledger
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes
-from airflow_providers_leads.tasks.arguments import given
-from airflow_providers_leads.tasks.paths import check_local, storage_path
+from airflow_providers_leads.tasks.ledgers import by_ledger, keep_ledger
+from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failures
 
@@ -74,7 +73,7 @@ def apply_plan(
     if objections is not None:
         batches = (_without_objecting(batch, objections) for batch in batches)
     if ledger is not None:
-        batches = (_without_quarantined(batch, ledger) for batch in batches)
+        batches = (by_ledger(batch, ledger) for batch in batches)
         # All tries of a task are one run: a refusal that two of them write down is one.
         if at := checkpoint.state.get("planned_at"):
             ledger.now = datetime.fromisoformat(at)
@@ -100,7 +99,7 @@ def apply_plan(
     outcomes, reasons = _tally(work.parts)
     count_rows(hook.conn_type, outcomes)
     if ledger is not None:
-        _keep_ledger(ledger, plan, work.parts)
+        keep_ledger(ledger, plan, work.parts)
     log.info("%s: %s", hook.conn_id, ", ".join(f"{outcome} {number}" for outcome, number in outcomes.items()))
     quarantined = sum(number for reason, number in reasons.items() if _is_quarantine(reason))
     if quarantined:
@@ -366,32 +365,6 @@ def _without_objecting(batch: Batch, objections: Objections) -> Batch:
     return Batch(batch.action, rows, known)
 
 
-def _without_quarantined(batch: Batch, ledger: Ledger) -> Batch:
-    """Return a batch without the rows that the CRM has refused too often."""
-    if batch.action == PASSED:
-        return batch
-    rows, known = [], list(batch.known)
-    for row in batch.rows:
-        if (reason := ledger.verdict(row)) is None:
-            rows.append(row)
-        else:
-            known.append(WriteResult(email_key=row.email_key, outcome="failed", target_id=row.target_id, reason=reason))
-    return Batch(batch.action, rows, known)
-
-
-def _keep_ledger(ledger: Ledger, plan: str, results: Iterable[WriteResult]) -> None:
-
-    told = {
-        result.email_key: result for result in results if result.outcome == "failed" or ledger.holds(result.email_key)
-    }
-    if not told:
-        return
-    for row in read_rows(storage_path(plan), PlanRow):
-        if result := told.get(row.email_key):
-            ledger.record(row, result)
-    ledger.save()
-
-
 def _is_quarantine(reason: str) -> bool:
     return reason.startswith(QUARANTINED)
 
@@ -405,17 +378,6 @@ def _tally(results: Iterable[WriteResult]) -> tuple[dict[str, int], Counter[str]
         if result.outcome in _UNWRITTEN:
             reasons[result.reason or "no reason given"] += 1
     return {outcome: outcomes[outcome] for outcome in OUTCOMES}, reasons
-
-
-def ledger_of(folder: Any, name: str, hook: LeadsHook) -> Ledger | None:
-    """Return the ledger of a destination, ``None`` when there is no place that outlasts the run."""
-    staging = conf.get("leads", "staging", fallback=None)
-    below = given(folder) or (f"{staging.rstrip('/')}/ledger" if staging else None)
-    if not below:
-        return None
-    check_local(str(below).rstrip("/"))
-    uri = storage_path(f"{str(below).rstrip('/')}/{name}.refused.parquet")
-    return Ledger.load(uri, account=hook.known_account, is_account=hook.is_account)
 
 
 def as_outcomes(planned: Mapping[str, Any]) -> dict[str, int]:

@@ -24,7 +24,14 @@ from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
 from airflow_providers_leads.hooks.hubspot.crm import is_list
 from airflow_providers_leads.hooks.hubspot.erasing import erase
 from airflow_providers_leads.hooks.hubspot.items import lookup
-from airflow_providers_leads.hooks.hubspot.leads import CREATED, PROPERTY_OF, WRITABLE, properties_for, wanted
+from airflow_providers_leads.hooks.hubspot.leads import (
+    CREATED,
+    PROPERTY_OF,
+    WRITABLE,
+    properties_for,
+    wanted,
+    written_result,
+)
 from airflow_providers_leads.hooks.hubspot.properties import is_read_only, property_types
 from airflow_providers_leads.hooks.hubspot.streams import STREAMS
 from airflow_providers_leads.hooks.hubspot.values import Filters, Names, names, record_id
@@ -37,14 +44,12 @@ from airflow_providers_leads.http.errors import (
     LeadsNotFoundError,
     LeadsPermissionError,
     LeadsServerError,
-    scrub,
 )
 from airflow_providers_leads.http.pagination import id_of
 from airflow_providers_leads.http.paths import objects_at
-from airflow_providers_leads.http.problems import Problem
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.nearest import nearest
-from airflow_providers_leads.leads.model.outcomes import Failed, Outcome, PlanRow, WriteResult
+from airflow_providers_leads.leads.model.outcomes import Failed, PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, moment
 from airflow_providers_leads.leads.plan.property_types import PropertyTypes
 
@@ -320,7 +325,7 @@ class HubSpotHook(HubSpotWriting):
                 )
         result, stopped = batch.run([i for i in items if i.index not in kept], self._write_action("upsert", "email"))
         for done in result.succeeded:
-            yield _written(done.input, "updated" if done.new is False else "created", done.id, done.record)
+            yield written_result(done.input, "updated" if done.new is False else "created", done.id, done.record)
         yield from _not_written(result.failed, stopped)
 
     def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
@@ -333,14 +338,14 @@ class HubSpotHook(HubSpotWriting):
         kept = {failure.index for failure in unclear}
         result, stopped = batch.run([i for i in items if i.index not in kept], self._write_action("update", None))
         for done in result.succeeded:
-            yield _written(done.input, "updated", done.id or done.input.target_id, done.record)
+            yield written_result(done.input, "updated", done.id or done.input.target_id, done.record)
         # A batch leaves merged-away ids out without a word; a single update of one writes to the surviving record.
         merged = [f.input for f in result.failed if f.category == UNACCOUNTED and not stopped]
         yield from _not_written([f for f in result.failed if stopped or f.category != UNACCOUNTED], stopped)
         for row in merged:
             try:
                 record = self.update_contact(row.target_id, properties_for(row))
-                yield _written(row, "updated", str(record["id"]), record)
+                yield written_result(row, "updated", str(record["id"]), record)
             except RECORD_ERRORS as error:
                 yield failed_result(row, error)
 
@@ -410,26 +415,6 @@ class HubSpotHook(HubSpotWriting):
 def _changed_since(row: Record, since: datetime) -> bool:
     times = [time for name in ("updatedAt", "archivedAt") if (time := moment(row.get(name)))]
     return not times or max(times) >= since
-
-
-def _written(row: PlanRow, outcome: Outcome, target_id: str | None, record: Record | None) -> WriteResult:
-    fields = [field for field in row.values if field in WRITABLE or field == "status"]
-    fields += ["email"] if row.action == "update" and "email" in row.values else []
-    fields += [f"properties.{name}" for name in row.properties]
-    return WriteResult(
-        email_key=row.email_key, outcome=outcome, target_id=target_id, fields=fields, reason=_warnings(record or {})
-    )
-
-
-def _warnings(record: Record) -> str | None:
-    """Return what HubSpot remarks on a record that it wrote, such as a value that it left out."""
-    told = record.get("warnings")
-    remarks = [wire.read_problem({}, one) if isinstance(one, dict) else one for one in told or ()]
-    texts = [
-        ": ".join(part for part in (one.category, one.words) if part) if isinstance(one, Problem) else scrub(one)
-        for one in remarks
-    ]
-    return f"warning: {'; '.join(text or 'without words' for text in texts)}" if texts else None
 
 
 def _not_written(failed: Iterable[Failed], stopped: LeadsApiError | None) -> Iterator[WriteResult]:

@@ -7,8 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
+from airflow_providers_leads.hooks.hubspot.wire import read_problem
+from airflow_providers_leads.hooks.writing import stored_otherwise
+from airflow_providers_leads.http.errors import scrub
+from airflow_providers_leads.http.problems import Problem
 from airflow_providers_leads.leads.model.identity import email_key
-from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.leads.model.outcomes import Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import (
     ALIASES_PROPERTY,
     MERGED_IDS_PROPERTY,
@@ -18,6 +22,7 @@ from airflow_providers_leads.leads.model.schema import (
     moment,
     text,
 )
+from airflow_providers_leads.leads.plan.property_types import PROPERTY
 
 PROPERTY_OF: Final[Mapping[str, str]] = {
     "first_name": "firstname",
@@ -138,3 +143,39 @@ def wanted(extra: Iterable[str] | None) -> list[str]:
 def kept_of(asked: Iterable[str]) -> list[str]:
     """Return which of the properties that are read no field of a lead holds, in order."""
     return sorted({name for name in asked if name not in (*READ, "hs_object_id")})
+
+
+def written_result(
+    row: PlanRow, outcome: Outcome, target_id: str | None, record: Mapping[str, Any] | None
+) -> WriteResult:
+    """Return the result of a plan row that was written.
+
+    :param row: the row
+    :param outcome: what became of it
+    :param target_id: id of the contact
+    :param record: the contact as the answer gives it, ``None`` where it doesn't
+    """
+    fields = [field for field in row.values if field in WRITABLE or field == "status"]
+    fields += ["email"] if row.action == "update" and "email" in row.values else []
+    fields += [f"properties.{name}" for name in row.properties]
+    held = (record or {}).get("properties") or {}
+    places = {name: PROPERTY_OF.get(name, name.removeprefix(PROPERTY)) for name in fields}
+    return WriteResult(
+        email_key=row.email_key,
+        outcome=outcome,
+        target_id=target_id,
+        fields=fields,
+        reason=_warnings(record or {}),
+        stored=stored_otherwise(row, {name: held[at] for name, at in places.items() if at in held}),
+    )
+
+
+def _warnings(record: Mapping[str, Any]) -> str | None:
+    """Return what HubSpot remarks on a record that it wrote, such as a value that it left out."""
+    told = record.get("warnings")
+    remarks = [read_problem({}, one) if isinstance(one, dict) else one for one in told or ()]
+    texts = [
+        ": ".join(part for part in (one.category, one.words) if part) if isinstance(one, Problem) else scrub(one)
+        for one in remarks
+    ]
+    return f"warning: {'; '.join(text or 'without words' for text in texts)}" if texts else None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import math
+import re
 import threading
 import time
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -29,6 +32,9 @@ LEADS_PER_CALL: Final = 10
 _DUPLICATES: Final = ("skip", "update")
 # A minute's quota of single questions; whoever has more of them is served by the list, a hundred leads per request.
 _QUESTIONS: Final = 100
+_WEB: Final = r"^\s*(https?://)?(www\.)?"
+# Of a phone number, which other numbers hardly end in.
+_DIGITS: Final = 7
 
 
 class LeadCreator:
@@ -82,10 +88,11 @@ class LeadCreator:
         self._ids[key] = str(record["id"])
         if met_before or not self._skips:
             return False if met_before else None
-        # Whether skipped duplicates are listed is not documented. If they are, they keep their own values.
+        # Whether skipped duplicates are listed is not documented. If they are, they keep their own values; a new lead
+        # has what was sent, or what PersistIQ makes of it.
         held = record.get("data") or {}
-        sent = ((name, text(value)) for name, value in lead.items() if name != "email" and name in held)
-        return not record.get("sent_count") and all(value is None or value == text(held[name]) for name, value in sent)
+        sent = ((text(value), text(held[name])) for name, value in lead.items() if name != "email" and name in held)
+        return not record.get("sent_count") and all(value is None or _made_of(other, value) for value, other in sent)
 
     def _settle_missing(self, missing: Chunk, answer: Answer) -> BatchResult:
         result, answered = BatchResult(), time.monotonic()
@@ -123,3 +130,20 @@ class LeadCreator:
                 self._ids.setdefault(other, str(row.get("id") or ""))
         self._read_at = begun
         return self._ids.get(key)
+
+
+def _made_of(held: str | None, sent: str) -> bool:
+    """Tell whether a CRM may have made a value of another: in other groups or case, escaped, plainer or cut off."""
+    if held and sent.startswith(held):
+        return True
+    one, other = (_bare(value) for value in (held or "", sent))
+    letters = iter(other)
+    # Some letters may be left out, and of a phone number the code of the country.
+    shorter = len(one) > len(other) // 2 and all(letter in letters for letter in one)
+    number = one.isdigit() and one.lstrip("0")[-_DIGITS:] == other[-_DIGITS:]
+    return bool(one) and (other.startswith(one) or shorter or number)
+
+
+def _bare(value: str) -> str:
+    plain = unicodedata.normalize("NFKD", html.unescape(value).replace("ß", "ss")).casefold()
+    return "".join(char for char in re.sub(_WEB, "", plain) if char.isascii() and char.isalnum())

@@ -15,6 +15,7 @@ from airflow_providers_leads.hooks.campaigns import Campaigns
 from airflow_providers_leads.hooks.erasing import Trail
 from airflow_providers_leads.hooks.persistiq import wire
 from airflow_providers_leads.hooks.persistiq.account import given, maybe_wire
+from airflow_providers_leads.hooks.persistiq.answers import Record
 from airflow_providers_leads.hooks.persistiq.campaigns import PersistIQCampaigns
 from airflow_providers_leads.hooks.persistiq.creating import LEADS_PER_CALL, LeadCreator
 from airflow_providers_leads.hooks.persistiq.enrolling import PersistIQEnrolling
@@ -30,11 +31,13 @@ from airflow_providers_leads.hooks.persistiq.fields import (
 )
 from airflow_providers_leads.hooks.persistiq.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
+from airflow_providers_leads.hooks.writing import stored_otherwise
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.outcomes import BatchResult, PlanRow, Succeeded, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, text
+from airflow_providers_leads.leads.plan.property_types import PROPERTY
 
 __all__ = ["EVENT_GROUPS", "WEBHOOK_SETTINGS", "PersistIQHook"]
 
@@ -271,7 +274,15 @@ class PersistIQHook(PersistIQCampaigns):
             target_id=done.id,
             reason="; ".join(reasons) or None,
             fields=fields,
+            stored=self._stored(row, done.record),
         )
+
+    def _stored(self, row: PlanRow, record: Record | None) -> dict[str, str]:
+        held = (record or {}).get("data")
+        if not isinstance(held, dict):
+            return {}
+        places = {"email": "email", **self._field_names, **{f"{PROPERTY}{name}": name for name in row.properties}}
+        return stored_otherwise(row, {name: held[at] for name, at in places.items() if at in held})
 
     def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
         for row in rows:
@@ -285,14 +296,16 @@ class PersistIQHook(PersistIQCampaigns):
                 data["email"] = email
                 fields.append("email")
             fields += [*_properties_of(row), *(name for name, value in told.items() if value)]
+            record = None
             if fields:
-                self.update_lead(str(row.target_id or ""), data=data, status=status, optedout=opted_out)
+                record = self.update_lead(str(row.target_id or ""), data=data, status=status, optedout=opted_out)
             yield WriteResult(
                 email_key=row.email_key,
                 outcome="updated" if fields else "unchanged",
                 target_id=row.target_id,
                 reason=f"no place for {', '.join(left_out)}" if left_out else None,
                 fields=fields,
+                stored=self._stored(row, record),
             )
 
     def _split(self, row: PlanRow) -> tuple[list[str], list[str]]:

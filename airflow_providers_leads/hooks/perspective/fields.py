@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -209,6 +209,12 @@ def to_lead(contact: Mapping[str, Any], funnel_id: str) -> Lead:
         updated_at=converted,
         properties=leftover({**rest, "properties": properties}),
     )
+
+
+def fields_in(contact: Mapping[str, Any], fields: Iterable[str]) -> dict[str, str]:
+    """Return which of some lead fields a contact of an answer has a value for: answers may leave parts of one out."""
+    lead = to_lead(contact, "")
+    return {name: value for name in fields if isinstance(value := getattr(lead, name, None), str)}
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -23,6 +23,8 @@ from airflow_providers_leads.hooks.perspective.fields import (
     KPI_SUBTYPES,
     LEAD_FIELDS,
     create_fields,
+    fields_in,
+    plain,
     to_lead,
     update_fields,
 )
@@ -30,6 +32,7 @@ from airflow_providers_leads.hooks.perspective.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of
 from airflow_providers_leads.hooks.rights import Right, of_nobody, told_rights
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
+from airflow_providers_leads.hooks.writing import stored_otherwise
 from airflow_providers_leads.http.errors import (
     LeadsApiError,
     LeadsNotFoundError,
@@ -241,6 +244,7 @@ class PerspectiveHook(PerspectiveApi):
                 continue
             fields, left_out = create_fields(row.values)
             reasons = [f"no place for {', '.join(left_out)}"] if left_out else []
+            contact: Mapping[str, Any] = {}
             try:
                 skip = options.get("skip_automation_trigger", True)
                 contact = self.create_contact(funnel_id, email=row.email_key, skip_automation_trigger=skip, **fields)
@@ -258,6 +262,7 @@ class PerspectiveHook(PerspectiveApi):
                 target_id=target_id,
                 reason="; ".join(reasons) or None,
                 fields=[field for field in row.values if field not in left_out],
+                stored=stored_otherwise(row, fields_in(contact, row.values)),
             )
 
     def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:
@@ -269,6 +274,8 @@ class PerspectiveHook(PerspectiveApi):
             inputs = [{"field": name, "value": value} for _, name, value in writes]
             result, stopped = run_chunks(inputs, 1, self.value_writer(funnel_id, str(row.target_id), skip))
             failed = {writes[f.index][0] for f in result.failed}
+            # An address is written in parts, of which each has an answer of its own.
+            single = {writes[s.index][0]: s.record or {} for s in result.succeeded if writes[s.index][0] in LEAD_FIELDS}
             reasons = [f"{f.input['field']}: {f.category}, {f.reason}" for f in result.failed]
             if "address" in left_out:
                 left_out.remove("address")
@@ -284,6 +291,7 @@ class PerspectiveHook(PerspectiveApi):
                 request_id=next((f.request_id for f in result.failed), None),
                 refused=bool(result.failed) and all(f.refused for f in result.failed),
                 fields=list(dict.fromkeys(field for field, _, _ in writes if field not in failed)),
+                stored=stored_otherwise(row, {name: plain(r["value"]) for name, r in single.items() if "value" in r}),
             )
             if stopped:
                 raise stopped

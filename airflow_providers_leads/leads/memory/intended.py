@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+import pyarrow.parquet as pq
+
 from airflow_providers_leads.leads.files.parts import parts_left
 from airflow_providers_leads.leads.files.places import StagingError, as_path, is_complete
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts, read_plan_facts
@@ -100,9 +102,8 @@ def writes_sql(
     """
     scope = quoted(facts.scope or facts.conn_id)
     chosen = ", ".join(
-        f"{keyed_sql(key, name, _planned_sql(name))} AS {table.named(name)}, {_is_planned_sql(name)} AS "
-        f"{table.named(name + ':set')}, {keyed_form_sql(key, name, _planned_sql(name))} AS "
-        f"{table.named(name + ':form')}"
+        f"{keyed_sql(key, name, _stored_sql(name))} AS {table.named(name)}, {_is_planned_sql(name)} AS "
+        f"{table.named(name + ':set')}, {_form_sql(key, name)} AS {table.named(name + ':form')}"
         for name in fields
     )
     outcomes = _outcomes_sql(results, local)
@@ -126,11 +127,11 @@ def _outcomes_sql(results: Any, local: Callable[[Any], str]) -> str:
     # A killed task has left what it had settled; where it was tried again, that is younger than its results.
     files = [file for file in (path, *parts_left(path)) if is_complete(file)]
     if not files:
-        nothing = ("email_key", "outcome", "target_id")
+        nothing = ("email_key", "outcome", "target_id", "stored")
         return f"(SELECT {', '.join(f'NULL::VARCHAR AS {name}' for name in nothing)}, []::VARCHAR[] AS fields)"
     each = [
         "SELECT email_key, outcome, target_id, coalesce(from_json(fields, '[\"VARCHAR\"]'), []) AS fields, "
-        f"{number} AS age FROM read_parquet({quoted(local(file))})"
+        f"{_stored_in(local(file))} AS stored, {number} AS age FROM read_parquet({quoted(local(file))})"
         for number, file in enumerate(files)
     ]
     if len(each) == 1:
@@ -139,6 +140,22 @@ def _outcomes_sql(results: Any, local: Callable[[Any], str]) -> str:
         f"(SELECT * FROM ({' UNION ALL '.join(each)}) QUALIFY "
         "row_number() OVER (PARTITION BY email_key ORDER BY age DESC) = 1)"
     )
+
+
+def _stored_in(file: str) -> str:
+    """Return the column of a file of results that says what a CRM has made of values; older files have none."""
+    return "stored" if "stored" in pq.read_schema(file).names else "NULL::VARCHAR"
+
+
+def _form_sql(key: str, field: str) -> str:
+    """Return the SQL of the form of what was planned, below 0 where the answer says that the CRM has another value."""
+    form = keyed_form_sql(key, field, _planned_sql(field))
+    return f"CASE WHEN json_exists(r.stored, {_key_path(field)}) THEN -1 - ({form}) ELSE {form} END"
+
+
+def _stored_sql(field: str) -> str:
+    """Return the SQL of what stands in a CRM once a field is written: what its answer says, else what was planned."""
+    return f"coalesce(json_extract_string(r.stored, {_key_path(field)}), {_planned_sql(field)})"
 
 
 def _planned_sql(field: str) -> str:
@@ -228,15 +245,15 @@ def written_sql(stored: str, writes: str, fields: Sequence[str], *, times: bool 
             since = f"w.{table.named(name)}" if times else written_at
             updated[name] = f"CASE WHEN {is_set} THEN {since} ELSE s.{table.named(name)} END"
             created[name] = f"CASE WHEN {is_set} THEN {since} END"
-        noted.append(f"({updated[f'{field}:until']}) IS NOT NULL")
         form = f"w.{table.named(field + ':form')}"
         updated[f"{field}:written"] = f"CASE WHEN {is_set} THEN {form} ELSE s.{table.named(field + ':written')} END"
         created[f"{field}:written"] = f"CASE WHEN {is_set} THEN {form} END"
+        noted.append(table.noted_sql(updated, field))
     updated["noted"] = " OR ".join(noted[1:])
     # What it held as a whole isn't known any more: the next look compares field by field.
     updated["digest"] = "CASE WHEN w.source IS NULL THEN s.digest END"
     created["made"] = "w.created"
-    created["noted"] = " OR ".join(f"({created[f'{field}:until']}) IS NOT NULL" for field in fields)
+    created["noted"] = " OR ".join(table.noted_sql(created, field) for field in fields)
     made = ", ".join(f"{updated[name]} AS {table.named(name)}" for name in table.columns(fields))
     new = ", ".join(f"{created[name]} AS {table.named(name)}" for name in table.columns(fields))
     return (

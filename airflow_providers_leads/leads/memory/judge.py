@@ -89,12 +89,15 @@ class Judge:
     def _left_behind(
         self, looks: list[Look], records: Sequence[Mapping[str, Any]], competing: Sequence[int], name: str
     ) -> list[int]:
-        """Return the values that a run copied which died before it remembered.
+        """Return the copies that speak for nobody: the records that they were made of do.
 
-        They speak for nobody: the records that they were made of do, whatever those hold by now.
+        Those of a run that died before it remembered, whatever the others hold by now; and what a CRM has made of a
+        value that stands elsewhere as it was.
         """
         present = [n for n in competing if looks[n].value is not None]
         copies = [n for n in present if looks[n].copied and _is_left_behind(records[n], name)]
+        forms = {_own(keyed_form(self._key, name, looks[n].value)) for n in present} - {_own(0)}
+        copies += [n for n in present if n not in copies and looks[n].copied and records[n][f"w:{name}"] in forms]
         return copies if len(copies) < len(present) else []
 
     def _date_copies(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str, winner: int) -> None:
@@ -146,11 +149,15 @@ class Judge:
             # What was looked at since the write has no form to compare with.
             if not look.fresh or not look.value or not (written := record[f"w:{name}"]):
                 continue
+            form = keyed_form(self._key, name, look.value)
             # What was changed since the write says nothing of it, nor does what was copied since.
-            if keyed_form(self._key, name, look.value) == written or any(
-                same_but_for_form(look.value, other.value)
-                for m, other in enumerate(looks)
-                if m != n and not other.fresh and not _is_left_behind(records[m], name)
+            if written in (form, _own(form)) or (
+                written > 0
+                and any(
+                    same_but_for_form(look.value, other.value)
+                    for m, other in enumerate(looks)
+                    if m != n and not other.fresh and not _is_left_behind(records[m], name)
+                )
             ):
                 self.reformatted.setdefault(record["row"], []).append(name)
                 until = record[f"u:{name}"]
@@ -213,6 +220,11 @@ class Judge:
                 **identity, "field": name, "winner": look.value, "rule": verdict.rule, "candidates": candidates,
             }
         )  # fmt: skip
+
+
+def _own(form: int) -> int:
+    """Return what stands for the form of a value of which a CRM has made another one."""
+    return -1 - form
 
 
 def _is_left_behind(record: Mapping[str, Any], name: str) -> bool:

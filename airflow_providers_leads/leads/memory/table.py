@@ -4,14 +4,15 @@ One row per record: ``person`` links the records of one person; per field a hash
 written, and, once somebody has changed it, between which two looks that was (``…:after``, ``…:until``). A cleared field
 has no hash and such times; a field that never held anything has neither. ``…:after`` alone is when a run wrote the
 value that died before it remembered. ``…:written``: the sync put the value there; above 0 it stands for the form of
-what was written, until a look has shown in which form the CRM keeps it. ``gone`` is when a record was noticed to have
-disappeared. There are no values and no addresses.
+what was written, until a look has shown in which form the CRM keeps it; below 0 it is that form less 1, negative: the
+CRM's own answer says that it has made another value of it. ``gone`` is when a record was noticed to have disappeared.
+There are no values and no addresses.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_sql, keyed_sql, quoted
@@ -43,7 +44,8 @@ _HEAD: Final = {
     "made": "BOOLEAN",
 }  # fmt: skip
 # at: time of the record when it was first seen, by which unchanged values compete; null where the CRM tells none.
-# first, seen: when it was first and last seen. noted: some field of it has been changed since.
+# first, seen: when it was first and last seen. noted: some field of it has been changed since, or holds what the CRM
+# has made of what was written.
 # made: the whole record was made by the sync, so that its being there is no sign of the person.
 
 
@@ -176,15 +178,25 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
         # With no end, it is when a run wrote it that died before it remembered; and what a run has written there it
         # wrote once the change that it copied was made.
         written = f"{before}.{named(field + ':written')}"
-        known = f"greatest({known_after}, CASE WHEN {until} IS NULL THEN {after} WHEN {written} >= 0 THEN {until} END)"
+        copied = f"WHEN {written} IS NOT NULL THEN {until}"
+        known = f"greatest({known_after}, CASE WHEN {until} IS NULL THEN {after} {copied} END)"
         made[f"{field}:after"] = f"CASE WHEN {differs} THEN {known} ELSE {after} END"
         made[f"{field}:until"] = f"CASE WHEN {differs} THEN {read}.changed_until ELSE {until} END"
-        changed_fields.append(f"({made[f'{field}:until']}) IS NOT NULL")
-        seen_form = f"CASE WHEN {read}.{named(field + ':known')} THEN {written} * 0 ELSE {written} END"
+        seen_form = f"CASE WHEN {written} > 0 AND {read}.{named(field + ':known')} THEN 0 ELSE {written} END"
         made[f"{field}:written"] = f"CASE WHEN NOT {differs} THEN {seen_form} END"
+        changed_fields.append(noted_sql(made, field))
     made["noted"] = " OR ".join(changed_fields)
     made["made"] = f"{before}.made"
     return ", ".join(f"{made[name]} AS {named(name)}" for name in columns(fields))
+
+
+def noted_sql(columns: Mapping[str, str], field: str) -> str:
+    """Return the SQL that tells whether a field makes a record one that is looked at closely.
+
+    :param columns: column → its SQL
+    :param field: somebody has changed it, or holds what a CRM has made of what was written
+    """
+    return f"(({columns[f'{field}:until']}) IS NOT NULL OR coalesce(({columns[f'{field}:written']}) < 0, false))"
 
 
 def spill_folder(con: Any) -> str:

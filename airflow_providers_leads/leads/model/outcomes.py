@@ -52,6 +52,7 @@ class WriteResult(msgspec.Struct, kw_only=True):
     :param request_id: the vendor's id of the request
     :param fields: the lead fields that were written
     :param refused: true: it failed because the CRM refuses this record, not because a request didn't get through
+    :param stored: written field → what the answer says that the CRM has made of its value, where that is another one
     """
 
     email_key: str
@@ -61,6 +62,7 @@ class WriteResult(msgspec.Struct, kw_only=True):
     request_id: str | None = None
     fields: list[str] = []
     refused: bool = False
+    stored: dict[str, str] = {}
 
 
 class Succeeded(msgspec.Struct, kw_only=True):

@@ -18,6 +18,7 @@ from airflow_providers_leads.leads.files.provenance import accounts_metadata, re
 from airflow_providers_leads.leads.files.staging import StagingError, as_path, check_readable, read_rows, write_rows
 from airflow_providers_leads.leads.model.identity import person_hash
 from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
+from airflow_providers_leads.leads.plan.own_forms import OwnForms
 
 MAX_TRIES: Final = 3
 RETRY_AFTER: Final = timedelta(days=7)
@@ -69,6 +70,7 @@ class Ledger:
     :param retry_after: how long it is held back before one more try, as the cause may lie in the CRM; default 7 days
     :param now: time of this run, aware; what is recorded twice with one time counts once. Default the present
     :param account: mark of the destination's account, kept with it; ``None`` when it isn't known
+    :param own_forms: what the CRM has made of written values, kept beside it; default: nothing is known
     :raises ValueError: for a number of tries or a time that can't be
     """
 
@@ -81,6 +83,7 @@ class Ledger:
         retry_after: timedelta = RETRY_AFTER,
         now: datetime | None = None,
         account: str | None = None,
+        own_forms: OwnForms | None = None,
     ) -> None:
         if max_tries < 1:
             raise ValueError("max_tries must be a whole number of at least 1")
@@ -93,6 +96,7 @@ class Ledger:
         self.max_tries = max_tries
         self.retry_after = retry_after
         self.now = (now or pendulum.now("UTC")).astimezone(UTC)
+        self.own_forms = OwnForms(_beside(uri), (), retry_after) if own_forms is None else own_forms
         self._rows = {row.person: row for row in rows}
 
     @classmethod
@@ -118,7 +122,10 @@ class Ledger:
         if is_account is not None and not all(map(is_account, marks)):
             # What another account refused says nothing about this one.
             rows = ()
-        return cls(uri, rows, max_tries=max_tries, retry_after=retry_after, now=now, account=account)
+        own_forms = OwnForms.load(_beside(uri), retry_after)
+        return cls(
+            uri, rows, max_tries=max_tries, retry_after=retry_after, now=now, account=account, own_forms=own_forms
+        )
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -133,8 +140,8 @@ class Ledger:
         return {status: counts[status] for status in ("retrying", "quarantined")}
 
     def holds(self, email_key: str) -> bool:
-        """Tell whether a person is in the ledger."""
-        return person_hash(email_key) in self._rows
+        """Tell whether anything is known of a person."""
+        return person_hash(email_key) in self._rows or self.own_forms.holds(email_key)
 
     def verdict(self, row: PlanRow) -> str | None:
         """Return why a plan row must not be sent in this run, ``None`` when it is to be sent.
@@ -160,6 +167,7 @@ class Ledger:
         :param row: the row
         :param result: what the CRM said
         """
+        self.own_forms.record(row, result, self.now)
         person = person_hash(row.email_key)
         if result.outcome in _SETTLED:
             self._rows.pop(person, None)
@@ -184,8 +192,14 @@ class Ledger:
 
     def save(self) -> None:
         """Write the ledger, whole or not at all; people who weren't in this run's plan stay in it."""
+        self.own_forms.save(self.now)
         metadata = accounts_metadata({_DESTINATION: [self.account]} if self.account else {})
         write_rows(self.uri, Rejection, [self._rows[person] for person in sorted(self._rows)], metadata=metadata)
+
+
+def _beside(uri: Any) -> Any:
+    path = as_path(uri)
+    return path.parent / f"{path.name.removesuffix('.parquet').removesuffix('.refused')}.own_forms.parquet"
 
 
 def _read(uri: Any) -> tuple[Rejection, ...]:

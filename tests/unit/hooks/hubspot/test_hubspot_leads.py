@@ -539,3 +539,15 @@ def test_a_scope_that_names_nothing_never_means_everybody(
         with pytest.raises(ValueError, match=r"lists must be a list of ids|filters hold no condition"):
             read()
     assert not requests_mock.called
+
+
+@pytest.mark.parametrize("action", ["create", "update"])
+def test_what_hubspot_makes_of_a_value_stands_in_the_result(
+    hook: HubSpotHook, requests_mock: requests_mock.Mocker, action: str
+) -> None:
+    no_secondary(requests_mock)
+    held = {"email": "p0@x.de", "firstname": "ANN", "jobtitle": None, "city": "Ulm ", "unasked": "x"}
+    requests_mock.post(ANY, json=batch_of(record(1000, **held)))
+    sent = plan(action, 1, first_name="Ann", title="T", city="Ulm", phone="1")
+    (result,) = [result for result in hook.apply_plan(sent) if result.outcome == f"{action}d"]
+    assert result.stored == {"first_name": "ANN", "title": ""}

@@ -462,3 +462,36 @@ def test_one_refused_update_doesnt_sink_the_others(hook: Any, vendor: Vendor) ->
     assert [(r.outcome, r.reason) for r in results] == [("failed", "bad_params: Phone is odd")] * 2 + [
         ("updated", None)
     ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "held", "new"),
+    [
+        ("Ann", "ANN", True),
+        ("+49 (30) 123 456 78", "+493012345678", True),
+        ("+49 30 12345678", "030-12345678", True),
+        ("Chief Executive Officer", "Chief Exec", True),
+        ("R&D", "R&amp;D", True),
+        ("Größe", "Grosse", True),
+        ("Björn Straße", "Bjorn Strae", True),
+        ("https://www.x.de/", "x.de", True),
+        ("Ann", "Bo", False),
+        ("Ann", None, False),
+    ],
+)
+def test_a_new_lead_is_new_in_whatever_form_its_values_are_kept(
+    hook: Any, vendor: Vendor, sent: str, held: str | None, new: bool
+) -> None:
+    lead = {"id": "l_1", "data": {"email": "p1@x.de", "first_name": held}}
+    vendor.mocker.post(f"{ROOT}/leads", json={"status": "success", "errors": None, "leads": [lead]})
+    [result] = hook.apply_plan([PlanRow(email_key="p1@x.de", action="create", values={"first_name": sent})])
+    assert (result.outcome, result.stored) == (("created", {"first_name": held}) if new else ("unchanged", {}))
+
+
+def test_what_persistiq_makes_of_a_value_stands_in_the_result(hook: Any, vendor: Vendor) -> None:
+    lead = {"id": "l_1", "data": {"phone": "+491", "title": None, "company_name": "ACME", "score": 5}}
+    vendor.mocker.patch(f"{ROOT}/leads/l_1", json={"status": "success", "error": None, "lead": lead})
+    row = update(phone="+49 1", title="T", company="ACME")
+    row.properties = {"score": "5.5"}
+    [result] = hook.apply_plan([row])
+    assert result.stored == {"phone": "+491", "title": "", "properties.score": "5"}

@@ -452,3 +452,16 @@ def test_contacts_without_a_conversion_hide_none_that_stand_behind_them() -> Non
     assert [item.subject for item in found] == ["new", "next"]
     # A page of them is the end.
     assert len(read) == 3 + 100
+
+
+def test_what_perspective_makes_of_a_value_stands_in_the_result(hook: Any, api: Any) -> None:
+    kept = {"phone": "+491", "city": "Bonn"}
+    answers = [{"json": {"data": {"fieldName": name, "value": kept[name]}}} for name in ("city", "phone")]
+    api.put(rm.ANY, [*answers, {"json": {"data": {}}}, {"json": {"data": {}}}])
+    [result] = hook.apply_plan([update(city="Bonn", phone="+49 1", address="Weg 5")], funnel_id="f")
+    assert (result.outcome, result.stored) == ("updated", {"phone": "+491"})
+    serve(api, [[]])
+    made = {"id": "n1", "email": "a@x.de", "phone": "+491", "address": {"city": "BONN"}}
+    api.post(f"{ROOT}/funnels/f/contacts", status_code=201, json={"data": made})
+    [result] = hook.apply_plan([create("a@x.de", city="Bonn", phone="+49 1", last_name="B")], funnel_id="f")
+    assert (result.outcome, result.stored) == ("created", {"city": "BONN", "phone": "+491"})
