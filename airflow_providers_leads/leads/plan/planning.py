@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
@@ -10,7 +11,7 @@ import ibis
 import msgspec
 
 from airflow_providers_leads.leads.files.staging import StagingError, structs
-from airflow_providers_leads.leads.memory.planned import Past, PlanMemory, state_of
+from airflow_providers_leads.leads.memory.planned import NO_PAST, Past, PlanMemory, state_of
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import collect, connect, read_parquet
 from airflow_providers_leads.leads.merge.objections import objecting_people
@@ -19,15 +20,16 @@ from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import (
     ALIASES_PROPERTY,
     LEAD_COLUMNS,
-    STICKY_FIELDS,
     Lead,
 )
-from airflow_providers_leads.leads.plan.fields import Rules, may_write, ruled_values, sources_of
+from airflow_providers_leads.leads.plan.alike import EXISTING, one_by_one, rows_of_alike, several_records
+from airflow_providers_leads.leads.plan.fields import Rules, may_write, ruled_values
 from airflow_providers_leads.leads.plan.linked import alias_owners, linked_records
 from airflow_providers_leads.leads.plan.mapped import field_values, property_values, with_left_out
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, value_text
+from airflow_providers_leads.leads.plan.query import FACTS, PAST, Pasts, people_beside
 from airflow_providers_leads.leads.plan.remembered import remembered
-from airflow_providers_leads.leads.plan.slices import batches_by_slice, within
+from airflow_providers_leads.leads.plan.slices import batches_by_slice
 from airflow_providers_leads.leads.plan.suppression import Suppressions
 
 Mode = Literal["update", "fill", "create_only"]
@@ -35,17 +37,10 @@ MODES: Final[tuple[str, ...]] = get_args(Mode)
 
 OPT_OUT_PUSHED: Final = "opt_out_pushed"
 
-_EXISTING: Final = "existing_"
 # What doesn't fit goes to disk; two threads, because each needs a share of it for itself.
 _ENGINE: Final = "duckdb://?memory_limit=256MB&threads=2"
 _MEMBER_COLUMNS: Final = (*RECORD, "email_key", "address")
-_FACTS: Final = ("records", *(f"any_{name}" for name in STICKY_FIELDS), "weighed", "addresses")
-"""Columns beside the golden record's and the existing one's."""
-_PAST: Final = ("facts", "edited", "clears", "noted")
-"""Columns of what is remembered."""
 _BY_ADDRESS: Final = IdentityRules()
-_DECIDING: Final = frozenset({*RECORD, *STICKY_FIELDS, "email_key", "updated_at", "properties"})
-"""Columns that are read whatever can be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +181,7 @@ def plan_row(
         row.action, row.values, row.properties = "create", values, properties
         row.reason = with_left_out(row.reason, left_out)
         return row
-    if held.records > 1:
-        row.reason = f"{held.records} records of this address in the destination"
+    row.reason = several_records(held.records)
     if rules.mode == "create_only":
         return row
     now = current_values(existing, {*values, *left_out}, [*properties, *(_own(name) for name in left_out)])
@@ -285,35 +279,58 @@ def iter_plan(
             others = [read_parquet(connection, uri, LEAD_COLUMNS) for uri in other_golden]
             everybody = ibis.union(golden, *others) if others else golden
             linked = linked_records(connection, everybody, existing, members, identity)
-        pasts = None if memory is None else _Pasts(connection, golden, existing, memory)
-        golden, existing = (_what_decides(table, rules) for table in (golden, existing))
-        joined = _joined(golden, existing, members, linked, pasts)
+        pasts = None if memory is None else Pasts(connection, golden, existing, memory)
+        joined = people_beside(connection, golden, existing, members, linked, pasts, rules)
+        who = _Who(rules, memory, objecting, aliases, identity)
         for batch in batches_by_slice(connection, joined, golden):
-            records = structs(batch, Lead, rename=lambda name: f"{_EXISTING}{name}")
-            facts = [batch.column(name).to_pylist() for name in (*_FACTS, *_PAST)]
-            for person, record, *known in zip(structs(batch, Lead), records, *facts, strict=True):
-                count, opted_out, bounced, weighed, addresses, remembered_facts, *states = known
-                held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
-                if objecting:
-                    keys = addresses_of(person, held, addresses or ())
-                    if not objecting.isdisjoint(person_key(key, identity) for key in keys):
-                        held = replace(held, opted_out=True)
-                alias_of = aliases.get(person_key(person.email_key or "", identity))
-                row = plan_row(person, held, rules, alias_of=alias_of, addresses=addresses or ())
-                if memory is not None:
-                    past = Past(remembered_facts or (), state_of(*states), bool(weighed))
-                    row = remembered(row, held.record, memory, past, rules)
-                yield row
+            rows = rows_of_alike(batch, who.may_stay)
+            looked_at = _looked_at(one_by_one(batch, rows), who)
+            for row in rows:
+                yield row if row is not None else next(looked_at)
 
 
-class _Pasts:
-    """What a memory knows of the people and records of a plan, as tables to join."""
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """What stands for and against people, whatever their records hold.
 
-    def __init__(self, connection: Any, golden: ibis.Table, existing: ibis.Table, memory: PlanMemory) -> None:
-        memory.prepare(connection, golden, existing)
-        self.facts = memory.facts(connection)
-        self.links = memory.links(connection)
-        self.states = memory.states(connection)
+    :param rules: of the plan
+    :param memory: of the sync
+    :param objecting: people who objected in any record of the destination
+    :param aliases: person of a secondary address → record that has it
+    :param identity: who is one person
+    """
+
+    rules: PlanRules
+    memory: PlanMemory | None
+    objecting: AbstractSet[str]
+    aliases: Mapping[str, str]
+    identity: IdentityRules
+
+    def objects(self, keys: Iterable[str]) -> bool:
+        """Tell whether anybody of some addresses has objected."""
+        return bool(self.objecting) and not self.objecting.isdisjoint(person_key(key, self.identity) for key in keys)
+
+    def may_stay(self, key: str) -> bool:
+        """Tell whether nothing stands against a person of whom there is no more than one address."""
+        listed = self.rules.suppressions and self.rules.suppressions.reason([key])
+        return not (listed or self.objects([key]) or (self.memory and self.memory.suppression(key, NO_PAST)))
+
+
+def _looked_at(batch: Any, who: _Who) -> Iterator[PlanRow]:
+    """Yield what becomes of the people of a record batch, one by one."""
+    records = structs(batch, Lead, rename=lambda name: f"{EXISTING}{name}")
+    facts = [batch.column(name).to_pylist() for name in (*FACTS, *PAST)]
+    for person, record, *known in zip(structs(batch, Lead), records, *facts, strict=True):
+        count, opted_out, bounced, weighed, addresses, remembered_facts, *states = known
+        held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
+        if who.objects(addresses_of(person, held, addresses or ())):
+            held = replace(held, opted_out=True)
+        alias_of = who.aliases.get(person_key(person.email_key or "", who.identity))
+        row = plan_row(person, held, who.rules, alias_of=alias_of, addresses=addresses or ())
+        if who.memory is not None:
+            past = Past(remembered_facts or (), state_of(*states), bool(weighed))
+            row = remembered(row, held.record, who.memory, past, who.rules)
+        yield row
 
 
 def _check_golden(connection: Any, golden: ibis.Table, uri: Any) -> None:
@@ -324,91 +341,3 @@ def _check_golden(connection: Any, golden: ibis.Table, uri: Any) -> None:
             f"{uri} holds {counted['rows']} rows of {counted['people']} people: it is no file of golden records. "
             "Give the result of LeadsDeduplicateOperator."
         )
-
-
-def _what_decides(leads: ibis.Table, rules: PlanRules) -> ibis.Table:
-    """Return what a plan is made of; of the properties, which are most of a record, what something is read from."""
-    needed = {*rules.writable, *_DECIDING, *rules.fields, *sources_of(rules.fields)}
-    leads = leads.select(name for name in LEAD_COLUMNS if name in needed)
-    if rules.properties or rules.fields:
-        return leads
-    naming = leads.properties.contains(f'"{ALIASES_PROPERTY}"')
-    return leads.mutate(properties=naming.ifelse(leads.properties, ibis.null(str)))
-
-
-def _joined(
-    golden: ibis.Table,
-    existing: ibis.Table,
-    members: ibis.Table | None,
-    linked: ibis.Table | None,
-    pasts: _Pasts | None = None,
-) -> ibis.Table:
-    """Return the people of the slice that is planned, beside what the destination holds and remembers of each."""
-    names = existing.columns
-    golden = within(golden, "email_key")
-    belongs = None
-    if members is not None:
-        # A record may be read twice, and a person then has it twice; its golden row is the same.
-        belongs = members.group_by(list(RECORD)).aggregate(golden_key=members.email_key.min())
-        belongs = belongs.mutate(weighed=ibis.literal(True))
-        if pasts is not None:
-            # Also of records that the merge did not read, under an address that the person had.
-            links = pasts.links.mutate(weighed=ibis.literal(False))
-            belongs = ibis.union(belongs, links.anti_join(belongs, list(RECORD)))
-    if linked is not None:
-        linked = linked.mutate(weighed=ibis.literal(False))
-        belongs = linked if belongs is None else ibis.union(belongs, linked.anti_join(belongs, list(RECORD)))
-    if belongs is None:
-        existing = existing.mutate(golden_key=ibis.null(str), weighed=ibis.literal(True))
-    else:
-        existing = existing.left_join(belongs, list(RECORD))
-    existing = existing.mutate(person=ibis.coalesce(existing.golden_key, existing.email_key))
-    usable = within(existing.filter(existing.person.notnull()), "person")
-    by_key = ibis.window(
-        group_by=usable.person,
-        # Among duplicates the same record is chosen in every run, or each run would write to another; and one of the
-        # person's own address before one that may be somebody else's by now.
-        order_by=[
-            (usable.email_key == usable.person).fill_null(False).desc(),
-            usable.updated_at.desc(nulls_first=False),
-            usable.source_scope,
-            usable.source_id,
-        ],
-    )
-    of_person = ibis.window(group_by=usable.person)
-    counted = usable.mutate(
-        place=ibis.row_number().over(by_key),
-        records=usable.count().over(of_person),
-        # Who objected in one record has objected, also where another is the one that is written to.
-        **{f"any_{name}": usable[name].fill_null(False).max().over(of_person) for name in STICKY_FIELDS},
-    )
-    first = counted.filter(counted.place == 0)
-    renamed = first.select(*_FACTS[:-1], **{f"{_EXISTING}{name}": first[name] for name in names}, holder=first.person)
-    joined = golden.left_join(renamed, golden.email_key == renamed.holder)
-    if members is None:
-        joined = joined.mutate(addresses=ibis.null("array<string>"))
-    else:
-        other = within(members.filter(members.address != members.email_key), "email_key")
-        others = other.group_by(member_key=other.email_key).aggregate(
-            addresses=other.address.collect(order_by=other.address)
-        )
-        joined = joined.left_join(others, joined.email_key == others.member_key)
-    return _with_pasts(joined, pasts)
-
-
-def _with_pasts(joined: ibis.Table, pasts: _Pasts | None) -> ibis.Table:
-    if pasts is None:
-        return joined.mutate(**{name: ibis.null("string") for name in _PAST})
-    facts = pasts.facts.select("facts", past_key="email_key")
-    joined = joined.left_join(facts, joined.email_key == facts.past_key)
-    if pasts.states is None:
-        return joined.mutate(**{name: ibis.null("string") for name in _PAST[1:]})
-    states = pasts.states.rename(state_source="source", state_scope="source_scope", state_id="source_id")
-    return joined.left_join(
-        states,
-        [
-            joined[f"{_EXISTING}source"] == states.state_source,
-            joined[f"{_EXISTING}source_scope"] == states.state_scope,
-            joined[f"{_EXISTING}source_id"] == states.state_id,
-        ],
-    )

@@ -91,12 +91,16 @@ class PropertyTypes:
 
     def same(self, name: str, left: str | None, right: str | None) -> bool:
         """Tell whether two values of a property are one to the destination; see :meth:`PropertyType.same`."""
-        return self.known.get(name, TEXT).same(left, right)
+        return self.of(name).same(left, right)
 
     def goes_back(self, name: str, value: str, now: str | None) -> bool:
         """Tell whether a value comes before the one that stands there, where values only go on."""
-        order = self.known.get(name, TEXT).forward
+        order = self.of(name).forward
         return value in order and now in order and order.index(value) < order.index(now)
+
+    def of(self, name: str) -> PropertyType:
+        """Return the type of a property, by the lead field or after ``properties.``."""
+        return self.known.get(name, TEXT)
 
     def moving_freely(self, names: Iterable[str]) -> PropertyTypes:
         """Return the same types, of which those of some properties go back as well as on."""
@@ -108,7 +112,7 @@ class PropertyTypes:
 
         :raises Unconvertible: saying why not
         """
-        return self.known.get(name, TEXT).convert(value)
+        return self.of(name).convert(value)
 
 
 def value_text(value: Any) -> str | None:
