@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from airflow_providers_leads.hooks.trouble import is_trouble
 from airflow_providers_leads.hooks.writing import RECORD_ERRORS
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsPermissionError
+from airflow_providers_leads.http.problems import reason_of
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, merge_batches
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ def failed_input(index: int, item: Any, error: LeadsApiError, *, alone: bool = T
         index=index,
         input=item,
         category=error.category or type(error).__name__,
-        reason=error.words or str(error),
+        reason=reason_of(error.codes, error.words, error.cure) if error.words else str(error),
         request_id=error.request_id,
         existing_id=error.existing_id,
         ambiguous=error.ambiguous,

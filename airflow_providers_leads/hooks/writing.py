@@ -17,6 +17,7 @@ from airflow_providers_leads.http.errors import (
     LeadsServerError,
     LeadsValidationError,
 )
+from airflow_providers_leads.http.problems import reason_of
 from airflow_providers_leads.leads.model.outcomes import Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.plan.mapped import left_out_of
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, value_text
@@ -204,9 +205,7 @@ def stored_otherwise(row: PlanRow, held: Mapping[str, Any]) -> dict[str, str]:
 
 def failed_result(row: PlanRow, error: LeadsApiError) -> WriteResult:
     """Return the result of a row whose request ended in an error."""
-    reason = ", ".join((error.category or type(error).__name__, *error.codes)) + (
-        f": {error.words}" if error.words else ""
-    )
+    reason = reason_of((error.category or type(error).__name__, *error.codes), error.words, error.cure)
     return WriteResult(
         email_key=row.email_key,
         outcome="ambiguous" if error.ambiguous else "failed",

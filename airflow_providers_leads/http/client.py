@@ -44,6 +44,7 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 _LONGEST_BLOCK: Final = 3_600.0
 _MAX_REDIRECTS: Final = 3
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_ABOUT_RECORDS: Final = (400, 404, 409, 422)
 _ADVICE: Final[dict[int | None, str]] = {
     None: "Check the connection's host and that this machine may reach it.",
     401: "Put a valid API key into the connection's password.",
@@ -344,7 +345,9 @@ class HttpClient:
         status = miss.failure if isinstance(miss.failure, int) else None
         problem = read_problem(miss.headers, miss.body, self.dialect.problems)
         details = [d for d in (problem.category, *problem.codes[:5]) if d]
-        advice = self.advice.get(status) or _ADVICE.get(status) or ""
+        # A 401 or 403 is about the key, whatever its words.
+        cure = problem.cure if status in _ABOUT_RECORDS else ""
+        advice = cure or self.advice.get(status) or _ADVICE.get(status) or ""
         if hint == DAILY:
             advice = self.dialect.daily
         elif status == 429 and hint is not None:
@@ -370,9 +373,10 @@ class HttpClient:
             ambiguous=ambiguous,
             existing_id=problem.existing_id,
             # Only what is said of a record: a 401 may quote the key.
-            words=problem.words if status in (400, 404, 409, 422) else "",
+            words=problem.words if status in _ABOUT_RECORDS else "",
             not_found=status == 404 or (status in (400, 422) and problem.not_found),
             exists=status in (400, 409, 422) and problem.exists,
+            cure=cure,
         ) from None
 
 

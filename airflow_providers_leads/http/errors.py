@@ -33,6 +33,7 @@ class LeadsApiError(Exception):
     :param words: the vendor's own sentence, scrubbed: for result files, never for messages and logs
     :param not_found: the vendor says that something is not there, whatever the status
     :param exists: the vendor says that it is there already
+    :param cure: what to do about it, where the vendor's words tell
     """
 
     retryable = False
@@ -51,6 +52,7 @@ class LeadsApiError(Exception):
         words: str = "",
         not_found: bool = False,
         exists: bool = False,
+        cure: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -63,6 +65,7 @@ class LeadsApiError(Exception):
         self.words = words
         self.not_found = not_found
         self.exists = exists
+        self.cure = cure
 
 
 class LeadsAuthError(LeadsApiError):

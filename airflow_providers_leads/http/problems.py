@@ -6,8 +6,8 @@ Where a vendor's answers say what is a table (:class:`ProblemForm`), and what it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airflow_providers_leads.http.errors import scrub
@@ -33,6 +33,7 @@ class Problem:
     :param words: the vendor's own sentence, scrubbed; for result files, never for messages and logs
     :param not_found: the sentence says that something is not there
     :param exists: the sentence says that it is there already
+    :param cure: what to do about it, our own words; empty where that isn't known
     """
 
     category: str | None = None
@@ -42,6 +43,23 @@ class Problem:
     words: str = ""
     not_found: bool = False
     exists: bool = False
+    cure: str = ""
+
+    @property
+    def reason(self) -> str:
+        """What is said of a record, for result files: the finer codes, the vendor's words, and what to do."""
+        return reason_of(self.codes, self.words, self.cure)
+
+
+def reason_of(codes: Iterable[str | None], words: str, cure: str) -> str:
+    """Return why something was refused, for result files.
+
+    :param codes: the vendor's category and codes
+    :param words: its sentence, scrubbed
+    :param cure: what to do about it
+    """
+    said = ": ".join(part for part in (", ".join(code for code in codes if code), words) if part)
+    return f"{said.rstrip('.')}. {cure}" if said and cure else said or cure
 
 
 def _nothing(body: Any) -> tuple[str, ...]:
@@ -61,6 +79,8 @@ class ProblemForm:
     :param not_found: what the sentence says where something is not there, with whatever status
     :param exists: what it says where something is there already
     :param key: matches the begin of this vendor's keys, where they don't look like keys to :func:`scrub`
+    :param cures: what to do, by a pattern that is looked for in codes, category and sentence; the first that is found
+        counts. Whole sentences of our own, which name no value
     """
 
     categories: tuple[str, ...] = ("category", "code", "error.code", "error.type", "reason", "error.reason")
@@ -72,6 +92,15 @@ class ProblemForm:
     not_found: re.Pattern[str] = re.compile(r"\bnot (?:be )?found\b", re.IGNORECASE)
     exists: re.Pattern[str] = re.compile(r"\balready exists\b", re.IGNORECASE)
     key: re.Pattern[str] | None = None
+    cures: Mapping[str, str] = field(default_factory=dict)
+
+    def cure(self, said: Iterable[str | None]) -> str:
+        """Return what to do about a refusal, empty where that isn't known.
+
+        :param said: its codes, category and sentence
+        """
+        text = " ".join(part for part in said if part)
+        return next((cure for found, cure in self.cures.items() if re.search(found, text, re.IGNORECASE)), "")
 
 
 _RECORD_ID: Final = re.compile(r"[0-9]{1,20}")
@@ -97,12 +126,15 @@ def read_problem(headers: Mapping[str, str], body: Any, form: ProblemForm = USUA
     words = sentence(body, form.words)
     named = (value for name in form.request_id_headers if (value := headers.get(name)))
     ids = [value for path in form.request_ids if isinstance(value := value_at(body, path), str)] + [*named]
+    category = next((c for c in _texts(body, form.categories) if CODE.fullmatch(c) and c not in _NO_CODES), None)
+    codes = tuple(dict.fromkeys(c for c in form.codes(body) if CODE.fullmatch(c.partition("(")[0])))
     return Problem(
-        category=next((c for c in _texts(body, form.categories) if CODE.fullmatch(c) and c not in _NO_CODES), None),
-        codes=tuple(dict.fromkeys(c for c in form.codes(body) if CODE.fullmatch(c.partition("(")[0]))),
+        category=category,
+        codes=codes,
         request_id=next((i for i in ids if _REQUEST_ID.fullmatch(i) and not (form.key and form.key.match(i))), None),
         existing_id=next((i for i in form.existing_ids(body) if _RECORD_ID.fullmatch(i)), None),
         words=scrub(form.key.sub("<redacted>", words) if form.key else words),
         not_found=bool(form.not_found.search(words)),
         exists=bool(form.exists.search(words)),
+        cure=form.cure((*codes, category, words)),
     )

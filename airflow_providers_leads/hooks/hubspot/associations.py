@@ -78,6 +78,7 @@ class HubSpotAssociations(HubSpotCrm):
             codes=problem.codes,
             request_id=problem.request_id,
             words=problem.words,
+            cure=problem.cure,
             not_found=kind is LeadsNotFoundError,
         )
 

@@ -171,7 +171,7 @@ def _failures(
                 index=item.index if item else -1,
                 input=item,
                 category=problem.category or next(iter(problem.codes), None),
-                reason=problem.words or ", ".join(problem.codes),
+                reason=problem.reason,
                 request_id=problem.request_id,
                 existing_id=problem.existing_id,
                 ambiguous=own == "unclear" and not action.idempotent,

@@ -68,7 +68,35 @@ def _existing_ids(body: Any) -> tuple[str, ...]:
     return (*ids, *_EXISTING_ID.findall(sentence(body, ("message",))))
 
 
+_SETTINGS: Final = "in HubSpot under Settings > Properties"
+_LEAVE_OUT: Final = "take it out of the task's properties and fields"
+CURES: Final[Mapping[str, str]] = {
+    "BAD_REFRESH_TOKEN|invalid_grant": "Authorise the OAuth app anew and put its refresh token into the connection.",
+    "INVALID_EMAIL": "Correct the address where it comes from.",
+    "PROPERTY_DOESNT_EXIST": f"Make the property {_SETTINGS}, or {_LEAVE_OUT}.",
+    "READ_ONLY": f"HubSpot alone fills this property: {_LEAVE_OUT}.",
+    "INVALID_OPTION": f"Give one of the property's options, or add this one {_SETTINGS}.",
+    "INVALID_OWNER": "Give the id or the address of a user who may own records; HubSpotListOwnersOperator lists them.",
+    "CONFLICTING_UNIQUE_VALUE": "Another contact has this value: correct one of the two, or merge them in HubSpot.",
+    "INVALID_(?:INTEGER|NUMBER|LONG|DOUBLE|FLOAT|DECIMAL)": "Give a number without separators between thousands.",
+    "INVALID_(?:DATE|DATETIME|TIME)": "Give a date such as 2025-01-15, or a time such as 2025-01-15T08:00:00Z.",
+    "TOO_LONG|TOO_LARGE|max(?:imum)? length": "Shorten the value where it comes from; 65,536 characters are taken.",
+    "INVALID_[A-Z]+|isValid": f"Correct the value where it comes from; {_SETTINGS} stand the rules of the property.",
+    "more than 250 identities": "This contact can't be merged any more: write to it, and archive the other one.",
+    "Duplicate IDs": "Give each record once.",
+    "non-unique": "Use record ids, addresses or the values of a property that HubSpot keeps unique.",
+    "deleted on request|blocklist|gdpr": "The person was deleted for good and stays out: leave them out.",
+    "Cannot deserialize": "Give a cursor or an id as this list has given it; those of searches are others.",
+    "CONFLICT|ALREADY_EXISTS|CONTACT_EXISTS": "The contact is there already: update it, or use the upsert.",
+    "OBJECT_NOT_FOUND": "Check the id: the record was deleted in HubSpot, or merged into another.",
+    "required": f"Fill what is missing where it comes from, or demand less {_SETTINGS}.",
+    "VALIDATION_ERROR": "Correct what is named where it comes from, or leave it out.",
+}
+"""What to do about what HubSpot says of a request."""
+
 PROBLEMS: Final = ProblemForm(
+    # Where there are several, the sentence packs them all as JSON.
+    words=("errors.message", "message", "error.message", "error", "errors"),
     # The token endpoint says it under "status" (BAD_REFRESH_TOKEN); elsewhere that is the word "error".
     categories=("category", "policyName", "errorType", "subCategory", "status"),
     request_ids=("correlationId", "requestId"),
@@ -76,6 +104,7 @@ PROBLEMS: Final = ProblemForm(
     codes=_codes,
     existing_ids=_existing_ids,
     key=_KEY,
+    cures=CURES,
 )
 
 

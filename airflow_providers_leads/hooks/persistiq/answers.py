@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from airflow_providers_leads.hooks.batches import UNACCOUNTED, Chunk
-from airflow_providers_leads.hooks.persistiq.wire import read_problem
+from airflow_providers_leads.hooks.persistiq.wire import PROBLEMS, read_problem
 from airflow_providers_leads.hooks.trouble import trouble
 from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsServerError, LeadsValidationError, scrub
@@ -54,8 +54,9 @@ def raise_refusal(answer: Answer, what: str) -> NoReturn:
     words = problem.words or "; ".join(entry.words for entry in listed[:5])
     category = problem.category or next((entry.category for entry in listed if entry.category), None)
     own = trouble(category, words=words)
+    cure = "" if own else PROBLEMS.cure((category, words))
     raise (LeadsServerError if own else LeadsValidationError)(
-        f"{what} answered {answer.status}, but says that it failed ({category or 'no reason given'}).",
+        f"{what} answered {answer.status}, but says that it failed ({category or 'no reason given'}). {cure}".strip(),
         status=answer.status,
         category=category,
         request_id=problem.request_id,
@@ -63,6 +64,7 @@ def raise_refusal(answer: Answer, what: str) -> NoReturn:
         ambiguous=own == "unclear",
         not_found=problem.not_found,
         exists=problem.exists,
+        cure=cure,
     )
 
 
@@ -136,7 +138,7 @@ def settle_chunk(
         if found.exists and matching.exists_is_fine:
             result.succeeded.append(Succeeded(index=index, input=item, new=False))
             return
-        reason = found.words or "no reason given"
+        reason = found.reason or "no reason given"
         own = trouble(found.category, found.codes, found.words)
         failure = Failed(
             index=index, input=item, category=found.category, reason=reason, request_id=request_id,

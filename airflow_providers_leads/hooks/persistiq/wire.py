@@ -39,6 +39,27 @@ def list_pages(key: str, *, bare_first: bool = False) -> NumberedPages:
     return NumberedPages(rows_at=key, more_at=("has_more", "next_page"), first=1, bare_first=bare_first)
 
 
+_EXISTS: Final = r"\balready (?:been taken|exists|in)\b"
+_BAD: Final = "(?:not found|invalid|unknown)"
+_CORRECT: Final = "Correct what is named where it comes from, or leave it out."
+CURES: Final[Mapping[str, str]] = {
+    r"\bemail\b.*(?:is missing|can't be blank|is invalid)": "Correct the address where it comes from.",
+    rf"\bname\b.*{_EXISTS}": "It is there already.",
+    rf"\blead\b.*{_EXISTS}": "The lead is in the campaign already.",
+    _EXISTS: "Another lead has this address: write to that one, or correct one of the two.",
+    rf"\bstatus\b.*{_BAD}": "PersistIQListLeadStatusesOperator lists the statuses that there are.",
+    rf"\b(?:owner|creator|user)\b.*{_BAD}": "PersistIQListUsersOperator lists the users that there are.",
+    r"\bmailbox\b.*disconnected": "Connect the mailbox again in PersistIQ's settings.",
+    rf"\bmailbox\b.*{_BAD}": "PersistIQListUsersOperator lists the mailboxes that there are.",
+    r"\bcampaign\b.*not found": "PersistIQListCampaignsOperator lists the campaigns that there are.",
+    r"\bnot (?:in|on) (?:the |this )?campaign\b|\bnot (?:a )?(?:member|part) of\b": "Nothing is to be done.",
+    r"\bnot_found\b|\bnot found\b": "Check the id; the record may have been deleted.",
+    r"\bmaximum of\b": "Give fewer in one call.",
+    rf"\bfield\b.*{_BAD}|\bunknown field\b": "PersistIQListLeadFieldsOperator lists those that there are.",
+    r"\bis (?:missing|blank|invalid)\b|can't be blank|\bmust be\b|\binvalid_request|\bbad_params\b": _CORRECT,
+}
+"""What to do about what PersistIQ says of a request."""
+
 PROBLEMS: Final = ProblemForm(
     categories=("error.reason", "reason", "errors.reason"),
     # Said with a 400 too, of a lead that left its campaign.
@@ -46,7 +67,8 @@ PROBLEMS: Final = ProblemForm(
         r"\bnot (?:be )?found\b|\bnot (?:in|on) (?:the |this )?campaign\b|\bnot (?:a )?(?:member|part) of\b",
         re.IGNORECASE,
     ),
-    exists=re.compile(r"\balready (?:been taken|exists|in)\b", re.IGNORECASE),
+    exists=re.compile(_EXISTS, re.IGNORECASE),
+    cures=CURES,
 )
 
 

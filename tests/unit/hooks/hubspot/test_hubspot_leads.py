@@ -290,7 +290,9 @@ def test_creates_are_upserts_by_the_hundred(hook: HubSpotHook, requests_mock: re
     assert {outcome for outcome, _ in found.values()} == {"created"}
     assert len(found) == 127
     (bad,) = [r for r in results if r.outcome == "failed"]
-    assert bad.reason == "VALIDATION_ERROR: <address> is bad"
+    assert (
+        bad.reason == "VALIDATION_ERROR: <address> is bad. Correct what is named where it comes from, or leave it out."
+    )
     assert bad.fields == []
     assert results[0].fields == ["first_name", "title", "postal_code", "status"]
     first = requests_mock.request_history[1].json()["inputs"]

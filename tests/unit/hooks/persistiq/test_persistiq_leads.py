@@ -213,7 +213,7 @@ def test_one_bad_lead_doesnt_sink_the_others(hook: Any, vendor: Vendor, nameless
     vendor.nameless = nameless
     result = hook.create_leads([{"email": ""}, *people(1), {"email": "nope"}, {"first_name": "N"}])
     assert outcome(result) == ([(1, True)], [(n, "invalid_request") for n in (0, 2, 3)])
-    assert result.failed[1].reason == "Email nope is invalid"
+    assert result.failed[1].reason == "Email nope is invalid. Correct the address where it comes from."
 
 
 def test_a_chunk_that_is_refused_whole_is_halved_until_the_bad_lead_stands_alone(hook: Any, vendor: Vendor) -> None:
@@ -229,7 +229,9 @@ def test_a_chunk_that_is_refused_whole_is_halved_until_the_bad_lead_stands_alone
         leads[index]["email"] = f"bad{index}@x.de"
     result = hook.create_leads(leads)
     assert [failed.index for failed in result.failed] == [0, 1, 2, 4, 13]
-    assert {(failed.category, failed.reason) for failed in result.failed} == {("bad_params", "<address> is bad")}
+    assert {(failed.category, failed.reason) for failed in result.failed} == {
+        ("bad_params", "<address> is bad. Correct what is named where it comes from, or leave it out.")
+    }
     assert len(result.succeeded) == 15
 
 
@@ -239,7 +241,9 @@ def test_a_call_that_is_refused_as_such_is_not_halved_for_ever(hook: Any, vendor
     vendor.mocker.post(f"{ROOT}/leads", status_code=status, json=refusal)
     result = hook.create_leads(people(*range(100)), creator_id="u")
     assert [failed.index for failed in result.failed] == list(range(100))
-    assert {failed.reason for failed in result.failed} == {"Creator is unknown"}
+    assert {failed.reason for failed in result.failed} == {
+        "Creator is unknown. PersistIQListUsersOperator lists the users that there are."
+    }
     assert len(vendor.calls("POST")) < 25
 
 
@@ -353,7 +357,7 @@ def test_leads_that_are_in_the_campaign_already_are_where_they_should_be(hook: A
     hook.add_leads_to_campaign("c", ["l1"])
     result = hook.add_leads_to_campaign("c", ["l1", "l2", "l2", "bad", "l3"])
     assert outcome(result) == ([(0, False), (1, True), (2, False), (4, True)], [(3, "invalid_request")])
-    assert result.failed[0].reason == "Lead is bad"
+    assert result.failed[0].reason == "Lead is bad. Correct what is named where it comes from, or leave it out."
 
 
 @pytest.mark.parametrize("single", ["envelope", "status"])
@@ -408,7 +412,7 @@ def test_a_plan_creates_everybody_once(hook: Any, vendor: Vendor) -> None:
 def test_refused_rows_are_told_with_the_vendors_reason(hook: Any, vendor: Vendor) -> None:
     rows = [create(1), PlanRow(email_key="nope", action="create"), create(2)]
     assert sorted((r.email_key, r.outcome, r.reason) for r in hook.apply_plan(rows)) == [
-        ("nope", "failed", "invalid_request: Email nope is invalid"),
+        ("nope", "failed", "invalid_request: Email nope is invalid. Correct the address where it comes from."),
         ("p1@x.de", "created", None),
         ("p2@x.de", "created", None),
     ]
@@ -459,9 +463,8 @@ def test_one_refused_update_doesnt_sink_the_others(hook: Any, vendor: Vendor) ->
     good = {"status": "success", "error": None, "lead": {"id": "l_1"}}
     vendor.mocker.patch(f"{ROOT}/leads/l_1", [{"json": refused}, {"status_code": 400, "json": refused}, {"json": good}])
     results = list(hook.apply_plan([update(phone=str(n)) for n in range(3)]))
-    assert [(r.outcome, r.reason) for r in results] == [("failed", "bad_params: Phone is odd")] * 2 + [
-        ("updated", None)
-    ]
+    odd = "bad_params: Phone is odd. Correct what is named where it comes from, or leave it out."
+    assert [(r.outcome, r.reason) for r in results] == [("failed", odd)] * 2 + [("updated", None)]
 
 
 @pytest.mark.parametrize(

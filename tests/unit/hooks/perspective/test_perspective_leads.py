@@ -347,7 +347,11 @@ def test_one_refused_contact_doesnt_sink_the_others(hook: Any, api: Any) -> None
     refused = {"status_code": 400, "json": {"error": "Invalid email format: a@x.de", "status": 400}}
     api.post(f"{ROOT}/funnels/f/contacts", [refused, {"status_code": 201, "json": {"data": {"id": "n2"}}}])
     assert [row[1:4] for row in results(hook, [create("a@x.de"), create("b@x.de")])] == [
-        ("failed", None, "LeadsValidationError: Invalid email format: <address>"),
+        (
+            "failed",
+            None,
+            "LeadsValidationError: Invalid email format: <address>. Correct the address where it comes from.",
+        ),
         ("created", "n2", None),
     ]
 
@@ -405,7 +409,8 @@ def test_a_half_written_update_says_which_half(hook: Any, api: Any) -> None:
     refused = {"status_code": 400, "json": {"error": "Invalid phone", "status": 400}}
     api.put(rm.ANY, [{"json": {"data": {}}}, refused, {"json": {"data": {}}}])
     [(_, outcome, _, reason, fields)] = results(hook, [update(city="B", phone="?", status="won")])
-    assert (outcome, reason, fields) == ("failed", "phone: LeadsValidationError, Invalid phone", ["city", "status"])
+    said = "phone: LeadsValidationError, Invalid phone. Correct the phone number where it comes from."
+    assert (outcome, reason, fields) == ("failed", said, ["city", "status"])
 
 
 def test_an_update_that_dies_half_way_keeps_what_was_written(hook: Any, api: Any) -> None:
