@@ -46,6 +46,7 @@ _REASONS: Final = {
     "edited_here": "left alone, because somebody changed it here",
     "erased": "the person was erased and stays out",
     "no_usable_address": "the address can't be used",
+    "odd_address": "a record there has the address in an odd form, such as two in one field: mend it there",
     "secondary_address": "the address is a further one of a record there",
 }
 """Reasons of a plan, which may be followed by the fields that they are about."""

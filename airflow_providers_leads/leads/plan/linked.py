@@ -7,6 +7,7 @@ from typing import Any, Final
 import ibis
 import msgspec
 
+from airflow_providers_leads.leads.files.list_entries import addresses_within
 from airflow_providers_leads.leads.merge.components import RECORD, sort_by_person
 from airflow_providers_leads.leads.merge.engine import collect, keep
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key
@@ -65,6 +66,19 @@ def linked_records(
 
 def _record(source: str, scope: str, source_id: Any) -> dict[str, Any]:
     return {"source": ibis.literal(source), "source_scope": ibis.literal(scope), "source_id": source_id}
+
+
+def odd_owners(connection: Any, existing: ibis.Table, identity: IdentityRules = _BY_ADDRESS) -> dict[str, str]:
+    """Return address → record id, of records whose address field is none that could be used, but names addresses.
+
+    :param connection: from :func:`~airflow_providers_leads.leads.merge.engine.connect`
+    :param existing: what the destination holds
+    :param identity: who is one person; the addresses are what stands for a person by it
+    """
+    odd = existing.filter(existing.email_key.isnull() & existing.email.contains("@")).select("source_id", "email")
+    # Of two records that name one address the same is named in every run.
+    found = ((row["source_id"], addresses_within(row["email"])) for row in collect(connection, odd))
+    return {person_key(key, identity): record for record, keys in sorted(found, reverse=True) for key in keys}
 
 
 def alias_owners(connection: Any, existing: ibis.Table, identity: IdentityRules = _BY_ADDRESS) -> dict[str, str]:

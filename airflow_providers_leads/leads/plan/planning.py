@@ -24,7 +24,7 @@ from airflow_providers_leads.leads.model.schema import (
 )
 from airflow_providers_leads.leads.plan.alike import EXISTING, one_by_one, rows_of_alike, several_records
 from airflow_providers_leads.leads.plan.fields import Rules, may_write, ruled_values
-from airflow_providers_leads.leads.plan.linked import alias_owners, linked_records
+from airflow_providers_leads.leads.plan.linked import alias_owners, linked_records, odd_owners
 from airflow_providers_leads.leads.plan.mapped import field_values, property_values, with_left_out
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, value_text
 from airflow_providers_leads.leads.plan.query import FACTS, PAST, Pasts, people_beside
@@ -36,6 +36,8 @@ Mode = Literal["update", "fill", "create_only"]
 MODES: Final[tuple[str, ...]] = get_args(Mode)
 
 OPT_OUT_PUSHED: Final = "opt_out_pushed"
+ODD_ADDRESS: Final = "odd_address"
+"""Reason: a record of the destination names the person's address in a field that is no address as a whole."""
 
 # What doesn't fit goes to disk; two threads, because each needs a share of it for itself.
 _ENGINE: Final = "duckdb://?memory_limit=256MB&threads=2"
@@ -143,7 +145,13 @@ def property_text(properties: Mapping[str, Any], key: str) -> str | None:
 
 
 def plan_row(
-    golden: Lead, held: Held, rules: PlanRules, *, alias_of: str | None = None, addresses: Iterable[str] = ()
+    golden: Lead,
+    held: Held,
+    rules: PlanRules,
+    *,
+    alias_of: str | None = None,
+    addresses: Iterable[str] = (),
+    odd_of: str | None = None,
 ) -> PlanRow:
     """Decide what becomes of one golden record in one destination.
 
@@ -152,6 +160,7 @@ def plan_row(
     :param rules: see :class:`PlanRules`
     :param alias_of: id of the destination's record that has this address as a secondary one
     :param addresses: further addresses of the person, as email keys
+    :param odd_of: id of the destination's record that names one of the person's addresses in an odd form
     """
     row = PlanRow(email_key=golden.email_key or "", action="unchanged", records=held.records)
     row.addresses = [key for key in addresses_of(golden, held, addresses) if key != row.email_key]
@@ -171,6 +180,10 @@ def plan_row(
     if existing is None and alias_of is not None:
         # Creating it would either be refused or swap the primary address of that record.
         row.reason, row.target_id = "secondary_address", alias_of
+        return row
+    if existing is None and odd_of is not None:
+        # It would be the person's second record, and both would be mailed.
+        row.action, row.reason, row.target_id = "suppress", ODD_ADDRESS, odd_of
         return row
     values, left_out = field_values(golden, rules.writable, rules.types)
     left_out |= {f"{PROPERTY}{name}": why for name, why in unwritten.items()} | unruled
@@ -272,7 +285,7 @@ def iter_plan(
         objecting = objecting_people(connection, existing, identity)
         if scope is not None:
             existing = existing.filter(existing.source_scope == scope)
-        aliases = alias_owners(connection, existing, identity)
+        aliases, odd = alias_owners(connection, existing, identity), odd_owners(connection, existing, identity)
         members = None if members_uri is None else read_parquet(connection, members_uri, _MEMBER_COLUMNS)
         linked = None
         if identity.joins:
@@ -281,7 +294,7 @@ def iter_plan(
             linked = linked_records(connection, everybody, existing, members, identity)
         pasts = None if memory is None else Pasts(connection, golden, existing, memory)
         joined = people_beside(connection, golden, existing, members, linked, pasts, rules)
-        who = _Who(rules, memory, objecting, aliases, identity)
+        who = _Who(rules, memory, objecting, aliases, odd, identity)
         for batch in batches_by_slice(connection, joined, golden):
             rows = rows_of_alike(batch, who.may_stay)
             looked_at = _looked_at(one_by_one(batch, rows), who)
@@ -297,6 +310,7 @@ class _Who:
     :param memory: of the sync
     :param objecting: people who objected in any record of the destination
     :param aliases: person of a secondary address → record that has it
+    :param odd: person whom an address field that is none names → record that has it
     :param identity: who is one person
     """
 
@@ -304,11 +318,17 @@ class _Who:
     memory: PlanMemory | None
     objecting: AbstractSet[str]
     aliases: Mapping[str, str]
+    odd: Mapping[str, str]
     identity: IdentityRules
 
     def objects(self, keys: Iterable[str]) -> bool:
         """Tell whether anybody of some addresses has objected."""
         return bool(self.objecting) and not self.objecting.isdisjoint(person_key(key, self.identity) for key in keys)
+
+    def odd_of(self, keys: Iterable[str]) -> str | None:
+        """Return the record that names one of some addresses in an odd form."""
+        people = sorted(person_key(key, self.identity) for key in keys) if self.odd else ()
+        return next((self.odd[person] for person in people if person in self.odd), None)
 
     def may_stay(self, key: str) -> bool:
         """Tell whether nothing stands against a person of whom there is no more than one address."""
@@ -323,10 +343,12 @@ def _looked_at(batch: Any, who: _Who) -> Iterator[PlanRow]:
     for person, record, *known in zip(structs(batch, Lead), records, *facts, strict=True):
         count, opted_out, bounced, weighed, addresses, remembered_facts, *states = known
         held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
-        if who.objects(addresses_of(person, held, addresses or ())):
+        keys = addresses_of(person, held, addresses or ())
+        if who.objects(keys):
             held = replace(held, opted_out=True)
         alias_of = who.aliases.get(person_key(person.email_key or "", who.identity))
-        row = plan_row(person, held, who.rules, alias_of=alias_of, addresses=addresses or ())
+        odd_of = who.odd_of(keys)
+        row = plan_row(person, held, who.rules, alias_of=alias_of, addresses=addresses or (), odd_of=odd_of)
         if who.memory is not None:
             past = Past(remembered_facts or (), state_of(*states), bool(weighed))
             row = remembered(row, held.record, who.memory, past, who.rules)

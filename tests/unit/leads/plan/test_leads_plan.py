@@ -203,7 +203,11 @@ def test_who_objected_in_a_record_without_a_usable_address_is_not_created() -> N
     odd = "b@example.org, z@example.org"
     existing = [lead("7", odd, opted_out=True), lead("8", "c@example.org; y@example.org", opted_out=False)]
     rows = planned(people("a", "b", "c"), existing)
-    assert [(row.action, row.reason) for row in rows] == [("create", None), ("suppress", "opted_out"), ("create", None)]
+    assert [(row.action, row.reason) for row in rows] == [
+        ("create", None),
+        ("suppress", "opted_out"),
+        ("suppress", "odd_address"),
+    ]
 
 
 def test_no_golden_record_gives_an_empty_plan() -> None:
@@ -264,6 +268,40 @@ def test_secondary_addresses_are_known_and_belong_to_one_record_each_time(order:
         ("new@example.org", "create", None, None),
         ("shared@example.org", "unchanged", "secondary_address", "1"),
     ]
+
+
+ODD = (
+    "ann@example.org, lee@example.org",
+    "mailto:ann@example.org",
+    "ann @example.org",
+    "ann@example.org;x",
+    "x ann@example.org",
+)
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("mode", MODES)
+def test_whom_a_record_names_in_an_odd_form_is_not_made_beside_it(mode: Any, odd: str) -> None:
+    existing = [lead("3", odd), lead("4", "bob@example.org"), lead("5", "no address"), lead("6", None)]
+    found = planned(people("ann", "bob", "new"), existing, rules(mode))
+    assert [(row.email_key, row.action, row.reason, row.target_id) for row in found] == [
+        (KEY, "suppress", "odd_address", "3"),
+        ("bob@example.org", "unchanged", None, "4"),
+        ("new@example.org", "create", None, None),
+    ]
+
+
+def test_a_record_of_ones_own_and_an_objection_go_before_an_odd_one() -> None:
+    existing = [lead("3", ODD[0]), lead("7", KEY), lead("8", "bob@example.org, x@example.org", opted_out=True)]
+    ann, bob = planned(people("ann", "bob"), existing)
+    assert (ann.action, ann.target_id) == ("unchanged", "7")
+    assert (bob.action, bob.reason) == ("suppress", "opted_out")
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)], ids=["forwards", "backwards"])
+def test_of_several_odd_records_the_same_is_named_each_time(order: slice) -> None:
+    (found,) = planned(people("ann"), [lead("3", ODD[0]), lead("4", ODD[1])][order])
+    assert (found.reason, found.target_id) == ("odd_address", "3")
 
 
 @pytest.mark.parametrize("missing", ["golden", "existing"])
