@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-import pyarrow.parquet as pq
-
+from airflow_providers_leads.leads.files.parquet import open_parquet
 from airflow_providers_leads.leads.files.parts import parts_left
 from airflow_providers_leads.leads.files.places import StagingError, as_path, is_complete
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts, read_plan_facts
@@ -131,7 +130,7 @@ def _outcomes_sql(results: Any, local: Callable[[Any], str]) -> str:
         return f"(SELECT {', '.join(f'NULL::VARCHAR AS {name}' for name in nothing)}, []::VARCHAR[] AS fields)"
     each = [
         "SELECT email_key, outcome, target_id, coalesce(from_json(fields, '[\"VARCHAR\"]'), []) AS fields, "
-        f"{_stored_in(local(file))} AS stored, {number} AS age FROM read_parquet({quoted(local(file))})"
+        f"{_stored_in(file)} AS stored, {number} AS age FROM read_parquet({quoted(local(file))})"
         for number, file in enumerate(files)
     ]
     if len(each) == 1:
@@ -142,15 +141,17 @@ def _outcomes_sql(results: Any, local: Callable[[Any], str]) -> str:
     )
 
 
-def _stored_in(file: str) -> str:
-    """Return the column of a file of results that says what a CRM has made of values; older files have none."""
-    return "stored" if "stored" in pq.read_schema(file).names else "NULL::VARCHAR"
+def _stored_in(results: Any) -> str:
+    """Return the column of results that says what a CRM has made of values; older ones have none."""
+    with open_parquet(results) as file:
+        return "stored" if "stored" in file.schema_arrow.names else "NULL::VARCHAR"
 
 
 def _form_sql(key: str, field: str) -> str:
     """Return the SQL of the form of what was planned, below 0 where the answer says that the CRM has another value."""
-    form = keyed_form_sql(key, field, _planned_sql(field))
-    return f"CASE WHEN json_exists(r.stored, {_key_path(field)}) THEN -1 - ({form}) ELSE {form} END"
+    # Turning all bits over makes -1 - n of n.
+    turned = f"CASE WHEN json_exists(r.stored, {_key_path(field)}) THEN -1 ELSE 0 END"
+    return f"xor({keyed_form_sql(key, field, _planned_sql(field))}, {turned})"
 
 
 def _stored_sql(field: str) -> str:

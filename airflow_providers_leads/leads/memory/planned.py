@@ -195,7 +195,7 @@ class PlanMemory:
             return None
         edited, clears, noted = [], [], []
         for name in self.fields:
-            now, before, read = table.hash_sql(self.key, name, "e."), f"b.{table.named(name)}", f"m.{table.named(name)}"
+            now, before, read = (f"{each}.{table.named(name)}" for each in ("e", "b", "m"))
             until = f"b.{table.named(name + ':until')}"
             # With no end, it is when a run wrote it that died before it remembered.
             after = f"CASE WHEN {until} IS NULL THEN b.{table.named(name + ':after')} END"
@@ -215,6 +215,7 @@ class PlanMemory:
                 f"CASE WHEN {now} IS NOT NULL AND {until} IS NOT NULL THEN struct_pack(field := {quoted(name)}, "
                 f"until := {until}) END"
             )
+        hashes = ", ".join(f"{table.hash_sql(self.key, name, 'e.')} AS {table.named(name)}" for name in self.fields)
         here = f"source = {quoted(self.source)} AND gone IS NULL"
         read = f"SELECT * FROM ({self._stored(connection, [self.delta])}) WHERE {here}"
         # Most records are as they were: to leave them out first costs a twentieth of hashing what they hold.
@@ -222,7 +223,7 @@ class PlanMemory:
             f"CREATE OR REPLACE TEMP VIEW plan_before AS SELECT * FROM ({self._stored(connection)}) WHERE {here}; "
             f"CREATE OR REPLACE TEMP VIEW plan_read AS SELECT *, true AS by_delta FROM ({read}) UNION ALL "
             f"SELECT b.*, false FROM plan_before b ANTI JOIN ({read}) d {table.SAME_RECORD}; "
-            "CREATE OR REPLACE TEMP TABLE plan_touched AS SELECT e.* FROM plan_existing e "
+            f"CREATE OR REPLACE TEMP TABLE plan_touched AS SELECT {table.RECORD_SQL}, {hashes} FROM plan_existing e "
             f"JOIN plan_read m {table.SAME_RECORD} LEFT JOIN plan_before b {table.SAME_RECORD} "
             f"WHERE {self._touched(connection)}; "
             "CREATE OR REPLACE TEMP TABLE plan_states AS SELECT * FROM (SELECT e.source, e.source_scope, e.source_id, "

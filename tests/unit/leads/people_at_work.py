@@ -315,7 +315,10 @@ class World:
                 parts.append(outcomes[-1:])
                 self.unsure.discard(str(outcomes[-1].target_id))
         step(f"results:{source}")
-        write_rows(results, WriteResult, outcomes)
+        parts.discard()
+        # Of a long apply the results are a folder of parts.
+        parts.append(outcomes[:1])
+        parts.assemble(outcomes[1:])
         parts.discard()
         self.settled.add(source)
         self.unsure -= {str(outcome.target_id) for outcome in outcomes}
