@@ -35,9 +35,9 @@ class Command:
 
 
 def _count(value: str) -> int:
-    if (number := int(value)) < 0:
-        raise ValueError
-    return number
+    if not value.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {value!r}")
+    return int(value)
 
 
 _CONN_ID: Final = (("conn_id",), {"help": "Airflow connection of a lead CRM"})

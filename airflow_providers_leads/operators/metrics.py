@@ -118,6 +118,12 @@ class PerspectiveExportMetricsOperator(LeadsOperator):
         funnel_id = _required("funnel_id", self.funnel_id)
         start, end = map(_to_milliseconds, window("start", self.start, "end", self.end))
         offset = offset_minutes("offset", 0 if given(self.offset) is None else self.offset, start)
+        if offset_minutes("offset", 0 if given(self.offset) is None else self.offset, end) != offset:
+            self.log.warning(
+                "The clocks change in %s between %s and %s, and the API takes one offset for all of it (%d minutes): "
+                "after the change days and hours of charts are off. Read longer spans day by day.",
+                self.offset, start, end, offset,
+            )  # fmt: skip
         kpis = _chosen("kpis", self.kpis, KPI_SUBTYPES)
         charts = _chosen("charts", self.charts, CHART_SUBTYPES)
         insights = _chosen("insights", self.insights, None)

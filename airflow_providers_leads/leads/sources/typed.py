@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -20,6 +20,7 @@ from airflow_providers_leads.leads.sources.encoding import utf8
 from airflow_providers_leads.leads.sources.rows import NO_OBJECT, Rows, Table
 
 _BATCH_ROWS: Final = 10_000
+_SEPARATOR: Final = ";"
 _EXACT: Final = 2**53
 _MOST_OF_AN_ARRAY: Final = 64 << 20
 
@@ -41,9 +42,20 @@ def cell_text(value: Any) -> str | None:
         return f"{value:f}"
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _bytes_text(bytes(value))
-    if isinstance(value, (list, tuple, set, Mapping)):
+    if isinstance(value, (list, tuple, set)):
+        return _list_text(value)
+    if isinstance(value, Mapping):
         return msgspec.json.encode(value, enc_hook=str).decode()
     return str(value)
+
+
+def _list_text(value: Collection[Any]) -> str | None:
+    """Return a list as CRMs write one, with semicolons, ``None`` for an empty one; what is nested stays JSON."""
+    parts = [cell_text(part) for part in value if part is not None]
+    inner = any(isinstance(part, (list, tuple, set, Mapping)) for part in value)
+    if inner or (len(parts) > 1 and any(_SEPARATOR in (part or "") for part in parts)):
+        return msgspec.json.encode(value, enc_hook=str).decode()
+    return _SEPARATOR.join(part for part in parts if part) or None
 
 
 def _bytes_text(value: bytes) -> str:

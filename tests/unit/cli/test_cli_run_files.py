@@ -56,6 +56,9 @@ def test_results_are_printed_with_their_reasons(
     assert "failed 1" in captured.err
     assert main(["results", uri, "--limit", "1"]) == 0
     assert "… and 3 more rows" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["results", uri, "--limit", "some"])
+    assert "argument --limit: must be a whole number, not 'some'" in capsys.readouterr().err
 
 
 def test_a_report_is_made_of_a_folder(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

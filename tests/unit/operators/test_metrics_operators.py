@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pendulum
 import pyarrow.parquet as pq
@@ -109,6 +110,28 @@ def test_a_funnel_goes_to_a_file(funnel: rm.Mocker, tmp_path: Path) -> None:
     again = metrics(output=f"file://{tmp_path}/m", insights="q1", offset="60")
     assert again["uri"] == uri
     assert [path.name for path in (tmp_path / "m").iterdir()] == [uri.rsplit("/", 1)[1]]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "offset", "sent", "warned"),
+    [
+        ("2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00", "Europe/Berlin", 60, True),
+        ("2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00", "Europe/Berlin", 120, True),
+        ("2026-03-30T00:00:00+02:00", "2026-03-31T00:00:00+02:00", "Europe/Berlin", 120, False),
+        ("2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00", "60", 60, False),
+    ],
+)
+def test_a_day_on_which_the_clocks_change_is_told(
+    funnel: rm.Mocker, tmp_path: Path, start: str, end: str, offset: str, sent: int, warned: bool
+) -> None:
+    operator = PerspectiveExportMetricsOperator(
+        task_id="t", funnel_id="f/1", start=start, end=end, offset=offset, output=f"file://{tmp_path}/m"
+    )
+    with mock.patch.object(operator.log, "warning") as warning:
+        assert operator.execute({})["offset"] == sent
+    told = [call.args[0] % call.args[1:] for call in warning.call_args_list if "clocks change" in call.args[0]]
+    assert bool(told) == warned
+    assert {request.qs["offset"][0] for request in funnel.request_history} == {str(sent)}
 
 
 def test_only_what_is_named_is_asked_for(funnel: rm.Mocker, tmp_path: Path) -> None:

@@ -109,6 +109,15 @@ CELLS = st.none() | st.text(max_size=3) | NUMBERS | st.just({"a": "x", "b": {"c"
         ("company", float("nan"), None),
         ("company", Decimal("NaN"), None),
         ("company", "Acme\u200b", "Acme"),
+        ("title", ["Buyer"], "Buyer"),
+        ("title", ("Buyer", None, "Head"), "Buyer;Head"),
+        ("title", [1, 2.0, True], "1;2;true"),
+        ("title", ["a;b"], "a;b"),
+        ("title", ["a;b", "c"], '["a;b","c"]'),
+        ("title", [["a"], ["b"]], '[["a"],["b"]]'),
+        ("title", [], None),
+        ("title", [None], None),
+        ("unsubscribed", [], None),
     ],
 )
 def test_values_of_databases_mean_what_they_meant_there(column: str, cell: Any, expected: Any) -> None:
