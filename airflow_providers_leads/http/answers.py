@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import io
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -47,6 +50,46 @@ class Miss:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     request_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class TimedHead(http.client.HTTPResponse):
+    """An answer whose head has to be there in the time that the socket is given for a single piece of it.
+
+    That time begins anew with each byte, so that a head which trickles in would hold its thread for days.
+    """
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        patience = sock.gettimeout()
+        self._pieces = _Pieces(self.fp.detach(), None if patience is None else time.monotonic() + patience)
+        self.fp = io.BufferedReader(self._pieces)
+
+    def begin(self) -> None:
+        """Read the head."""
+        super().begin()
+        # The body has a time of its own.
+        self._pieces.until = None
+
+
+class _Pieces(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase, until: float | None) -> None:
+        self.raw, self.until = raw, until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.until is not None and time.monotonic() > self.until:
+            raise TimeoutError("the head of the answer is too slow")
+        return self.raw.readinto(buffer)
+
+    def fileno(self) -> int:
+        return self.raw.fileno()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.raw.close()
+        super().close()
 
 
 def read_bounded(response: requests.Response, limit: int, patience: float) -> bytes:

@@ -19,6 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import HTTPResponse
 from urllib3.util import wait_for_read
 
+from airflow_providers_leads.http.answers import TimedHead
 from airflow_providers_leads.http.rate_limit import RateLimiter
 
 # How long the others wait until the whole answer is read, which may say how long in truth.
@@ -48,6 +49,7 @@ def _readable(way: socket.socket) -> bool:
 
 
 class _Gated(HTTPConnection):
+    response_class = TimedHead
     _before: RateLimiter | None = None
 
     def request(self, *args: Any, **options: Any) -> None:

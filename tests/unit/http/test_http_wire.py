@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -249,6 +250,35 @@ def test_a_body_that_trickles_in_is_left(
     gone.set()
     assert "got no answer in time" in str(error)
     assert error.ambiguous
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK\r\nX-Slow: "], ids=["status", "headers"])
+def test_a_head_that_trickles_in_is_left(
+    serve: Callable[..., Server], connect: Callable[..., HttpClient], head: bytes
+) -> None:
+    def trickle(connection: socket.socket) -> None:
+        for byte in head + b"x" * 5_000:
+            connection.sendall(b"%c" % byte)
+            if gone.wait(0.05):
+                return
+
+    gone = threading.Event()
+    server = serve(trickle)
+    error = failed(connect(server.origin, timeout=(2.0, 0.3)), "POST")
+    gone.set()
+    assert "got no answer in time" in str(error)
+    assert error.ambiguous
+
+
+def test_a_body_may_take_longer_than_its_head(serve: Callable[..., Server], connect: Callable[..., HttpClient]) -> None:
+    def slow(connection: socket.socket) -> None:
+        connection.sendall(answer(b"", "Content-Length: 400002"))
+        for piece in (b'"', b"x" * 200_000, b"x" * 200_000, b'"'):
+            connection.sendall(piece)
+            time.sleep(0.15)
+
+    client = connect(serve(slow).origin, timeout=(2.0, 0.3), policy=RetryPolicy(max_retries=0))
+    assert len(client.request("GET", "/x").body) == 400_000
 
 
 def test_a_flood_is_not_read_to_its_end(
