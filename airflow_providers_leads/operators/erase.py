@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
+import msgspec
 import pendulum
 from airflow.providers.common.compat.sdk import Context, XComArg
 
@@ -26,6 +27,7 @@ __all__ = ["LeadsEraseOperator", "LeadsWriteError"]
 
 _REPORT: Final = "erasure.parquet"
 _SAVE_SECONDS: Final = 10.0
+_MAYBE_ERASED: Final = "an earlier try was cut off before it could tell what it did: it may have erased it"
 # What stays true of an earlier try; all else is asked anew.
 _LASTING: Final = ("done", "not_possible")
 
@@ -194,6 +196,7 @@ class _Report:
             **options,
             "started_at": pendulum.now("UTC").isoformat(),
         }
+        self._cut_off = False
         self._earlier = self._from_earlier_try()
         self._new: list[Erasure] = []
         self._saved = time.monotonic()
@@ -208,9 +211,17 @@ class _Report:
     def add_all(self, rows: Iterable[Erasure]) -> None:
         """Take rows in as they come, and save them now and then: what is erased can't be found again to tell of it."""
         for row in rows:
-            self._new.append(row)
+            self._new.append(self._as_known(row))
             if time.monotonic() - self._saved >= _SAVE_SECONDS:
                 self.save(finished=False)
+
+    def _as_known(self, row: Erasure) -> Erasure:
+        """Return a row that doesn't say of a person that nothing was there where an earlier try may have erased it."""
+        step = (row.conn_id, row.person, row.step)
+        if row.status != "not_found" or not self._cut_off:
+            return row
+        told = any((one.conn_id, one.person, one.step) == step for one in self._earlier)
+        return row if told else msgspec.structs.replace(row, reason=_MAYBE_ERASED)
 
     def save(self, *, finished: bool = True) -> str:
         """Write report and summary and return the digest."""
@@ -237,6 +248,7 @@ class _Report:
                 f"{self.uri} is the report of another erasure, which is not overwritten: give output a URI with "
                 "{{ run_id }} in it"
             )
+        self._cut_off = about.get("finished_at") is None
         return [row for row in rows if row.status in _LASTING]
 
 

@@ -264,3 +264,32 @@ def test_a_task_that_is_cut_off_leaves_what_it_did_in_the_report(
     told = rows(erase(tmp_path))
     assert [row["status"] for row in told if row["step"] == "gdpr_delete"] == ["done", "done", "not_found"]
     assert "delete contact" in {row["step"] for row in told}
+
+
+def test_of_whom_a_killed_try_erased_the_retry_does_not_say_that_nothing_was_there(
+    planted: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_providers_leads.hooks.perspective import PerspectiveHook
+    from airflow_providers_leads.operators import erase as operators
+
+    saved = operators._Report.save
+
+    def killed(self: Any, *args: Any, **options: Any) -> Any:
+        # What a killed worker has not written by then, it never writes.
+        return None if self._new else saved(self, *args, **options)
+
+    def cut(self: Any, *args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(operators._Report, "save", killed)
+        patch.setattr(PerspectiveHook, "list_workspaces", cut)
+        with pytest.raises(KeyboardInterrupt):
+            erase(tmp_path, [ANN, "nobody@firma.example"])
+    told = [row for row in rows(erase(tmp_path, [ANN, "nobody@firma.example"])) if row["step"] == "gdpr_delete"]
+    assert {row["status"] for row in told} == {"not_found"}
+    assert all("an earlier try was cut off" in row["reason"] for row in told)
+    again = [
+        row for row in rows(erase(tmp_path, ANN, "r2", output=f"file://{tmp_path}/r2")) if row["step"] == "gdpr_delete"
+    ]
+    assert [(row["status"], row["reason"]) for row in again] == [("not_found", None)]
