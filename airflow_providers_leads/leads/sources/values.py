@@ -29,8 +29,8 @@ _UNSEEN_ENDS: Final = f"^[{_UNSEEN}]|[{_UNSEEN}]$"
 _UNSEEN_BYTES: Final = (b"\xc2\xad", b"\xe2\x80", b"\xe2\x81", b"\xef\xbb\xbf")
 _AROUND: Final = re.compile(f"^[\\s{_UNSEEN}]+|[\\s{_UNSEEN}]+$")
 _WRAPPED_ADDRESS: Final = r"(?i)^mailto:|^'|^\"|[,;.'\"]$"
-# What programs write before a number: lead ads "p:", links "tel:".
-_LABEL: Final = r"(?i)^(?:p|tel|phone):\s*"
+# What programs write before a number: lead ads "p:", links "tel:", spreadsheets "=" where it begins with a plus.
+_LABEL: Final = r"(?i)^(?:(?:p|tel|phone):|=)\s*"
 _POWER: Final = r"^[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+$|^\d+[.,]00?$|^[1-9]\d{3,}0{7}(?:[.,]00?)?$"
 # What is left of a phone number once a workbook has read 4.93E+11 out of a CSV: no number ends in so many zeros.
 _ZEROS: Final = re.compile(r"[1-9]\d{3,}0{7}(?:[.,]00?)?")
@@ -62,7 +62,7 @@ _DATED: Final = r"^\d{1,4}[-./]\d{1,2}[-./]\d{1,4}|^\d{10,13}$"
 def clean(column: pa.Array) -> pa.Array:
     """Return texts trimmed and freed of a spreadsheet's marks; null for what says that there is nothing."""
     # Most columns need nothing of what follows, and looking is cheaper than making them anew.
-    column = pc.utf8_trim_whitespace(column)
+    column = pc.utf8_trim_whitespace(without_nul(column))
     if _may_hold(column, *_UNSEEN_BYTES):
         column = patched(column, pc.match_substring_regex(column, _UNSEEN_ENDS), column, _seen)
     empty = pc.equal(column, constant(""))
@@ -74,6 +74,11 @@ def clean(column: pa.Array) -> pa.Array:
     if not _may_hold(column, b"'", b"="):
         return column
     return patched(column, pc.match_substring_regex(column, _MARKED), column, _unmarked)
+
+
+def without_nul(column: pa.Array) -> pa.Array:
+    """Return texts without NUL characters, which are left of another encoding and which many databases refuse."""
+    return pc.replace_substring(column, "\0", "") if _any(pc.match_substring(column, "\0")) else column
 
 
 def _seen(value: str) -> str:

@@ -19,6 +19,7 @@ from airflow_providers_leads.leads.sources.names import unique_names
 from airflow_providers_leads.leads.sources.reading import FileOptions, table_leads
 from airflow_providers_leads.leads.sources.rows import Rows, Table
 from airflow_providers_leads.leads.sources.typed import cell_text, flat
+from airflow_providers_leads.leads.sources.values import without_nul
 from airflow_providers_leads.report.masking import mask_addresses
 from airflow_providers_leads.tasks.inputs import as_list, uri_in
 from airflow_providers_leads.tasks.paths import storage_path
@@ -267,7 +268,7 @@ def _batches(files: Mapping[str, Any], schema: pa.Schema, run_id: str) -> Iterat
             columns = [
                 [None if value is None else _json(value) for value in column.to_pylist()]
                 if inner
-                else column.to_pylist()
+                else (without_nul(column) if pa.types.is_string(column.type) else column).to_pylist()
                 for column, inner in zip(batch.columns, nested, strict=True)
             ]
             rows = list(zip(*columns, strict=True))

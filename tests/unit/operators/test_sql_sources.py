@@ -109,6 +109,10 @@ CELLS = st.none() | st.text(max_size=3) | NUMBERS | st.just({"a": "x", "b": {"c"
         ("company", float("nan"), None),
         ("company", Decimal("NaN"), None),
         ("company", "Acme\u200b", "Acme"),
+        ("company", "Ac\0me\0", "Acme"),
+        ("company", "\0", None),
+        ("phone", "=+4930123456", "+4930123456"),
+        ("phone", "= 030 123456", "030 123456"),
         ("title", ["Buyer"], "Buyer"),
         ("title", ("Buyer", None, "Head"), "Buyer;Head"),
         ("title", [1, 2.0, True], "1;2;true"),
@@ -169,6 +173,15 @@ def test_a_run_replaces_its_own_rows_and_keeps_others(database: sqlite3.Connecti
     ]
     write("r3", input=other, table="leads", replace="all")
     assert database.execute("SELECT run_id, email FROM leads").fetchall() == [("r3", "cid@example.com")]
+
+
+def test_a_nul_character_keeps_no_row_out_of_a_table(database: sqlite3.Connection, tmp_path: Path) -> None:
+    uri = f"{tmp_path}/leads.parquet"
+    write_rows(
+        uri, Lead, [Lead(source="hubspot", source_scope="h", source_id="1", city="K\0\u00f6ln\0", company="ACME")]
+    )
+    assert write("r1", input=uri, table="people")["rows"] == 1
+    assert database.execute("SELECT city, company, phone FROM people").fetchall() == [("K\u00f6ln", "ACME", None)]
 
 
 def test_a_merge_goes_into_tables_with_its_types(database: sqlite3.Connection, tmp_path: Path) -> None:
