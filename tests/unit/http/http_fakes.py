@@ -9,10 +9,14 @@ import traceback
 from functools import partial
 from typing import Any
 
+import pytest
+import requests
+import urllib3
+
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import HttpClient
 from airflow_providers_leads.http.dialect import Dialect
-from airflow_providers_leads.http.errors import LeadsRateLimitError
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsRateLimitError
 from airflow_providers_leads.http.hints import DAILY, QUOTAS, WAITS, Headers, QuotaHeaders, wait_at
 from airflow_providers_leads.http.pagination import CursorPages, NumberedPages
 from airflow_providers_leads.http.paths import value_at, values_at
@@ -25,7 +29,16 @@ KEY = "pat-na1-1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901"
 KEYS = (KEY, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "a3f5c0d9e8b7462f91d0c3b5a7e6f812")
 EMAIL = "jane.doe@example.org"
 SENTENCE = "Mrs Doe has not paid"
+URL = f"{ORIGIN}/v1/leads"
 SECRETS = (*KEYS, EMAIL, "jane.doe%40example.org", "jane.doe", SENTENCE)
+
+
+OK: dict[str, Any] = {"json": {"leads": []}}
+HTML = {"text": f"<html>{SENTENCE} {EMAIL} {KEY}</html>", "headers": {"Content-Type": "text/html"}}
+CUT = {"exc": requests.exceptions.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", EMAIL))}
+LATE = {"exc": requests.exceptions.ReadTimeout(f"{URL}?email={EMAIL}")}
+UNREACHABLE = {"exc": requests.exceptions.ConnectTimeout(f"{URL}?email={EMAIL}")}
+KEY_ECHOED = {"status": "error", "error": {"reason": "unauthorized", "message": f"Failed to find api key: {KEY}."}}
 
 
 def by_cursor(cursor: str | None = None) -> CursorPages:
@@ -109,3 +122,11 @@ def leaks(error: BaseException, log: str = "") -> list[str]:
     shown += [repr({k: v for k, v in vars(error).items() if k != "words"})]
     words = str(getattr(error, "words", ""))
     return [s for s in SECRETS if any(s in text for text in shown) or (s != SENTENCE and s in words)]
+
+
+def failed(client: HttpClient, method: str = "GET", path: str = "/v1/leads", **options: Any) -> LeadsApiError:
+    """Return the error that a request ends with, which gives nothing away."""
+    with pytest.raises(LeadsApiError) as caught:
+        client.request(method, path, **options)
+    assert not leaks(caught.value)
+    return caught.value
