@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from inspect import Parameter, signature
@@ -194,20 +194,21 @@ def read_rows(uri: Any, kind: type[S]) -> Iterator[S]:
             yield from structs(batch, kind)
 
 
-def structs(batch: Any, kind: type[S], rename: Callable[[str], str] = str) -> Iterator[S]:
+def structs(batch: Any, kind: type[S], prefix: str = "") -> Iterator[S]:
     """Yield the rows of an Arrow record batch as structs; columns that it doesn't have are ``None``.
 
     :param batch: the record batch
     :param kind: the row type
-    :param rename: field name → column name, default the same
+    :param prefix: what stands before a field's name in that of its column, default nothing
     """
     from airflow_providers_leads.leads.files.columns import values_of
 
     names = kind.__struct_fields__
     columns: list[Sequence[Any]] = []
     for name in names:
-        there = rename(name) in batch.schema.names
-        values: Any = values_of(batch.column(rename(name))) if there else [None] * batch.num_rows
+        column = f"{prefix}{name}"
+        there = column in batch.schema.names
+        values: Any = values_of(batch.column(column)) if there else [None] * batch.num_rows
         if name in _kept_as_json(kind):
             values = [msgspec.json.decode(v) if v else {} for v in values]
         columns.append(values)

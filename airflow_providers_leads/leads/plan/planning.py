@@ -338,7 +338,7 @@ class _Who:
 
 def _looked_at(batch: Any, who: _Who) -> Iterator[PlanRow]:
     """Yield what becomes of the people of a record batch, one by one."""
-    records = structs(batch, Lead, rename=lambda name: f"{EXISTING}{name}")
+    records = structs(batch, Lead, prefix=EXISTING)
     facts = [batch.column(name).to_pylist() for name in (*FACTS, *PAST)]
     for person, record, *known in zip(structs(batch, Lead), records, *facts, strict=True):
         count, opted_out, bounced, weighed, addresses, remembered_facts, *states = known

@@ -13,9 +13,9 @@ from airflow_providers_leads.leads.files.staging import structs
 from airflow_providers_leads.leads.merge.engine import connect, read_parquet
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead
-from airflow_providers_leads.leads.plan.linked import alias_owners
+from airflow_providers_leads.leads.plan.linked import alias_owners, odd_owners
 from airflow_providers_leads.leads.plan.mapped import left_out_of
-from airflow_providers_leads.leads.plan.planning import Held, Mode, current_values
+from airflow_providers_leads.leads.plan.planning import ODD_ADDRESS, Held, Mode, current_values
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes
 
 IfStale = Literal["replan", "refuse", "ignore"]
@@ -37,6 +37,7 @@ def recheck_row(
     refuse: bool = False,
     whole: bool = True,
     alias_of: str | None = None,
+    odd_of: str | None = None,
     types: PropertyTypes | None = None,
     only: Mapping[str, str] | None = None,
 ) -> PlanRow:
@@ -52,6 +53,7 @@ def recheck_row(
     :param refuse: true: a record that isn't as it was when planned is left alone
     :param whole: false: what is not found may be there under another address
     :param alias_of: id of the record that has the address as a secondary one
+    :param odd_of: id of the record that names one of the person's addresses in an odd form
     :param types: what the destination's values mean; default text
     :param only: fields that are written to new records (``create``) or empty places (``empty``) alone
     """
@@ -63,6 +65,8 @@ def recheck_row(
             left = _left(row, "secondary_address")
             left.action, left.target_id = "unchanged", alias_of
             return left
+        if row.action == "create" and odd_of is not None:
+            return msgspec.structs.replace(_left(row, ODD_ADDRESS), target_id=odd_of)
         return _left(row, f"{STALE}: the record is gone") if row.action == "update" and whole else row
     if reason := _objection(row, held):
         return _left(row, reason)
@@ -183,14 +187,15 @@ def iter_recheck(
         current = read_parquet(connection, current_uri, LEAD_COLUMNS)
         if scope is not None:
             current = current.filter(current.source_scope == scope)
-        owners = alias_owners(connection, current)
+        owners, odd = alias_owners(connection, current), odd_owners(connection, current)
         for batch in connection.to_pyarrow_batches(_joined(plan, current), chunk_size=_CHUNK_ROWS):
-            records = structs(batch, Lead, rename=lambda name: f"{_HELD}{name}")
+            records = structs(batch, Lead, prefix=_HELD)
             rows = structs(batch, PlanRow)
             facts = [batch.column(name).to_pylist() for name in _FACTS]
             for row, record, count, opted_out, bounced in zip(rows, records, *facts, strict=True):
                 held = Held(record, count, bool(opted_out), bool(bounced)) if record.source_id is not None else Held()
-                yield recheck_row(row, held, alias_of=owners.get(row.email_key), **told)  # type: ignore[arg-type]
+                odd_of = next((odd[key] for key in (row.email_key, *row.addresses) if key in odd), None)
+                yield recheck_row(row, held, alias_of=owners.get(row.email_key), odd_of=odd_of, **told)  # type: ignore[arg-type]
 
 
 def _joined(plan: ibis.Table, current: ibis.Table) -> ibis.Table:

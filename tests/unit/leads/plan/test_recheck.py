@@ -140,3 +140,16 @@ def test_a_file_is_rechecked_in_its_order_by_id_and_by_address(tmp_path: Path) -
         ("a", "suppress"), ("b", "unchanged"), ("c", "unchanged"),
         ("d", "unchanged"), ("e", "create"), ("f", "suppress"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("named", [ANN, "ann@home.example"], ids=["by the address", "by a further one"])
+def test_whom_a_record_names_in_an_odd_form_by_now_is_not_made_beside_it(tmp_path: Path, named: str) -> None:
+    row = create(city="Bonn")
+    row.addresses = ["ann@home.example"]
+    write_rows(tmp_path / "plan.parquet", PlanRow, [row])
+    write_rows(tmp_path / "now.parquet", Lead, [lead("7", email=f"lee@example.com, {named}", email_key=None)])
+    (fresh,) = iter_recheck(
+        str(tmp_path / "plan.parquet"), str(tmp_path / "now.parquet"),
+        mode="update", scope=None, refuse=False, whole=True,
+    )  # fmt: skip
+    assert (fresh.action, fresh.reason, fresh.target_id, fresh.values) == ("suppress", "odd_address", "7", {})
