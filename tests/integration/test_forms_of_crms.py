@@ -111,3 +111,16 @@ def test_what_somebody_changes_there_is_no_form_of_the_crm(world: World) -> None
     world.edits(PERSISTIQ, email, "title", "Boss")
     world.run()
     assert world.holds(PERSISTIQ, email, "title") == "Chief Exe"
+
+
+@pytest.mark.parametrize("world", ["memory"], indirect=True)
+def test_a_copy_in_another_form_speaks_where_what_it_was_made_of_is_gone(world: World) -> None:
+    email = world.converts(properties={"title": "Trainee"})
+    keeps(world, {email: (str, FORMS["lower"])})
+    world.comes_to_hubspot(email, title="Head of Sales")
+    for _ in range(2):
+        world.run()
+    assert world.holds(PERSISTIQ, email, "title") == "head of sales"
+    world.deletes(email)
+    world.run()
+    assert world.holds(PERSISTIQ, email, "title") == "head of sales"

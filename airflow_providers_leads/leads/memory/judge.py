@@ -96,8 +96,11 @@ class Judge:
         """
         present = [n for n in competing if looks[n].value is not None]
         copies = [n for n in present if looks[n].copied and _is_left_behind(records[n], name)]
-        forms = {_own(keyed_form(self._key, name, looks[n].value)) for n in present} - {_own(0)}
-        copies += [n for n in present if n not in copies and looks[n].copied and records[n][f"w:{name}"] in forms]
+        made = [n for n in present if looks[n].copied and (records[n][f"w:{name}"] or 0) < _own(0)]
+        if made:
+            forms = {n: _own(keyed_form(self._key, name, looks[n].value)) for n in present}
+            copies += [n for n in made if any(m != n and forms[m] == records[n][f"w:{name}"] for m in present)]
+        copies = list(dict.fromkeys(copies))
         return copies if len(copies) < len(present) else []
 
     def _date_copies(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str, winner: int) -> None:
