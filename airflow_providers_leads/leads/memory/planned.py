@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.decide import stays_empty
-from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed, keyed_form, keyed_sql, quoted
 from airflow_providers_leads.leads.memory.local import local_copy
 
 if TYPE_CHECKING:
@@ -64,11 +64,13 @@ class State:
     :param edited: fields that were changed
     :param cleared: fields that were emptied
     :param noted: fields that hold what somebody changed here or elsewhere before the last run → when, at the latest
+    :param forms: fields that hold what the CRM has made of what a run wrote → what stands for that
     """
 
     edited: Mapping[str, Edited] = field(default_factory=dict)
     cleared: Mapping[str, Cleared] = field(default_factory=dict)
     noted: Mapping[str, datetime] = field(default_factory=dict)
+    forms: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +192,10 @@ class PlanMemory:
 
     def states(self, connection: Any) -> ibis.Table | None:
         """Return what was done to records, of those to which something was: the record, ``edited``,
-        ``clears`` and ``noted``."""
+        ``clears``, ``noted`` and ``forms``."""
         if not self.baseline:
             return None
-        edited, clears, noted = [], [], []
+        edited, clears, noted, forms = [], [], [], []
         for name in self.fields:
             now, before, read = (f"{each}.{table.named(name)}" for each in ("e", "b", "m"))
             until = f"b.{table.named(name + ':until')}"
@@ -215,6 +217,11 @@ class PlanMemory:
                 f"CASE WHEN {now} IS NOT NULL AND {until} IS NOT NULL THEN struct_pack(field := {quoted(name)}, "
                 f"until := {until}) END"
             )
+            written = f"b.{table.named(name + ':written')}"
+            forms.append(
+                f"CASE WHEN {now} IS NOT DISTINCT FROM {before} AND {written} < 0 THEN struct_pack("
+                f"field := {quoted(name)}, form := -1 - {written}) END"
+            )
         hashes = ", ".join(f"{table.hash_sql(self.key, name, 'e.')} AS {table.named(name)}" for name in self.fields)
         here = f"source = {quoted(self.source)} AND gone IS NULL"
         read = f"SELECT * FROM ({self._stored(connection, [self.delta])}) WHERE {here}"
@@ -229,9 +236,10 @@ class PlanMemory:
             "CREATE OR REPLACE TEMP TABLE plan_states AS SELECT * FROM (SELECT e.source, e.source_scope, e.source_id, "
             f"list_filter([{', '.join(edited)}], x -> x IS NOT NULL) AS edited, "
             f"list_filter([{', '.join(clears)}], x -> x IS NOT NULL) AS clears, "
-            f"list_filter([{', '.join(noted)}], x -> x IS NOT NULL) AS noted FROM plan_touched e "
+            f"list_filter([{', '.join(noted)}], x -> x IS NOT NULL) AS noted, "
+            f"list_filter([{', '.join(forms)}], x -> x IS NOT NULL) AS forms FROM plan_touched e "
             f"JOIN plan_read m {table.SAME_RECORD} LEFT JOIN plan_before b {table.SAME_RECORD}) "
-            "WHERE len(edited) > 0 OR len(clears) > 0 OR len(noted) > 0"
+            "WHERE len(edited) > 0 OR len(clears) > 0 OR len(noted) > 0 OR len(forms) > 0"
         )
         states: ibis.Table = connection.table("plan_states")
         return states
@@ -265,13 +273,18 @@ class PlanMemory:
         here = [fact for fact in past.of(kind) if (fact["source"], fact["source_scope"]) == (self.source, self.scope)]
         return bool(here) and not any(fact["fresh"] for fact in here)
 
+    def keeps(self, name: str, value: str, past: Past) -> bool:
+        """Tell whether what a field holds is what the CRM has made of a value when a run wrote it."""
+        form = past.state.forms.get(name)
+        return form is not None and form == keyed_form(self.key, name, value)
+
     def leave(self, name: str, past: Past, origin: str, *, alike: bool = False) -> str | None:
         """Return why a field of an existing record is left as it is, ``None`` when it may be written.
 
         :param name: of the field
         :param past: what is remembered
         :param origin: field of the golden record whose value would be written
-        :param alike: that value is the one that stands there but for its form
+        :param alike: that value is the one that stands there, in the CRM's own form
         """
         edits = [*past.of("edit", origin), *past.of("both_changed", origin)]
         fresh = any(fact["fresh"] for fact in edits)
@@ -309,14 +322,15 @@ class PlanMemory:
         return (self.priority.index(source) if source in self.priority else len(self.priority), source)
 
 
-def state_of(edited: Any, clears: Any, noted: Any) -> State:
+def state_of(edited: Any, clears: Any, noted: Any, forms: Any) -> State:
     """Return a state as :meth:`PlanMemory.states` gives it."""
-    if not (edited or clears or noted):
+    if not (edited or clears or noted or forms):
         return NO_PAST.state
     return State(
         {edit["field"]: Edited(edit["after"], edit["weighed"]) for edit in edited or ()},
         {clear["field"]: Cleared(clear["until"], clear["now"], clear["after"]) for clear in clears or ()},
         {note["field"]: note["until"] for note in noted or ()},
+        {made["field"]: made["form"] for made in forms or ()},
     )
 
 

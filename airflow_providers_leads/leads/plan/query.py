@@ -17,7 +17,7 @@ from airflow_providers_leads.leads.plan.slices import within
 
 FACTS: Final = ("records", *(f"any_{name}" for name in STICKY_FIELDS), "weighed", "addresses")
 """Columns beside the golden record's and the existing one's."""
-PAST: Final = ("facts", "edited", "clears", "noted")
+PAST: Final = ("facts", "edited", "clears", "noted", "forms")
 """Columns of what is remembered."""
 
 _HELD: Final = "plan_held"

@@ -70,7 +70,8 @@ def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Pa
     ):
         for name in list(values):
             origin = f"{prefix}{origins[name] if prefix else name}"
-            alike = same_but_for_form(values[name], before[name])
+            kept = memory.keeps(f"{prefix}{name}", values[name], past)
+            alike = kept or same_but_for_form(values[name], before[name])
             if reason := memory.leave(f"{prefix}{name}", past, origin, alike=alike):
                 reasons.setdefault(reason, []).append(f"{prefix}{name}")
                 del values[name], before[name]

@@ -13,7 +13,7 @@ from test_acts import in_step
 
 from airflow_providers_leads.leads.memory.planned import PlanMemory
 
-LISTS = ("edited", "clears", "noted")
+LISTS = ("edited", "clears", "noted", "forms")
 
 
 @pytest.fixture
