@@ -103,7 +103,8 @@ def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: f
 
     :param folder: the sync's memory
     :param hook: of the CRM
-    :param result: of the extract; ``other_account`` is added where the memory is of another
+    :param result: of the extract; ``other_account`` is added where the memory is of another, ``known_as`` where it
+        knows the account under another connection
     :param least: share of the remembered records that a complete read must give, ``None``: any
     :param log: the task's logger
     :raises ValueError: with the numbers and the way on
@@ -116,7 +117,12 @@ def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: f
         result["other_account"] = True
         log.warning("%s: it leads to another account than the one that is remembered", hook.conn_id)
         return
-    last = remembered_rows(generation, hook.conn_id)
+    if known_as := _known_as(generation, hook):
+        result["known_as"] = known_as
+        log.info("%s: it leads to the account that is remembered of '%s'", hook.conn_id, known_as)
+    elif not any(scope.conn_id == hook.conn_id for scope in generation.scopes.values()):
+        log.warning("%s: the memory knows nothing of it yet: what it holds is taken for old", hook.conn_id)
+    last = remembered_rows(generation, known_as or hook.conn_id)
     if not result.get("complete") or least is None or last is None or last < _FEW_RECORDS:
         return
     if result["rows"] < least * last:
@@ -164,10 +170,6 @@ def recalled(folder: Folder, recall: Recall, inputs: Sequence[Any], log: Any) ->
     """
     result = recall.result
     generation = recall.generation
-    folded = generation is not None and bool(folder.writing())
-    baseline = [str(recall.outputs["baseline"])] if folded else []
-    if generation is not None and not folded:
-        baseline = [str(folder.path / name) for name in generation.files]
     for conn_id in result.shrunken:
         log.warning("%s: a complete read gave too few records to conclude that the others were deleted", conn_id)
     if not result.first:
@@ -182,7 +184,7 @@ def recalled(folder: Folder, recall: Recall, inputs: Sequence[Any], log: Any) ->
         "token": result.token,
         "probe": generation.probe if generation else "",
         "first": result.first,
-        "baseline": baseline,
+        "baseline": [str(uri) for uri in recall.baseline],
         "delta": str(recall.outputs["delta"]),
         "people": str(recall.outputs["people"]),
         "inputs": [str(uri) for uri in inputs],
@@ -207,6 +209,7 @@ def _read_as_json(read: ReadFacts) -> dict[str, Any]:
         "read_at": read.at.isoformat() if read.at else None,
         "complete": read.complete,
         "parts": dict(read.parts),
+        "known_as": read.known_as,
     }
 
 
@@ -290,6 +293,14 @@ def remembered_people(
 def _same_account(generation: Generation, hook: LeadsHook) -> bool:
     marks = {scope.account for scope in generation.scopes.values() if scope.conn_id == hook.conn_id and scope.account}
     return all(hook.is_account(mark) for mark in marks)
+
+
+def _known_as(generation: Generation, hook: LeadsHook) -> str | None:
+    """Return the other connection under which the account of one is remembered that is not remembered itself."""
+    scopes = [scope for name, scope in generation.scopes.items() if name.startswith(f"{hook.conn_type}|")]
+    if any(scope.conn_id == hook.conn_id for scope in scopes):
+        return None
+    return next((each.conn_id for each in scopes if each.account and hook.is_account(each.account)), None)
 
 
 def check_changes(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
+
+import msgspec
 
 from airflow_providers_leads.leads.files.parquet import open_parquet
 from airflow_providers_leads.leads.files.parts import parts_left
@@ -19,7 +21,7 @@ _WRITTEN: Final = ("created", "updated")
 
 def fold_writings(
     con: Any,
-    plans: Sequence[tuple[Any, Any]],
+    known: Sequence[tuple[PlanFacts, Any, Any]],
     key: str,
     fields: Sequence[str],
     local: Callable[[Any], str],
@@ -32,13 +34,13 @@ def fold_writings(
     killed, a value that stands there now and was meant to be written was written.
 
     :param con: DuckDB connection, with ``memory_stored``
-    :param plans: path objects of what runs set out to write, and of the results
+    :param known: see :func:`known_plans`
     :param key: of the hashes
     :param fields: all that is remembered
     :param local: gives the local name of a file
     :param leads: view of the leads that were read
     """
-    for facts, plan, results in known_plans(plans):
+    for facts, plan, results in known:
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE memory_writes AS {writes_sql(facts, plan, results, key, fields, local)}"
         )
@@ -65,17 +67,22 @@ def written_before(folder: Folder) -> Generation | None:
     )  # fmt: skip
 
 
-def known_plans(plans: Sequence[tuple[Any, Any]]) -> list[tuple[PlanFacts, Any, Any]]:
+def known_plans(
+    plans: Sequence[tuple[Any, Any]], names: Mapping[tuple[str, str], str] | None = None
+) -> list[tuple[PlanFacts, Any, Any]]:
     """Return what plans say of themselves, with the plans and their results, the oldest first.
 
     One that was never whole is left out: its task ended before it wrote.
 
     :param plans: path objects of plans and results
+    :param names: see :func:`~…memory.reads.new_names`
     """
     known = []
     for plan, results in plans:
         with suppress(StagingError):
-            known.append((read_plan_facts(plan), plan, results))
+            facts = read_plan_facts(plan)
+            conn_id = (names or {}).get((facts.conn_type, facts.conn_id), facts.conn_id)
+            known.append((msgspec.structs.replace(facts, conn_id=conn_id), plan, results))
     return sorted(known, key=lambda each: each[0].planned_at)
 
 

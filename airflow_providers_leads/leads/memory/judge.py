@@ -131,6 +131,9 @@ class Judge:
         if record["new"]:
             made = record["updated_at"] or record["created_at"] or self._now
             since = self._since
+            if record["first_look"] and not (since and record["created_at"] and record["created_at"] > since):
+                # It may have been there all along, and says nothing against what people have done since.
+                return Look(value, until=made, place=place)
             made_since = since is None or made > since or record["created_at"] is None
             return Look(value, after=since if made_since else None, until=made, new=True, place=place)
         now = keyed(self._key, name, value)

@@ -40,7 +40,7 @@ def write_outcome(
     _facts(recall)
     export(con, "SELECT * FROM memory_delta", recall.outputs["delta"])
     export(con, "SELECT * FROM memory_facts ORDER BY email_key", recall.outputs["people"])
-    if recall.folder.writing() and recall.generation is not None:
+    if recall.remakes_past:
         export(con, "SELECT * FROM memory_before", recall.outputs["baseline"])
     # Who has no address is in no memory, and new in every run.
     new = "SELECT count(*) FROM memory_read WHERE new AND email_hash IS NOT NULL"
@@ -62,10 +62,15 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         for field in fields
     )
     _reformatted(recall)
-    since = quoted(recall.generation.at.isoformat()) if recall.generation else "NULL"
+    since, began = (
+        (quoted(at.isoformat()) for at in (recall.generation.at, recall.generation.since))
+        if recall.generation
+        else ("NULL", "NULL")
+    )
     read = (
         "SELECT d.source, d.source_scope, d.source_id, r.email_hash, r.new_digest, n.next_person, d.updated_at, "
-        f"CASE WHEN {since} IS NOT NULL THEN {now}::TIMESTAMPTZ END AS since_memory, {now}::TIMESTAMPTZ AS until, "
+        f"CASE WHEN {since} IS NOT NULL AND NOT r.first_look THEN {now}::TIMESTAMPTZ END AS since_memory, "
+        f"CASE WHEN r.first_look THEN {began}::TIMESTAMPTZ ELSE {now}::TIMESTAMPTZ END AS first_at, "
         f"coalesce(x.looked_at, {now}::TIMESTAMPTZ) AS looked_at, x.was_read_at, d.opted_out, d.bounced, "
         "f.fields AS reformatted, "
         f'd.updated_at AS touched_at, {hashes} FROM memory_next n JOIN memory_read r USING ("row") '
@@ -189,11 +194,12 @@ def _facts(recall: Any) -> None:
         )
     if recall.generation is None:
         return
+    # Where nothing was looked at before, only the CRM's own time tells that somebody has come since.
+    came = f"coalesce(c.created_at, CASE WHEN NOT c.first_look THEN {now}::TIMESTAMPTZ END)"
     run(
         "INSERT INTO memory_facts SELECT DISTINCT m.email_key, 'came', m.source, m.source_scope, m.source_id, NULL, "
         f"NULL::TIMESTAMPTZ, {now}::TIMESTAMPTZ, NULL::BIGINT, true FROM memory_members m JOIN memory_read c "
-        f"{table.SAME_RECORD} WHERE c.new AND "
-        f"coalesce(c.created_at, {now}::TIMESTAMPTZ) > {quoted(recall.generation.at.isoformat())}::TIMESTAMPTZ"
+        f"{table.SAME_RECORD} WHERE c.new AND {came} > {quoted(recall.generation.at.isoformat())}::TIMESTAMPTZ"
     )
     gone_at = (f"{now}::TIMESTAMPTZ", f"{quoted(recall.generation.at.isoformat())}::TIMESTAMPTZ")
     run(
@@ -220,7 +226,7 @@ def _facts(recall: Any) -> None:
     # Somebody who comes anew after the record was missed is no ghost.
     run(
         "CREATE TEMP TABLE memory_latest AS SELECT m.email_key, max(CASE WHEN c.new THEN "
-        f"coalesce(c.created_at, {now}::TIMESTAMPTZ) ELSE greatest(c.first, c.created_at) END) AS latest "
+        f"{came} ELSE greatest(c.first, c.created_at) END) AS latest "
         "FROM memory_members m SEMI JOIN memory_of USING (email_key) JOIN memory_read c "
         f"{table.SAME_RECORD} WHERE NOT c.made GROUP BY m.email_key"
     )
@@ -261,9 +267,10 @@ def _strayed(recall: Any, now: str) -> None:
     recall._run(
         "INSERT INTO memory_facts SELECT x.email_key, 'strayed', s.source, s.source_scope, s.source_id, NULL, NULL, "
         f"{now}::TIMESTAMPTZ, NULL, x.fresh FROM memory_strayed s JOIN (SELECT m.email_key, c.email_hash, "
-        "bool_or(c.new) OVER (PARTITION BY m.email_key) AS fresh FROM memory_members m JOIN memory_read c "
-        f"{table.SAME_RECORD} WHERE m.email_key IN (SELECT m.email_key FROM memory_members m JOIN memory_read c "
-        f"{table.SAME_RECORD} WHERE c.email_hash IN (SELECT email_hash FROM memory_strayed))) x USING (email_hash) "
+        "bool_or(c.new AND NOT c.first_look) OVER (PARTITION BY m.email_key) AS fresh FROM memory_members m "
+        f"JOIN memory_read c {table.SAME_RECORD} WHERE m.email_key IN (SELECT m.email_key FROM memory_members m "
+        f"JOIN memory_read c {table.SAME_RECORD} WHERE c.email_hash IN "
+        "(SELECT email_hash FROM memory_strayed))) x USING (email_hash) "
         "JOIN memory_members r ON (r.source, r.source_scope, r.source_id) = (s.source, s.source_scope, s.source_id) "
         "WHERE r.email_key <> x.email_key"
     )

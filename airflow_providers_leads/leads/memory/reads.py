@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+
 from airflow_providers_leads.leads.memory.generation import Generation, Scope, scope_name
 
 LEAST_SHARE: Final = 0.5
@@ -25,6 +27,8 @@ class ReadFacts:
     :param parts: source scope → rows
     :param properties: custom properties that were read, ``None``: all there are
     :param other_account: it is another account than the one that is remembered
+    :param known_as: another connection under which its account is remembered, ``None``: it is remembered under its own
+        name, or not at all
     """
 
     conn_id: str
@@ -35,6 +39,7 @@ class ReadFacts:
     parts: Mapping[str, int] = field(default_factory=dict)
     properties: frozenset[str] | None = None
     other_account: bool = False
+    known_as: str | None = None
 
 
 def read_facts(result: Any) -> ReadFacts | None:
@@ -52,7 +57,46 @@ def read_facts(result: Any) -> ReadFacts | None:
         parts=dict(result.get("parts") or {}),
         properties=None if known is None else frozenset(known),
         other_account=bool(result.get("other_account")),
+        known_as=result.get("known_as"),
     )
+
+
+def new_names(reads: Iterable[ReadFacts]) -> dict[tuple[str, str], str]:
+    """Return the connections that have another name than in the memory: CRM and old name → name now.
+
+    Where both are read, they are two ways to one account, and neither is the other.
+    """
+    reads = list(reads)
+    read = {each.conn_id for each in reads}
+    return {(each.source, each.known_as): each.conn_id for each in reads if each.known_as and each.known_as not in read}
+
+
+def under_new_names(generation: Generation, names: Mapping[tuple[str, str], str]) -> Generation:
+    """Return a generation with what is known of renamed connections under their names now.
+
+    :param generation: that counts
+    :param names: see :func:`new_names`
+    """
+    scopes = {}
+    for name, scope in generation.scopes.items():
+        source, _, part = name.partition("|")
+        now = names.get((source, scope.conn_id), scope.conn_id)
+        # A funnel keeps its name whatever the connection is called.
+        part = now if part == scope.conn_id else part
+        scopes[scope_name(source, part)] = msgspec.structs.replace(scope, conn_id=now)
+    return msgspec.structs.replace(generation, scopes=scopes)
+
+
+def first_looks(generation: Generation | None, reads: Iterable[ReadFacts]) -> list[tuple[str, str]]:
+    """Return the scopes that a memory has never seen: what they hold may have been there all along.
+
+    :param generation: that counts
+    :param reads: what a run has read
+    """
+    if generation is None or not generation.number:
+        return []
+    parts = {(read.source, part) for read in reads for part in read.parts or (read.conn_id,)}
+    return sorted(part for part in parts if scope_name(*part) not in generation.scopes)
 
 
 def remembered_rows(generation: Generation | None, conn_id: str) -> int | None:

@@ -16,11 +16,18 @@ import pyarrow as pa
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed_sql, quoted
-from airflow_providers_leads.leads.memory.intended import fold_writings, written_before
+from airflow_providers_leads.leads.memory.intended import fold_writings, known_plans, written_before
 from airflow_providers_leads.leads.memory.judge import Judge
 from airflow_providers_leads.leads.memory.local import local_copy
 from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, write_outcome
-from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding, in_doubt
+from airflow_providers_leads.leads.memory.reads import (
+    ReadFacts,
+    concluding,
+    first_looks,
+    in_doubt,
+    new_names,
+    under_new_names,
+)
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
 
 if TYPE_CHECKING:
@@ -63,7 +70,11 @@ class Recall:
             generation, reason = None, f"it is of another account than connection '{others[0]}' leads to now"
         elif generation is None:
             generation = written_before(folder)
+        self.names = new_names(reads) if generation is not None else {}
+        if generation is not None:
+            generation = under_new_names(generation, self.names)
         self.generation: Generation | None = generation
+        self.first_looks = first_looks(generation, reads)
         self.result.first = reason
         self.result.generation = generation.number if generation else 0
         self.properties = sorted(generation.properties if generation else ())
@@ -72,6 +83,20 @@ class Recall:
         self.judge = Judge(
             self.key, self.fields, reads, policy, self.result, self.now, generation.at if generation else None
         )
+
+    @property
+    def remakes_past(self) -> bool:
+        """Tell whether what was remembered is written anew, because runs have written since or a name has changed."""
+        return self.generation is not None and bool(self.names or self.folder.writing())
+
+    @property
+    def baseline(self) -> list[Any]:
+        """The files of what was remembered before this run."""
+        if self.generation is None:
+            return []
+        if self.remakes_past:
+            return [self.outputs["baseline"]]
+        return [self.folder.path / name for name in self.generation.files]
 
     # Before records are sorted by person ------------------------------------------------------------------------------
 
@@ -119,11 +144,13 @@ class Recall:
         else:
             files = [self._local(self.folder.path / name) for name in self.generation.files]
             stored = table.stored_sql(files, self.fields, table.columns_in(self._con, files))
+            stored = table.renamed_sql(stored, self.names)
             if not writings:
                 self._run(f"CREATE TEMP VIEW memory_before AS {stored}")
                 return
             self._run(f"CREATE TEMP TABLE memory_stored AS {stored}")
-        fold_writings(self._con, self.folder.plans(writings), self.key, self.fields, self._local, leads=_LEADS)
+        plans = known_plans(self.folder.plans(writings), self.names)
+        fold_writings(self._con, plans, self.key, self.fields, self._local, leads=_LEADS)
         self._run("CREATE TEMP VIEW memory_before AS SELECT * FROM memory_stored")
 
     def _compare(self) -> None:
@@ -136,7 +163,8 @@ class Recall:
             "CREATE TEMP TABLE memory_read AS SELECT *, was IS NOT NULL AND was IS DISTINCT FROM email_hash AS moved "
             f"FROM (SELECT c.*, {address} AS email_hash, p.person, p.email_hash AS was, p.at, p.first, p.noted, "
             f"p.source IS NULL AS new, p.source IS NOT NULL AND NOT ({same}) AS changed, p.gone IS NOT NULL AS back, "
-            f"p.former IS NOT NULL AS readdressed, coalesce(p.made, false) AS made "
+            f"p.former IS NOT NULL AS readdressed, coalesce(p.made, false) AS made, "
+            f"{self._first_look_sql()} AS first_look "
             f'FROM (SELECT "row", {table.RECORD_SQL}, {ADDRESS}, updated_at, created_at, '
             f"{table.row_digest_sql(self.key, self.fields)} AS new_digest FROM {_LEADS}) c "
             f"LEFT JOIN memory_before p {table.SAME_RECORD})"
@@ -148,6 +176,10 @@ class Recall:
                 "CREATE OR REPLACE TEMP TABLE memory_read AS SELECT * FROM memory_read QUALIFY row_number() OVER "
                 f'(PARTITION BY {table.RECORD_SQL} ORDER BY updated_at DESC NULLS LAST, "row" DESC) = 1'
             )
+
+    def _first_look_sql(self) -> str:
+        listed = ", ".join(f"({quoted(source)}, {quoted(scope)})" for source, scope in self.first_looks)
+        return f"(c.source, c.source_scope) IN ({listed})" if listed else "false"
 
     def _probed(self) -> bool:
         return bool(self.generation and self._one(f"SELECT {digest_probe()}") == self.generation.probe)
@@ -300,7 +332,7 @@ class Recall:
         )
         rows = self._con.sql(
             f'SELECT m.person, d."row", d.source, d.source_scope, d.source_id, d.updated_at, d.created_at, '
-            f"d.properties, c.new, c.at, c.moved, greatest(p.seen, r.was_read_at) AS seen, "
+            f"d.properties, c.new, c.first_look, c.at, c.moved, greatest(p.seen, r.was_read_at) AS seen, "
             f"{values} "
             'FROM memory_people m JOIN memory_touched t USING (person) JOIN memory_read c USING ("row") '
             f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = '

@@ -19,7 +19,7 @@ from airflow_providers_leads.leads.memory.generation import Folder, Generation, 
 from airflow_providers_leads.leads.memory.hashing import digest_probe, quoted
 from airflow_providers_leads.leads.memory.intended import known_plans, properties_in, writes_sql, written_sql
 from airflow_providers_leads.leads.memory.local import local_copy
-from airflow_providers_leads.leads.memory.reads import ReadFacts, next_scopes
+from airflow_providers_leads.leads.memory.reads import ReadFacts, new_names, next_scopes, under_new_names
 
 _MEMORY: Final = "1GB"
 
@@ -83,6 +83,8 @@ def remember(
         raise SyncMemoryError(f"memory {folder.path}: {reason}. Nothing was remembered; the next run looks anew.")
     current, _ = folder.current()
     before = current if current and current.number == kept.generation else None
+    if before is not None:
+        before = under_new_names(before, new_names(reads))
     marks = folder.writing()
     own = [mark for mark in marks if mark.run == run]
     open_marks: list[Writing] = []

@@ -44,7 +44,8 @@ _HEAD: Final = {
     "made": "BOOLEAN",
 }  # fmt: skip
 # at: time of the record when it was first seen, by which unchanged values compete; null where the CRM tells none.
-# first, seen: when it was first and last seen. noted: some field of it has been changed since, or holds what the CRM
+# first, seen: when it was first and last seen; first is when the sync began to remember, where what its CRM held then
+# was never looked at. noted: some field of it has been changed since, or holds what the CRM
 # has made of what was written.
 # made: the whole record was made by the sync, so that its being there is no sign of the person.
 
@@ -136,10 +137,25 @@ def stored_sql(files: Sequence[str], fields: Sequence[str], present: Iterable[st
     return f"SELECT {chosen} FROM read_parquet([{', '.join(map(quoted, files))}])"
 
 
+def renamed_sql(select: str, names: Mapping[tuple[str, str], str]) -> str:
+    """Return the SELECT of rows under the names that connections have now.
+
+    :param select: of rows
+    :param names: see :func:`~…memory.reads.new_names`
+    """
+    if not names:
+        return select
+    cases = " ".join(
+        f"WHEN source = {quoted(source)} AND source_scope = {quoted(old)} THEN {quoted(new)}"
+        for (source, old), new in sorted(names.items())
+    )
+    return f"SELECT * REPLACE (CASE {cases} ELSE source_scope END AS source_scope) FROM ({select})"
+
+
 def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: str = "p") -> str:
     """Return the columns of a record's next row, made of what is read now and what was remembered.
 
-    :param read: alias of the lead as read, which has ``looked_at``, ``until``, ``new_digest``, ``next_person`` and
+    :param read: alias of the lead as read, which has ``looked_at``, ``first_at``, ``new_digest``, ``next_person`` and
         ``reformatted``, the names of fields whose written value the CRM keeps in another form
     :param before: alias of its remembered row, all null when the record is new
     """
@@ -159,7 +175,7 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
         ),
         "digest": f"{read}.new_digest",
         "at": f"CASE WHEN {new} THEN coalesce({read}.updated_at, {read}.since_memory) ELSE {before}.at END",
-        "first": f"coalesce({before}.first, {read}.until)",
+        "first": f"coalesce({before}.first, {read}.first_at)",
         "seen": f"{read}.looked_at",
         "gone": "NULL::TIMESTAMPTZ",
         "opted_out": f"{read}.opted_out",

@@ -68,14 +68,14 @@ class Crm:
     stores: Callable[[str, str], str] = lambda name, value: value
     """What the CRM makes of a value that it is given."""
     records: dict[str, Record] = field(default_factory=dict)
+    conn_id: str = ""
+
+    def __post_init__(self) -> None:
+        self.conn_id = self.conn_id or f"{self.source}_default"
 
     @property
     def scope(self) -> str:
         return "funnel" if self.source == PERSPECTIVE else self.conn_id
-
-    @property
-    def conn_id(self) -> str:
-        return f"{self.source}_default"
 
     def comes(self, email: str | None, **values: str) -> Record:
         now = self.world.tick()
@@ -155,6 +155,8 @@ class World:
         """Sources of which the last run wrote down what it wrote."""
         self.unsure: set[str] = set()
         """Ids of records that a run made and did not write down."""
+        self.known_as: dict[str, str] = {}
+        """Source → what its connection was called when the sync last remembered."""
         self.refuses: set[str] = set()
         """Email keys whose writes the CRMs refuse."""
 
@@ -230,6 +232,7 @@ class World:
                     complete=since is None,
                     parts={crm.scope: len(leads)} if leads else {},
                     other_account=bool(accounts.get(source)),
+                    known_as=self.known_as.get(source),
                 )
             )
         people = {lead.email_key for file in files for lead in read_rows(file, Lead) if lead.email_key}
@@ -245,10 +248,7 @@ class World:
         merged = {name: at / f"{name}.parquet" for name in ("golden", "members")}
         merge_files(self.order(files), merged, policy=self.policy, recall=recall, lineage=False)
         self.recall = recall.result
-        folded = recall.generation is not None and bool(self.memory.writing())
-        baseline = [outputs["baseline"]] if folded else []
-        if recall.generation is not None and not folded:
-            baseline = [self.memory.path / name for name in recall.generation.files]
+        baseline = recall.baseline
         kept = Kept(
             memory=str(self.memory.path), generation=recall.result.generation, token=recall.result.token,
             baseline=baseline, delta=outputs["delta"], people=outputs["people"], inputs=files,
@@ -260,7 +260,7 @@ class World:
             self.generation = remember(
                 self.memory, kept, reads, [merged["members"]], run=f"run{self.runs}", now=self.tick()
             )
-            self.seen = begun
+            self.seen, self.known_as = begun, {}
             self.unsure.clear()
 
     def _names(self, source: str) -> Mapping[str, str]:
@@ -268,7 +268,7 @@ class World:
         return self.names.get(source, {name: name for name in own})
 
     def _upsert(
-        self, at: Path, source: str, merged: Mapping[str, Path], outputs: Any, baseline: list[Path],
+        self, at: Path, source: str, merged: Mapping[str, Path], outputs: Any, baseline: list[Any],
         reads: Sequence[ReadFacts], recall: Recall, step: Callable[[str], None],
     ) -> None:  # fmt: skip
         step(f"plan:{source}")
