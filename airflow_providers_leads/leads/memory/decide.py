@@ -171,4 +171,9 @@ def stays_empty(
     """
     if fresh_value:
         return cleared_now and None not in (cleared_after, value_until) and cleared_after >= value_until  # type: ignore[operator]
-    return cleared_now or value_after is None or value_after < cleared_until
+    if cleared_now:
+        return True
+    if value_until is not None and value_until > cleared_until:
+        # Noticed later, by a run whose write did not get through: what it would have filled is filled now.
+        return False
+    return value_after is None or value_after < cleared_until

@@ -20,7 +20,7 @@ from airflow_providers_leads.leads.memory.decide import (
     same_value,
 )
 from airflow_providers_leads.leads.memory.hashing import keyed, keyed_form
-from airflow_providers_leads.leads.memory.reads import ReadFacts
+from airflow_providers_leads.leads.memory.reads import ReadFacts, has_read
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
 
 
@@ -138,7 +138,7 @@ class Judge:
             return Look(value, after=since if made_since else None, until=made, new=True, place=place)
         now = keyed(self._key, name, value)
         until = record[f"u:{name}"]
-        if now == before or not self.was_read(source, name):
+        if now == before or before == table.UNSEEN or not self.was_read(source, name):
             copied = record[f"w:{name}"] is not None
             return Look(
                 value, record[f"a:{name}"], until or record["at"], edited=until is not None, place=place, copied=copied
@@ -187,11 +187,7 @@ class Judge:
         ]
 
     def was_read(self, source: str, name: str) -> bool:
-        if not name.startswith(table.PROPERTY):
-            return True
-        # Which read a record came from is not known: where one of them lacks a property, its absence says nothing.
-        known = [read.properties for read in self._reads if read.source == source]
-        return bool(known) and all(each is None or name.removeprefix(table.PROPERTY) in each for each in known)
+        return has_read(self._reads, source, name)
 
     def _changed_until(self, record: Mapping[str, Any]) -> datetime:
         at, seen = record["updated_at"], record["seen"]

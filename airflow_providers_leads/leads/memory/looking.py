@@ -86,10 +86,10 @@ def _entry(row: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     values = {}
     for name in fields:
         held, until = row[name], row[f"{name}:until"]
-        if held is None and until is None:
+        if held in (None, table.UNSEEN) and until is None:
             continue
         values[name] = {
-            "hash": f"{held:010x}" if held is not None else None,
+            "hash": f"{held:010x}" if held not in (None, table.UNSEEN) else None,
             "by": "the sync" if row[f"{name}:written"] is not None else "people",
             "changed_after": _iso(row[f"{name}:after"]),
             "changed_by": _iso(until),

@@ -237,9 +237,11 @@ def _facts(recall: Any) -> None:
     )
     _strayed(recall, now)
     for flag in ("opted_out", "bounced"):
+        # Whether the record is gone, or its CRM is not read any more.
         run(
-            f"INSERT INTO memory_facts SELECT o.email_key, 'objection', g.source, g.source_scope, g.source_id, "
-            f"'{flag}', NULL, g.gone, NULL, false FROM memory_gone g JOIN memory_of o USING (person) WHERE g.{flag}"
+            "INSERT INTO memory_facts SELECT DISTINCT o.email_key, 'objection', g.source, g.source_scope, "
+            f"g.source_id, '{flag}', NULL, g.gone, NULL, false FROM memory_absent g JOIN memory_of o USING (person) "
+            f"WHERE g.{flag}"
         )
     run(
         "INSERT INTO memory_facts SELECT DISTINCT o.email_key, 'former', NULL, NULL, NULL, NULL, NULL::TIMESTAMPTZ, "

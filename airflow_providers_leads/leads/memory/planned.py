@@ -202,16 +202,19 @@ class PlanMemory:
             # With no end, it is when a run wrote it that died before it remembered.
             after = f"CASE WHEN {until} IS NULL THEN b.{table.named(name + ':after')} END"
             # What the merge has read it has weighed.
-            changed = f"({now} IS DISTINCT FROM {read} OR (b.source IS NOT NULL AND {now} IS DISTINCT FROM {before}))"
+            differs = table.differs_sql(now, before)
+            # What nobody has read may be anybody's.
+            changed = f"({now} IS DISTINCT FROM {read} OR (b.source IS NOT NULL AND {differs}))"
+            had = f"coalesce({before} <> {table.UNSEEN}, false)"
             edited.append(
                 f"CASE WHEN {now} IS NOT NULL AND {changed} THEN struct_pack(field := {quoted(name)}, "
                 f"after := {after}, weighed := {now} IS NOT DISTINCT FROM {read}) END"
             )
-            emptied = f"{now} IS NULL AND ({before} IS NOT NULL OR {until} IS NOT NULL)"
-            when = f"CASE WHEN {before} IS NOT NULL THEN now() ELSE {until} END"
+            emptied = f"{now} IS NULL AND ({had} OR {until} IS NOT NULL)"
+            when = f"CASE WHEN {had} THEN now() ELSE {until} END"
             clears.append(
                 f"CASE WHEN {emptied} THEN struct_pack(field := {quoted(name)}, until := {when}, "
-                f"now := {before} IS NOT NULL, after := {after}) END"
+                f"now := {had}, after := {after}) END"
             )
             noted.append(
                 f"CASE WHEN {now} IS NOT NULL AND {until} IS NOT NULL THEN struct_pack(field := {quoted(name)}, "

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from airflow_providers_leads.leads.memory.generation import Generation, Scope, scope_name
+from airflow_providers_leads.leads.memory.table import PROPERTY
 
 LEAST_SHARE: Final = 0.5
 """A complete read with less than this share of the records of the last one concludes no deletion."""
@@ -59,6 +60,20 @@ def read_facts(result: Any) -> ReadFacts | None:
         other_account=bool(result.get("other_account")),
         known_as=result.get("known_as"),
     )
+
+
+def has_read(reads: Iterable[ReadFacts], source: str, name: str) -> bool:
+    """Tell whether a field was read of a CRM, in which case its absence says that it is empty.
+
+    :param reads: what a run has read
+    :param source: connection type
+    :param name: of the field, as a memory names it
+    """
+    if not name.startswith(PROPERTY):
+        return True
+    # Which read a record came from is not known: where one of them lacks a property, its absence says nothing.
+    known = [read.properties for read in reads if read.source == source]
+    return bool(known) and all(each is None or name.removeprefix(PROPERTY) in each for each in known)
 
 
 def new_names(reads: Iterable[ReadFacts]) -> dict[tuple[str, str], str]:
@@ -142,6 +157,11 @@ def next_scopes(generation: Generation | None, reads: Iterable[ReadFacts], now: 
     scopes = dict(generation.scopes) if generation else {}
     for read in reads:
         at = read.at or now
+        if read.complete:
+            # Where a complete read shows nothing, nothing is left to be missed by the next.
+            for name, known in scopes.items():
+                if known.conn_id == read.conn_id and known.rows:
+                    scopes[name] = msgspec.structs.replace(known, rows=0)
         for part, rows in (read.parts or {read.conn_id: 0}).items():
             name = scope_name(read.source, part)
             known = scopes.get(name) or Scope(conn_id=read.conn_id)

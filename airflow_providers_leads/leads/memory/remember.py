@@ -19,7 +19,7 @@ from airflow_providers_leads.leads.memory.generation import Folder, Generation, 
 from airflow_providers_leads.leads.memory.hashing import digest_probe, quoted
 from airflow_providers_leads.leads.memory.intended import known_plans, properties_in, writes_sql, written_sql
 from airflow_providers_leads.leads.memory.local import local_copy
-from airflow_providers_leads.leads.memory.reads import ReadFacts, new_names, next_scopes, under_new_names
+from airflow_providers_leads.leads.memory.reads import ReadFacts, has_read, new_names, next_scopes, under_new_names
 
 _MEMORY: Final = "1GB"
 
@@ -94,7 +94,7 @@ def remember(
         properties |= properties_in(known_plans(folder.plans(own)))
         fields = table.fields_of(properties)
         with closing(work.connect()) as con:
-            work.load(con, fields)
+            work.load(con, fields, reads)
             work.people(con, fields)
             for mark in own:
                 if not work.add_writes(con, mark, fields):
@@ -135,7 +135,7 @@ class _Work:
         """Return the local name of a file, which is copied from a remote store."""
         return local_copy(uri, self._scratch)
 
-    def load(self, con: Any, fields: Sequence[str]) -> None:
+    def load(self, con: Any, fields: Sequence[str], reads: Sequence[ReadFacts]) -> None:
         """Make ``read``: what is remembered once what was read is taken in."""
         files = [self.local(uri) for uri in self._kept.baseline]
         delta = self.local(self._kept.delta)
@@ -151,14 +151,14 @@ class _Work:
                 f"UNION ALL SELECT {table.listed(fields)} FROM delta"
             )
         if learnt := [field for field in fields if field not in present]:
-            read = self._as_read(con, read, learnt)
+            read = self._as_read(con, read, learnt, reads)
         con.execute(f"CREATE VIEW read AS {read}")
 
-    def _as_read(self, con: Any, read: str, learnt: Sequence[str]) -> str:
+    def _as_read(self, con: Any, read: str, learnt: Sequence[str], reads: Sequence[ReadFacts]) -> str:
         """Return the SELECT of remembered rows with what was read of properties that only the plans have named.
 
         A merge doesn't know which properties will be synced. Were they remembered from the next run on, all that they
-        hold then would pass for edits.
+        hold then would pass for edits. Of what was not read now it is noted that nobody has looked.
         """
         looks = [
             f"SELECT {table.RECORD_SQL}, updated_at, "
@@ -167,13 +167,23 @@ class _Work:
             for uri in self._kept.inputs
         ]
         if not looks:
-            return read
+            unseen = ", ".join(f"{table.UNSEEN} AS {table.named(field)}" for field in learnt)
+            return f"SELECT * REPLACE ({unseen}) FROM ({read})"
         con.execute(
             f"CREATE TABLE learnt AS SELECT * EXCLUDE (updated_at) FROM ({' UNION ALL '.join(looks)}) QUALIFY "
             f"row_number() OVER (PARTITION BY {table.RECORD_SQL} ORDER BY updated_at DESC NULLS LAST) = 1"
         )
-        values = ", ".join(f"coalesce(r.{name}, l.{name}) AS {name}" for name in map(table.named, learnt))
-        return f"SELECT r.* REPLACE ({values}) FROM ({read}) r LEFT JOIN learnt l {table.SAME_RECORD}"
+        sources = sorted({each.source for each in reads})
+        values = []
+        for field in learnt:
+            read_of = [quoted(source) for source in sources if has_read(reads, source, field)]
+            seen = f"l.source IN ({', '.join(read_of)})" if read_of else "false"
+            value = f"CASE WHEN {seen} THEN l.{table.named(field)} ELSE {table.UNSEEN} END"
+            values.append(f"coalesce(r.{table.named(field)}, {value}) AS {table.named(field)}")
+        return (
+            f"SELECT r.* REPLACE ({', '.join(values)}) FROM ({read}) r LEFT JOIN learnt l ON (r.source, "
+            "r.source_scope, r.source_id) = (l.source, l.source_scope, l.source_id)"
+        )
 
     def people(self, con: Any, fields: Sequence[str]) -> None:
         """Make ``edited``: since when a person's values are edited ones."""

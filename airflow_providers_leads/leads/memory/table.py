@@ -23,6 +23,9 @@ FIELDS: Final = tuple(name for name in PROFILE_FIELDS if name != "status")
 PROPERTY: Final = "properties."
 """Before the name of a custom property that is remembered as a field."""
 
+UNSEEN: Final = -1
+"""Stands for a property of a record that was not looked at since it is remembered: whatever it holds is no edit."""
+
 _SPELLED: Final = re.compile(r"\^([0-9a-f]+)\^")
 
 RECORD_SQL: Final = "source, source_scope, source_id"
@@ -187,10 +190,10 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
         now = f"{read}.{name}"
         after, until = f"{before}.{named(field + ':after')}", f"{before}.{named(field + ':until')}"
         differs = (
-            f"({before}.source IS NOT NULL AND {now} IS DISTINCT FROM {old} AND {read}.{named(field + ':known')} "
+            f"({before}.source IS NOT NULL AND {differs_sql(now, old)} AND {read}.{named(field + ':known')} "
             f"AND NOT coalesce(list_contains({read}.reformatted, {quoted(field)}), false))"
         )
-        made[field] = f"CASE WHEN {read}.{named(field + ':known')} THEN {now} ELSE {old} END"
+        made[field] = f"CASE WHEN {read}.{named(field + ':known')} THEN {now} WHEN {new} THEN {UNSEEN} ELSE {old} END"
         # With no end, it is when a run wrote it that died before it remembered; and what a run has written there it
         # wrote once the change that it copied was made.
         written = f"{before}.{named(field + ':written')}"
@@ -204,6 +207,15 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
     made["noted"] = " OR ".join(changed_fields)
     made["made"] = f"{before}.made"
     return ", ".join(f"{made[name]} AS {named(name)}" for name in columns(fields))
+
+
+def differs_sql(now: str, before: str) -> str:
+    """Return the SQL that tells whether a value is another one than was seen before, in a record that was remembered.
+
+    :param now: SQL of what stands for the value now
+    :param before: of what stood for it
+    """
+    return f"({now} IS DISTINCT FROM {before} AND {before} IS DISTINCT FROM {UNSEEN})"
 
 
 def noted_sql(columns: Mapping[str, str], field: str) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from people_at_work import HUBSPOT, PERSISTIQ, PERSPECTIVE, Crm, World, emails
+
+from airflow_providers_leads.leads.memory.generation import Generation
+from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding, next_scopes, remembered_rows
 
 PEOPLE = emails(range(12))
 
@@ -74,3 +79,79 @@ def test_a_connection_of_another_name_has_the_past_of_its_account(tmp_path: Path
         assert (held(world, HUBSPOT, edited), held(world, PERSISTIQ, cleared)) == (["Head"], [None])
         assert (held(world, PERSISTIQ, gone), held(world, PERSISTIQ, late)) == ([], ["Chief"])
         assert world.run(incremental=True) == world.run() == 0
+
+
+def test_a_crm_that_is_taken_out_leaves_its_objections_behind(tmp_path: Path) -> None:
+    world = World(tmp_path, sources=(PERSPECTIVE, HUBSPOT, PERSISTIQ))
+    for email in PEOPLE:
+        world[PERSISTIQ].comes(email, title="Buyer")
+    world.run()
+    person = PEOPLE[0]
+    changed(world, PERSISTIQ, person, opted_out="true")
+    deleted(world, HUBSPOT, person)
+    world.run()
+    world.sources, world.writable = (PERSPECTIVE, HUBSPOT), (HUBSPOT,)
+    world[PERSPECTIVE].comes(person, title="Head")
+    for incremental in (False, True, False):
+        world.run(incremental=incremental)
+        assert held(world, HUBSPOT, person) == []
+        assert world.plans[HUBSPOT].get(person) is None or world.plans[HUBSPOT][person].reason == "opted_out"
+
+
+def test_a_property_that_joins_in_an_incremental_run_is_nobodys_edit_in_what_was_not_read(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    others = {name: name for name in ("tier", "born", "topics")}
+    world.names = {HUBSPOT: others, PERSISTIQ: others}
+    for email in PEOPLE:
+        world[HUBSPOT].comes(email, properties__note="as it was")
+    world.run()
+    for email in PEOPLE:
+        changed(world, PERSISTIQ, email, properties__note="as it was")
+    world.run()
+    world.names = {}
+    assert world.run(incremental=True) == 0
+    changed(world, PERSISTIQ, PEOPLE[0], properties__note="edited")
+    changed(world, HUBSPOT, PEOPLE[1], properties__note=None)
+    world.run()
+    assert world.recall.edits == {}
+    assert held(world, HUBSPOT, PEOPLE[0], "properties.note") == ["edited"]
+    # From here on it has a past like every other.
+    changed(world, PERSISTIQ, PEOPLE[2], properties__note="edited")
+    changed(world, HUBSPOT, PEOPLE[3], properties__note=None)
+    assert world.run() == 1
+    assert world.recall.edits == {source: {"properties.note": 1} for source in (HUBSPOT, PERSISTIQ)}
+    assert held(world, HUBSPOT, PEOPLE[3], "properties.note") == [None]
+
+
+@pytest.mark.parametrize("emptied", [HUBSPOT, PERSISTIQ])
+def test_a_new_value_fills_what_was_cleared_also_when_a_week_of_writes_fails(tmp_path: Path, emptied: str) -> None:
+    world = World(tmp_path)
+    (person,) = emails([0])
+    world[HUBSPOT].comes(person, title="Buyer")
+    world.run()
+    changed(world, emptied, person, title=None)
+    world.run()
+    changed(world, PERSISTIQ if emptied == HUBSPOT else HUBSPOT, person, title="Head")
+    world.refuses = {person}
+    for _ in range(3):
+        world.run()
+        assert held(world, emptied, person) == [None]
+    world.refuses = set()
+    assert world.run() == 1
+    assert held(world, emptied, person) == ["Head"]
+
+
+def test_a_funnel_that_is_gone_is_missed_once() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    two, one = (
+        ReadFacts("perspective_default", PERSPECTIVE, complete=True, parts=parts)
+        for parts in ({"a": 100, "b": 10}, {"b": 10})
+    )
+    generation = Generation(
+        number=1, sync="s", run="r", at=now, since=now, files=[], records=0, probe="",
+        scopes=next_scopes(None, [two], now),
+    )  # fmt: skip
+    assert concluding(generation, [one]) == ([], ["perspective_default"])
+    after = msgspec.structs.replace(generation, scopes=next_scopes(generation, [one], now))
+    assert remembered_rows(after, "perspective_default") == 10
+    assert concluding(after, [one]) == ([(PERSPECTIVE, "b")], [])
