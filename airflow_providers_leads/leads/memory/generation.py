@@ -67,6 +67,7 @@ class Generation(msgspec.Struct, kw_only=True):
     :param properties: custom properties that are remembered besides the fields of a lead
     :param probe: tells whether the quick comparison of whole records is still the one of this DuckDB
     :param scopes: :func:`scope_name` → what is known of it
+    :param made_with: tells whether its hashes were made with a key, see :func:`mark_of_key`; empty in older ones
     """
 
     number: int
@@ -80,6 +81,18 @@ class Generation(msgspec.Struct, kw_only=True):
     properties: list[str] = []
     probe: str
     scopes: dict[str, Scope] = {}
+    made_with: str = ""
+
+
+class Erased(msgspec.Struct, kw_only=True):
+    """Who was erased.
+
+    :param hashes: of addresses
+    :param made_with: see :func:`mark_of_key`
+    """
+
+    hashes: list[int]
+    made_with: str = ""
 
 
 class Pointer(msgspec.Struct, kw_only=True):
@@ -127,7 +140,7 @@ class Folder:
     def open(self) -> None:
         """Make the folder, its key and its pointer unless they are there; told before the first request.
 
-        :raises SyncMemoryError: when it can't be written
+        :raises SyncMemoryError: when it can't be written, or can't keep out any more who was erased
         """
         try:
             if not (self.path / _CURRENT).exists():
@@ -141,6 +154,12 @@ class Folder:
                 f"memory {self.path} can't be written ({error.strerror or type(error).__name__}): give a folder that "
                 "all workers can write to"
             ) from None
+        if self._erased().made_with not in ("", mark_of_key(self.key)):
+            raise SyncMemoryError(
+                f"memory {self.path}: its key is another one (the option [leads] memory_key, or current.json), so that "
+                "people who were erased would be made again. Give the former key back; or remove erased.json there and "
+                "erase these people once more with LeadsEraseOperator(memories=…)."
+            )
 
     def pointer(self) -> Pointer:
         """Return which generation counts."""
@@ -163,6 +182,8 @@ class Folder:
             return None, f"{name} is missing or damaged"
         if found.version != VERSION:
             return None, f"{name} is of version {found.version}, this package writes {VERSION}"
+        if found.made_with not in ("", mark_of_key(self.key)):
+            return None, f"{name} was made with another key: [leads] memory_key or current.json has changed"
         try:
             rows = sum(_rows_of(self.path / file) for file in found.files)
         except StagingError as error:
@@ -229,11 +250,16 @@ class Folder:
 
     def erased(self) -> frozenset[int]:
         """Return the hashes of people who were erased."""
-        return frozenset(self._read(_ERASED, list[int]) or ())
+        return frozenset(self._erased().hashes)
 
     def erase(self, hashes: Sequence[int]) -> None:
         """Keep people out from now on."""
-        self._write(_ERASED, sorted(self.erased() | set(hashes)))
+        self._write(_ERASED, Erased(hashes=sorted(self.erased() | set(hashes)), made_with=mark_of_key(self.key)))
+
+    def _erased(self) -> Erased:
+        found = self._read(_ERASED, list[int] | Erased)
+        # Older versions wrote the hashes alone.
+        return found if isinstance(found, Erased) else Erased(hashes=found or [])
 
     # Files ------------------------------------------------------------------------------------------------------------
 
@@ -247,6 +273,11 @@ class Folder:
     def _write(self, name: str, content: Any) -> None:
         with appearing(self.path / name) as part:
             part.write_bytes(msgspec.json.encode(content, enc_hook=datetime.isoformat))
+
+
+def mark_of_key(key: str) -> str:
+    """Return what tells of a key whether it is another one, and doesn't give it away."""
+    return hashlib.sha256(f"leads memory\x1f{key}".encode()).hexdigest()[:16]
 
 
 def _rows_of(path: Any) -> int:

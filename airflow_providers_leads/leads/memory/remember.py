@@ -15,7 +15,7 @@ import msgspec
 from airflow_providers_leads.leads.files.staging import appearing
 from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory import table
-from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
+from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing, mark_of_key
 from airflow_providers_leads.leads.memory.hashing import digest_probe, quoted
 from airflow_providers_leads.leads.memory.intended import known_plans, properties_in, writes_sql, written_sql
 from airflow_providers_leads.leads.memory.local import local_copy
@@ -113,6 +113,7 @@ def remember(
         properties=sorted(properties),
         probe=probe,
         scopes=next_scopes(before, reads, now),
+        made_with=mark_of_key(folder.key),
     )
     folder.publish(generation)
     folder.settle([mark for mark in marks if mark not in open_marks])

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from people_at_work import HUBSPOT, PERSISTIQ, PERSPECTIVE, Crm, World, emails
 
-from airflow_providers_leads.leads.memory.generation import Generation
+from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError
+from airflow_providers_leads.leads.memory.looking import erase_people
 from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding, next_scopes, remembered_rows
 
 PEOPLE = emails(range(12))
@@ -155,3 +156,23 @@ def test_a_funnel_that_is_gone_is_missed_once() -> None:
     after = msgspec.structs.replace(generation, scopes=next_scopes(generation, [one], now))
     assert remembered_rows(after, "perspective_default") == 10
     assert concluding(after, [one]) == ([(PERSPECTIVE, "b")], [])
+
+
+def test_a_memory_of_another_key_is_no_past_and_lets_nobody_in_who_was_erased(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world[HUBSPOT].comes(PEOPLE[0], title="Buyer")
+    world.run()
+    path, key = world.memory.path, world.memory.key
+    other = Folder(path, "ab" * 16)
+    other.open()
+    assert other.current()[0] is None
+    assert "another key" in str(other.current()[1])
+    assert Folder(path, key).current()[0] is not None
+    erase_people(world.memory, [PEOPLE[0]])
+    with pytest.raises(SyncMemoryError, match="erased"):
+        other.open()
+    Folder(path, key).open()
+    # The key that lay beside the files is gone with them.
+    (Path(str(path)) / "current.json").unlink()
+    with pytest.raises(SyncMemoryError, match="erased"):
+        world.run()
