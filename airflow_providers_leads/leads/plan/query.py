@@ -20,7 +20,7 @@ FACTS: Final = ("records", *(f"any_{name}" for name in STICKY_FIELDS), "weighed"
 PAST: Final = ("facts", "edited", "clears", "noted", "forms")
 """Columns of what is remembered."""
 
-_HELD: Final = "plan_held"
+_BELONGS: Final = "plan_belongs"
 _DECIDING: Final = frozenset({*RECORD, *STICKY_FIELDS, "email_key", "updated_at", "properties"})
 """Columns that are read whatever can be written."""
 
@@ -104,11 +104,10 @@ def people_beside(
     if belongs is None:
         existing = existing.mutate(golden_key=ibis.null(str), weighed=ibis.literal(True))
     else:
-        existing = existing.left_join(belongs, list(RECORD))
+        # Once for all slices: whose a record is takes all members to tell.
+        existing = existing.left_join(connection.create_table(_BELONGS, belongs, temp=True), list(RECORD))
     existing = existing.mutate(person=ibis.coalesce(existing.golden_key, existing.email_key))
-    # Once for all slices: whose a record is takes all members to tell.
-    held = connection.create_table(_HELD, existing.filter(existing.person.notnull()).order_by("person"), temp=True)
-    usable = within(held, "person")
+    usable = within(existing.filter(existing.person.notnull()), "person")
     by_key = ibis.window(
         group_by=usable.person,
         # Among duplicates the same record is chosen in every run, or each run would write to another; and one of the
