@@ -259,7 +259,7 @@ def test_types_of_databases_mean_what_they_meant_there(
     assert lead.created_at == datetime(2026, 3, 4, 8, 30, tzinfo=UTC)
     assert lead.updated_at == datetime(2026, 3, 5, 10, 30, tzinfo=UTC)
     assert json.loads(lead.properties or "") == {
-        "spent": "12.50", "big": "123456789012345678901234567890", "tags": '["a","b"]', "meta.utm.source": "x",
+        "spent": "12.50", "big": "123456789012345678901234567890", "tags": "a;b", "meta.utm.source": "x",
         "meta.n": "1", "pairs.k": "1", "uid": "550e8400-e29b-41d4-a716-446655440000", "mood": "happy",
         "born": "2026-03-06", "span": "1 day, 0:00:00", "raw": "fffe", "yes": "true",
     }  # fmt: skip
