@@ -216,3 +216,18 @@ def test_a_property_of_another_name_there_keeps_what_people_did(tmp_path: Path) 
 
 
 PAIRS = ("hs_tier", "tier", "hs_note", "note")
+
+
+@pytest.mark.parametrize(("reads_there", "kept"), [(False, "edited_here: title"), (True, None)], ids=["unread", "read"])
+def test_an_edit_where_nobody_looks_but_the_plan_stands_and_says_so(
+    tmp_path: Path, reads_there: bool, kept: str | None
+) -> None:
+    sources = (PERSPECTIVE, HUBSPOT) if reads_there else (PERSPECTIVE,)
+    world = World(tmp_path, sources=sources, writable=(HUBSPOT,))
+    office, (person,) = in_step(world, 1)
+    for crm, value in ((HUBSPOT, "Chief"), (PERSPECTIVE, "Head")):
+        office.edits(person, crm, "title", value)
+        world.run()
+        office.look()
+    assert world.plans[HUBSPOT][person.email].reason == kept
+    assert office.held(person)[HUBSPOT]["title"] == ("Chief" if kept else "Head")
