@@ -13,6 +13,7 @@ from rich.text import Text
 from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, PlanTotals, read_plan_facts
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows
 from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.leads.plan.mapped import by_place
 from airflow_providers_leads.report.masking import mask_address
 from airflow_providers_leads.report.printed import FORMS, ROWS_OF_A_TABLE, print_some, printable, whole_table
 
@@ -36,8 +37,7 @@ def changes(row: PlanRow, *, shown: bool) -> str:
 
 
 def _before_and_after(row: PlanRow) -> tuple[dict[str, str | None], dict[str, str | None]]:
-    before = {**row.before, **{f"properties.{name}": value for name, value in row.properties_before.items()}}
-    return before, {**row.values, **{f"properties.{name}": value for name, value in row.properties.items()}}
+    return by_place(row.before, row.properties_before), by_place(row.values, row.properties)
 
 
 def rows_table(rows: Iterable[PlanRow], *, shown: bool) -> Table:

@@ -19,8 +19,8 @@ from airflow_providers_leads.http.errors import (
 )
 from airflow_providers_leads.http.problems import reason_of
 from airflow_providers_leads.leads.model.outcomes import Outcome, PlanRow, WriteResult
-from airflow_providers_leads.leads.plan.mapped import left_out_of
-from airflow_providers_leads.leads.plan.property_types import PROPERTY, value_text
+from airflow_providers_leads.leads.plan.mapped import by_place, left_out_of
+from airflow_providers_leads.leads.plan.property_types import value_text
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -198,7 +198,7 @@ def stored_otherwise(row: PlanRow, held: Mapping[str, Any]) -> dict[str, str]:
     :param row: what was written
     :param held: lead field, or ``properties.`` + the CRM's own → value as the answer has it; it says nothing of others
     """
-    written = row.values | {f"{PROPERTY}{name}": value for name, value in row.properties.items()}
+    written = by_place(row.values, row.properties)
     said = {name: value_text(held[name]) or "" for name in written if name in held}
     return {name: value for name, value in said.items() if value.split() != written[name].split()}
 

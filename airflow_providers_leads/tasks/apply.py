@@ -23,7 +23,8 @@ from airflow_providers_leads.leads.files.staging import StagingError, check_parq
 from airflow_providers_leads.leads.files.staging import count_rows as rows_in
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES, PlanRow, WriteResult
 from airflow_providers_leads.leads.plan.ledger import QUARANTINED, Ledger
-from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes
+from airflow_providers_leads.leads.plan.mapped import by_place
+from airflow_providers_leads.leads.plan.property_types import PropertyTypes
 from airflow_providers_leads.tasks.ledgers import by_ledger, keep_ledger
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
@@ -337,7 +338,7 @@ def _holds(lead: Lead, row: PlanRow, types: PropertyTypes) -> bool:
     from airflow_providers_leads.leads.plan.planning import current_values
 
     now = current_values(lead, row.values, row.properties)
-    planned = row.values | {f"{PROPERTY}{name}": value for name, value in row.properties.items()}
+    planned = by_place(row.values, row.properties)
     return all(types.same(name, value, now[name]) for name, value in planned.items())
 
 

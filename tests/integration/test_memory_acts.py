@@ -7,28 +7,17 @@ without a request in ``tests/unit/leads/memory``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from memory_world import DESTINATIONS, HUBSPOT, PERSISTIQ, PERSPECTIVE, World
-from upsert_tries import hurried
 
 from airflow_providers_leads.leads.memory.generation import VERSION
-from airflow_providers_leads.sandbox import Sandbox
 
 DAY = 86_400_000
 FIELDS = ("title", "phone", "city")
 OTHER = {HUBSPOT: PERSISTIQ, PERSISTIQ: HUBSPOT}
 VALUES = {"title": "Buyer", "phone": "+49 30 1", "city": "Bonn", "first_name": "Ann"}
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
-    with Sandbox(people=0, limits=False) as sandbox, hurried():
-        for name, value in sandbox.connection_env().items():
-            monkeypatch.setenv(name, value)
-        yield World(sandbox, tmp_path)
 
 
 def in_step(world: World, count: int, **options: Any) -> Iterator[str]:

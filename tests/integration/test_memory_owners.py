@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from memory_world import HUBSPOT, PERSISTIQ, World
-from upsert_tries import hurried
-
-from airflow_providers_leads.sandbox import Sandbox
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
-    with Sandbox(people=0, limits=False) as sandbox, hurried():
-        for name, value in sandbox.connection_env().items():
-            monkeypatch.setenv(name, value)
-        yield World(sandbox, tmp_path)
 
 
 def test_a_renamed_connection_to_the_same_account_keeps_its_past(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,12 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from memory_world import DESTINATIONS, HUBSPOT, HUBSPOT_NAMES, PERSISTIQ, PERSISTIQ_NAMES, World
-from upsert_tries import hurried
-
-from airflow_providers_leads.sandbox import Sandbox
 
 pytestmark = pytest.mark.memory
 
@@ -27,14 +24,6 @@ PEOPLE = 60
 Held = dict[str, dict[str, str | None]]
 Ids = dict[str, Any]
 Holds = Callable[[Held, Held], bool]
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
-    with Sandbox(people=0, limits=False) as sandbox, hurried():
-        for name, value in sandbox.connection_env().items():
-            monkeypatch.setenv(name, value)
-        yield World(sandbox, tmp_path)
 
 
 class Month:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from memory_world import DESTINATIONS, HUBSPOT, SOURCES, World
-from upsert_tries import hurried
 
 from airflow_providers_leads.leads.files.staging import read_rows
 from airflow_providers_leads.leads.model.outcomes import PlanRow
-from airflow_providers_leads.sandbox import Sandbox
 from airflow_providers_leads.tasks import plan as tasks_plan
 
 VALUES = {"title": "Buyer", "phone": "+49 30 1", "city": "Bonn", "first_name": "Ann"}
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
-    with Sandbox(people=0, limits=False) as sandbox, hurried():
-        for name, value in sandbox.connection_env().items():
-            monkeypatch.setenv(name, value)
-        yield World(sandbox, tmp_path)
 
 
 def act(world: World, emails: Iterator[str]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from typing import Final
+from typing import Any, Final
 
 # What Python's str.split() takes for white space, spelled out because RE2's \s knows ASCII only.
 _SPACES: Final = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -114,9 +114,12 @@ def digest_sql(key: str, expressions: list[str]) -> str:
     return f"hash(concat_ws('\x1f', {quoted(key)}, {texts}))"
 
 
-def digest_probe() -> str:
-    """Return the SQL of a text that is another one where :func:`digest_sql` would give other numbers."""
-    return "hash('leads memory')::VARCHAR"
+def digest_probe(con: Any) -> str:
+    """Return a text that is another one where :func:`digest_sql` gives other numbers.
+
+    :param con: to DuckDB
+    """
+    return str(con.sql("SELECT hash('leads memory')").fetchall()[0][0])
 
 
 def quoted(text: str) -> str:

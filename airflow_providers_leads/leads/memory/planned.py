@@ -249,7 +249,7 @@ class PlanMemory:
 
     def _touched(self, connection: Any) -> str:
         """Return the SQL that is false of a record to which nothing was done, as its row as a whole shows."""
-        if connection.con.sql(f"SELECT {digest_probe()}").fetchall()[0][0] != self.probe:
+        if digest_probe(connection.con) != self.probe:
             return "true"
         now = table.row_digest_sql(self.key, self.fields, "e.")
         return f"m.by_delta OR b.noted IS NOT FALSE OR b.digest IS DISTINCT FROM {now}"

@@ -182,7 +182,7 @@ class Recall:
         return f"(c.source, c.source_scope) IN ({listed})" if listed else "false"
 
     def _probed(self) -> bool:
-        return bool(self.generation and self._one(f"SELECT {digest_probe()}") == self.generation.probe)
+        return bool(self.generation and digest_probe(self._con) == self.generation.probe)
 
     def _local(self, path: Any) -> str:
         """Return the local name of a file, which is copied from a remote store."""

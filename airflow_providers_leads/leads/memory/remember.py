@@ -101,7 +101,7 @@ def remember(
                     open_marks.append(mark)
             number = folder.pointer().generation + 1
             files, records = work.write(con, number, members, fields, before)
-            probe = str(con.sql(f"SELECT {digest_probe()}").fetchall()[0][0])
+            probe = digest_probe(con)
     generation = Generation(
         number=number,
         sync=folder.name,

@@ -104,6 +104,15 @@ def _converted(
     return converted, left_out
 
 
+def by_place(values: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of a plan row by lead field, and by ``properties.`` + property.
+
+    :param values: by lead field
+    :param properties: by property
+    """
+    return {**values, **{f"{PROPERTY}{name}": value for name, value in properties.items()}}
+
+
 def with_left_out(reason: str | None, left_out: Mapping[str, str]) -> str | None:
     """Return a reason with what it is that the destination can't hold."""
     named = LEFT_OUT + ", ".join(f"{name} ({why})" for name, why in left_out.items()) if left_out else None

@@ -6,7 +6,7 @@ Beside the ledger of a destination. It names people and values by hash, so it ho
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import msgspec
 from airflow_providers_leads.leads.files.staging import StagingError, as_path, read_rows, write_rows
 from airflow_providers_leads.leads.model.identity import person_hash
 from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
-from airflow_providers_leads.leads.plan.mapped import with_left_out
+from airflow_providers_leads.leads.plan.mapped import by_place, with_left_out
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
 
 OWN_FORM: Final = "the CRM keeps it in a form of its own"
@@ -80,10 +80,10 @@ class OwnForms:
         known = self._rows.get(person) if row.action == "update" else None
         if not known:
             return row
-        before = _named(row.before, row.properties_before)
+        before = by_place(row.before, row.properties_before)
         alone = {
             name
-            for name, value in _named(row.values, row.properties).items()
+            for name, value in by_place(row.values, row.properties).items()
             if (form := known.get(name)) is not None
             and now < form.at + self.lasting
             and (form.written, form.stored) == (_hash(person, value), _hash(person, before.get(name)))
@@ -106,7 +106,7 @@ class OwnForms:
         """
         person = person_hash(row.email_key)
         known = self._rows.get(person, {})
-        written = _named(row.values, row.properties)
+        written = by_place(row.values, row.properties)
         kept = {name: form for name, form in known.items() if name not in result.fields}
         for name, stored in result.stored.items():
             if name in written:
@@ -124,10 +124,6 @@ class OwnForms:
     def _lasting(self, now: datetime) -> Iterator[OwnForm]:
         for person in sorted(self._rows):
             yield from (form for form in self._rows[person].values() if now < form.at + self.lasting)
-
-
-def _named(values: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {**values, **{f"{PROPERTY}{name}": value for name, value in properties.items()}}
 
 
 def _hash(person: str, value: str | None) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Final, get_args
 
 import ibis
 import msgspec
@@ -23,16 +23,20 @@ from airflow_providers_leads.leads.model.schema import (
     Lead,
 )
 from airflow_providers_leads.leads.plan.alike import EXISTING, one_by_one, rows_of_alike, several_records
-from airflow_providers_leads.leads.plan.fields import Rules, may_write, ruled_values
+from airflow_providers_leads.leads.plan.fields import may_write, ruled_values
 from airflow_providers_leads.leads.plan.linked import alias_owners, linked_records, odd_owners
 from airflow_providers_leads.leads.plan.mapped import field_values, property_values, with_left_out
-from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, value_text
+from airflow_providers_leads.leads.plan.property_types import PROPERTY, value_text
 from airflow_providers_leads.leads.plan.query import FACTS, PAST, Pasts, people_beside
 from airflow_providers_leads.leads.plan.remembered import remembered
+from airflow_providers_leads.leads.plan.rules import Mode, PlanRules
 from airflow_providers_leads.leads.plan.slices import batches_by_slice
-from airflow_providers_leads.leads.plan.suppression import Suppressions
 
-Mode = Literal["update", "fill", "create_only"]
+__all__ = [
+    "MODES", "Held", "Mode", "PlanRules", "addresses_of", "aliases_of", "check_mode", "current_values", "flag_or_text",
+    "iter_plan", "plan_row", "property_text", "suppression",
+]  # fmt: skip
+
 MODES: Final[tuple[str, ...]] = get_args(Mode)
 
 OPT_OUT_PUSHED: Final = "opt_out_pushed"
@@ -43,35 +47,6 @@ ODD_ADDRESS: Final = "odd_address"
 _ENGINE: Final = "duckdb://?memory_limit=256MB&threads=2"
 _MEMBER_COLUMNS: Final = (*RECORD, "email_key", "address")
 _BY_ADDRESS: Final = IdentityRules()
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRules:
-    """What decides between create, update, unchanged and suppress.
-
-    :param mode: ``update`` writes what differs, ``fill`` only where the destination has nothing, ``create_only`` never
-        touches an existing record
-    :param writable: lead fields that the destination has a place for
-    :param suppressions: addresses and domains that must not be written
-    :param properties: key within the golden ``properties`` (``utm_source``, within objects too where only one has that
-        name; ``utmParams.utm_source`` names the object) → the destination's custom property or field
-    :param fields: lead field, or ``properties.`` + the destination's own field → what it is filled with
-    :param owners: address of a user of the destination → id
-    :param push_opt_outs: true: who is opted out, and whose record there isn't yet, becomes an update that says so,
-        whatever the mode
-    :param types: what the destination's values mean, by lead field and ``properties.`` + property; default text
-    :param met: keys of ``properties`` that golden records have; filled as the plan is made
-    """
-
-    mode: Mode
-    writable: frozenset[str]
-    suppressions: Suppressions = field(default_factory=Suppressions)
-    properties: Mapping[str, str] = field(default_factory=dict)
-    fields: Rules = field(default_factory=dict)
-    owners: Mapping[str, str] = field(default_factory=dict)
-    push_opt_outs: bool = False
-    types: PropertyTypes = field(default_factory=PropertyTypes)
-    met: set[str] = field(default_factory=set, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import ibis
 
@@ -11,8 +10,8 @@ from airflow_providers_leads.leads.memory.planned import PlanMemory
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, LEAD_COLUMNS, STICKY_FIELDS
 from airflow_providers_leads.leads.plan.alike import ALIKE, EXISTING, alike
-from airflow_providers_leads.leads.plan.fields import Rules, sources_of
-from airflow_providers_leads.leads.plan.property_types import PropertyTypes
+from airflow_providers_leads.leads.plan.fields import sources_of
+from airflow_providers_leads.leads.plan.rules import PlanRules
 from airflow_providers_leads.leads.plan.slices import within
 
 FACTS: Final = ("records", *(f"any_{name}" for name in STICKY_FIELDS), "weighed", "addresses")
@@ -25,26 +24,6 @@ _DECIDING: Final = frozenset({*RECORD, *STICKY_FIELDS, "email_key", "updated_at"
 """Columns that are read whatever can be written."""
 
 
-class QueryRules(Protocol):
-    """What of a plan's rules counts here."""
-
-    @property
-    def writable(self) -> frozenset[str]:
-        """Lead fields that the destination has a place for."""
-
-    @property
-    def properties(self) -> Mapping[str, str]:
-        """Golden property → the destination's."""
-
-    @property
-    def fields(self) -> Rules:
-        """Lead field or property → what it is filled with."""
-
-    @property
-    def types(self) -> PropertyTypes:
-        """What the destination's values mean."""
-
-
 class Pasts:
     """What a memory knows of the people and records of a plan, as tables to join."""
 
@@ -55,7 +34,7 @@ class Pasts:
         self.states = memory.states(connection)
 
 
-def _what_decides(leads: ibis.Table, rules: QueryRules) -> ibis.Table:
+def _what_decides(leads: ibis.Table, rules: PlanRules) -> ibis.Table:
     """Return what a plan is made of; of the properties, which are most of a record, what something is read from."""
     needed = {*rules.writable, *_DECIDING, *rules.fields, *sources_of(rules.fields)}
     leads = leads.select(name for name in LEAD_COLUMNS if name in needed)
@@ -72,7 +51,7 @@ def people_beside(
     members: ibis.Table | None,
     linked: ibis.Table | None,
     pasts: Pasts | None,
-    rules: QueryRules,
+    rules: PlanRules,
 ) -> ibis.Table:
     """Return the people of the slice that is planned, beside what the destination holds and remembers of each.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from airflow_providers_leads.leads.memory.decide import same_but_for_form
 from airflow_providers_leads.leads.memory.planned import (
@@ -15,29 +14,13 @@ from airflow_providers_leads.leads.memory.planned import (
 from airflow_providers_leads.leads.memory.table import PROPERTY
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import Lead
-from airflow_providers_leads.leads.plan.suppression import LISTED, Suppressions
-
-
-class Rules(Protocol):
-    """What of a plan's rules counts here."""
-
-    @property
-    def writable(self) -> frozenset[str]:
-        """Lead fields that the destination has a place for."""
-
-    @property
-    def properties(self) -> Mapping[str, str]:
-        """Golden property → the destination's."""
-
-    @property
-    def suppressions(self) -> Suppressions:
-        """Addresses that must not be written."""
-
+from airflow_providers_leads.leads.plan.rules import PlanRules
+from airflow_providers_leads.leads.plan.suppression import LISTED
 
 _SPREAD: Final = "cleared_elsewhere"
 
 
-def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Past, rules: Rules) -> PlanRow:
+def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Past, rules: PlanRules) -> PlanRow:
     """Return a planned row as the memory lets it be.
 
     Fields stay as somebody left them in the destination, who was deleted there isn't made again, and whoever objected
