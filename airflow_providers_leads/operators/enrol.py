@@ -60,7 +60,9 @@ class LeadsEnrolOperator(_OfPeople):
         ``not_in_crm``, and nobody is created
     :param output: URI prefix (a folder); default below ``[leads] staging``
     :param outcomes: of an upsert's results the outcomes of which leads are taken, a list or one; default ``created``:
-        new leads only. With ``updated`` and ``unchanged`` the people who were there before are taken, too
+        new leads only. With ``updated`` and ``unchanged`` the people who were there before are taken, too. Unless
+        ``unchanged`` is taken, whom somebody else may have created meanwhile, as an answer was lost or doesn't tell,
+        stands in the results as ``suppressed`` by ``maybe_not_new``
     :param suppressions: see :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator`; those of the upsert
         count in any case, and the do-not-contact domains of the CRMs that golden records and leads were read from
     :param mailbox_id: mailbox to send from; default that of the campaign's owner
@@ -165,6 +167,11 @@ class LeadsEnrolOperator(_OfPeople):
             self.log.warning(
                 "%s: %d leads wait because of %s. A run that is handed the same results again adds the next of them: "
                 "clear this task another day, or take 'unchanged' by outcomes", self.conn_id, number, reason,
+            )  # fmt: skip
+        if unsure := sum(row.reason == "maybe_not_new" for row in rows):
+            self.log.warning(
+                "%s: %d leads are left out, as nothing tells whether the upsert or somebody else created them. Look at "
+                "them in %s; a file of those who shall join, given as leads, adds them", self.conn_id, unsure, uri,
             )  # fmt: skip
         failed = counts["failed"] + counts["ambiguous"]
         if failed:

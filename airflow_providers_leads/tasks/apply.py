@@ -328,6 +328,8 @@ def _without_found(batch: Batch, found: Mapping[str, list[Lead]], types: Propert
                 target_id=there.source_id,
                 reason=FOUND_AGAIN,
                 fields=[*row.values, *(f"properties.{name}" for name in row.properties)],
+                # Somebody else may have made it meanwhile of the same values.
+                unsure=batch.action == "create",
             )
         )
     return Batch(batch.action, rows, known)

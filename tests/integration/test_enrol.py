@@ -92,6 +92,26 @@ def test_leads_join_in_hundreds_and_once(sandbox: Sandbox, tmp_path: Path) -> No
     assert "@" not in json.dumps([result, again])
 
 
+def test_who_may_be_somebody_elses_is_not_mailed_as_new(sandbox: Sandbox, tmp_path: Path, capsys: Any) -> None:
+    leads, campaign = new_leads(sandbox, 3), active(sandbox)
+    handed = results(tmp_path, leads)
+    rows = list(read_rows(handed["results"], WriteResult))
+    rows[1].unsure = True
+    write_rows(handed["results"], WriteResult, rows)
+    result = enrol(tmp_path, handed, campaign)
+    assert counts(result) == {"enrolled": 2, "suppressed": 1}
+    assert fates(result)[leads[1].id] == ("suppressed", "maybe_not_new")
+    assert "nothing tells whether the upsert or somebody else created them" in capsys.readouterr().out
+    # Whoever takes those who were there as well has decided already.
+    assert counts(enrol(tmp_path, handed, campaign, outcomes=["created", "unchanged"])) == {
+        "enrolled": 1, "unchanged": 2,
+    }  # fmt: skip
+    # An older version has written results without the column.
+    table = pq.read_table(handed["results"])
+    pq.write_table(table.drop_columns(["unsure"]), handed["results"])
+    assert counts(enrol(tmp_path, handed, campaign)) == {"unchanged": 3}
+
+
 def test_who_must_not_be_mailed_by_now_is_left_out(sandbox: Sandbox, tmp_path: Path) -> None:
     leads, campaign = new_leads(sandbox, 6), active(sandbox)
     store = sandbox.persistiq.store

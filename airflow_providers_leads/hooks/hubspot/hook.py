@@ -49,7 +49,7 @@ from airflow_providers_leads.http.pagination import id_of
 from airflow_providers_leads.http.paths import objects_at
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.nearest import nearest
-from airflow_providers_leads.leads.model.outcomes import Failed, PlanRow, WriteResult
+from airflow_providers_leads.leads.model.outcomes import Failed, Outcome, PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead, moment
 from airflow_providers_leads.leads.plan.property_types import PropertyTypes
 
@@ -325,7 +325,10 @@ class HubSpotHook(HubSpotWriting):
                 )
         result, stopped = batch.run([i for i in items if i.index not in kept], self._write_action("upsert", "email"))
         for done in result.succeeded:
-            yield written_result(done.input, "updated" if done.new is False else "created", done.id, done.record)
+            outcome: Outcome = "updated" if done.new is False else "created"
+            written = written_result(done.input, outcome, done.id, done.record)
+            written.unsure = done.new is None
+            yield written
         yield from _not_written(result.failed, stopped)
 
     def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:

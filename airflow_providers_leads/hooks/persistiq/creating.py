@@ -9,6 +9,8 @@ import threading
 import time
 import unicodedata
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from airflow_providers_leads.hooks.arguments import one_of
@@ -18,11 +20,13 @@ from airflow_providers_leads.hooks.persistiq.answers import (
     Record,
     person,
     person_of,
+    problems_in,
     records_in,
     settle_chunk,
     unaccounted,
 )
 from airflow_providers_leads.hooks.persistiq.leads import PersistIQLeads
+from airflow_providers_leads.hooks.persistiq.wire import read_problem
 from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded, merge_batches
@@ -35,6 +39,10 @@ _QUESTIONS: Final = 100
 _WEB: Final = r"^\s*(https?://)?(www\.)?"
 # Of a phone number, which other numbers hardly end in.
 _DIGITS: Final = 7
+# An answer's Date is cut to the second, and whether a bound is counted in is not documented.
+_MARGIN: Final = 2.0
+# What somebody else made meanwhile would pass for ours.
+_LONGEST_WAIT: Final = 10.0
 
 
 class LeadCreator:
@@ -54,6 +62,8 @@ class LeadCreator:
         # Batches are sent side by side, and the list is long: one reads it for all.
         self._asking = threading.Lock()
         self._read_at = -math.inf
+        self._lists_skipped: bool | None = None
+        self._knows_times: bool | None = None
         self._matching = Matching(
             what=f"{hook.label}: POST /v1/leads",
             of_input=lambda lead: person(lead.get("email")),
@@ -64,23 +74,29 @@ class LeadCreator:
 
     def __call__(self, chunk: Chunk) -> BatchResult:
         """Create one chunk of leads; with ``dup`` a repetition does no harm."""
-        answer = self._hook.request(
-            "POST",
-            "/v1/leads",
-            json={**self._more, "leads": [lead for _, lead in chunk]},
-            idempotent=True,
-            expect=lambda body: isinstance(body, dict),
-            partial=True,
-        )
-        records = [record for record in records_in(answer.body, "lead", "leads") if record.get("id")]
-        result, missing = settle_chunk(chunk, answer, records, self._matching)
+        begun = time.monotonic()
+        answer = self._create([lead for _, lead in chunk])
+        took = time.monotonic() - begun
+        result, missing = settle_chunk(chunk, answer, _leads_in(answer), self._matching)
         if missing:
             result = merge_batches([result, self._settle_missing(missing, answer)])
         if answer.unclear_since is not None:
             for done in result.succeeded:
                 # It may be there because the request whose answer was lost has made it.
                 done.new = done.new or None
+        elif self._skips:
+            self._settle_by_time([done for done in result.succeeded if done.new is None], answer, took)
         return result
+
+    def _create(self, leads: list[Mapping[str, Any]]) -> Answer:
+        return self._hook.request(
+            "POST",
+            "/v1/leads",
+            json={**self._more, "leads": leads},
+            idempotent=True,
+            expect=lambda body: isinstance(body, dict),
+            partial=True,
+        )
 
     def _is_new(self, lead: Mapping[str, Any], record: Record) -> bool | None:
         key = person(lead.get("email"))
@@ -88,11 +104,55 @@ class LeadCreator:
         self._ids[key] = str(record["id"])
         if met_before or not self._skips:
             return False if met_before else None
-        # Whether skipped duplicates are listed is not documented. If they are, they keep their own values; a new lead
-        # has what was sent, or what PersistIQ makes of it.
+        if any(record.get(name) for name in ("sent_count", "replied_count", "last_sent_at")):
+            return False
+        if not self._may_be_skipped(lead):
+            return True
+        # A skipped one keeps its own values; a new one has what was sent, or what PersistIQ makes of it. That both are
+        # the same says little: whoever made the lead may have had the values from where they came to us.
         held = record.get("data") or {}
         sent = ((text(value), text(held[name])) for name, value in lead.items() if name != "email" and name in held)
-        return not record.get("sent_count") and all(value is None or _made_of(other, value) for value, other in sent)
+        return None if all(value is None or _made_of(other, value) for value, other in sent) else False
+
+    def _may_be_skipped(self, lead: Mapping[str, Any]) -> bool:
+        """Tell whether an answer names leads as well that were there before and left alone, which is not documented.
+
+        Asked once, with a lead that is there by now: sent again it is left alone, and the answer names it or doesn't.
+
+        :param lead: that an answer has just named
+        """
+        with self._asking:
+            if self._lists_skipped is None:
+                try:
+                    answer = self._create([lead])
+                    others = [
+                        entry for entry in problems_in(answer.body) if not read_problem({}, {"error": entry}).exists
+                    ]
+                    self._lists_skipped = bool(_leads_in(answer) or others)
+                except LeadsApiError:
+                    # The create itself went through. What can't be known is not asked again and again.
+                    self._lists_skipped = True
+            return self._lists_skipped
+
+    def _settle_by_time(self, unsure: list[Succeeded], answer: Answer, took: float) -> None:
+        """Tell which leads were made since they were sent, where answers name those as well that were there before."""
+        sent_at = _date_of(answer)
+        if not unsure or sent_at is None or took > _LONGEST_WAIT:
+            return
+        try:
+            with self._asking:
+                if self._knows_times is None:
+                    # The filter is documented in one of two places only; where it is ignored, it finds leads to come.
+                    tomorrow = sent_at + timedelta(days=1)
+                    self._knows_times = next(self._hook.list_leads(created_after=tomorrow), None) is None
+            if self._knows_times:
+                since = sent_at - timedelta(seconds=took + _MARGIN)
+                made = {str(row.get("id")) for row in self._hook.list_leads(created_after=since)}
+                for done in unsure:
+                    done.new = done.id in made
+        except LeadsApiError:
+            # They stay unsure: the create itself went through.
+            self._knows_times = False
 
     def _settle_missing(self, missing: Chunk, answer: Answer) -> BatchResult:
         result, answered = BatchResult(), time.monotonic()
@@ -130,6 +190,19 @@ class LeadCreator:
                 self._ids.setdefault(other, str(row.get("id") or ""))
         self._read_at = begun
         return self._ids.get(key)
+
+
+def _leads_in(answer: Answer) -> list[Record]:
+    return [record for record in records_in(answer.body, "lead", "leads") if record.get("id")]
+
+
+def _date_of(answer: Answer) -> datetime | None:
+    """Return the time at which an answer was given, by the clock of whoever gave it."""
+    try:
+        date = parsedate_to_datetime(answer.headers["Date"])
+    except (KeyError, ValueError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _made_of(held: str | None, sent: str) -> bool:

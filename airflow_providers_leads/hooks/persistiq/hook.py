@@ -86,8 +86,9 @@ class PersistIQHook(PersistIQCampaigns):
     ) -> BatchResult:
         """Create any number of leads, ten per request, and return what became of each.
 
-        Repeating it creates nobody twice. A lead that was there before counts as succeeded with ``new`` false; with
-        ``dup="update"`` the API doesn't tell new from old, and ``new`` is ``None``.
+        Repeating it creates nobody twice. A lead that was there before counts as succeeded with ``new`` false. With
+        ``dup="update"`` the API doesn't tell new from old, and ``new`` is ``None``; with ``skip`` it is where an answer
+        was lost or may name leads that were left alone. To find that out, one of the leads is sent a second time.
 
         :param leads: flat objects: ``email`` (required), ``first_name``, ``last_name``, ``address``, ``city``,
             ``state``, ``company_name``, ``industry``, ``title``, ``phone``, ``snippet``, and custom fields by name
@@ -260,7 +261,7 @@ class PersistIQHook(PersistIQCampaigns):
         fields += _properties_of(row)
         reasons = [f"no place for {', '.join(left_out)}"] if left_out else []
         if done.new is None:
-            reasons.append("the first answer was lost; it is there after a repetition")
+            reasons.append("it is there, and PersistIQ doesn't tell whether this run made it")
         if "status" in row.values and done.id:
             # A new lead takes no status, only a change of one does.
             try:
@@ -275,6 +276,7 @@ class PersistIQHook(PersistIQCampaigns):
             reason="; ".join(reasons) or None,
             fields=fields,
             stored=self._stored(row, done.record),
+            unsure=done.new is None,
         )
 
     def _stored(self, row: PlanRow, record: Record | None) -> dict[str, str]:

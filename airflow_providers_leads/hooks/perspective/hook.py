@@ -48,6 +48,7 @@ __all__ = ["AB_TESTS", "CHART_SUBTYPES", "KPI_SUBTYPES", "PerspectiveHook"]
 
 # So long after an answer that did not come a create is looked for once more.
 _LATE_SECONDS: Final = 30.0
+_FOUND: Final = "found after an unclear answer"
 # Ids are random, and this one is none that could be drawn.
 _NO_CONTACT: Final = "0" * 24
 _NEWEST_FIRST: Final = {"sortField": "ps_converted_at", "sortOrder": -1, "limit": PAGE_SIZE}
@@ -254,7 +255,7 @@ class PerspectiveHook(PerspectiveApi):
                 if target_id is None:
                     yield failed_result(row, error)
                     continue
-                reasons.append("found after an unclear answer")
+                reasons.append(_FOUND)
             known[row.email_key] = target_id or ""
             yield WriteResult(
                 email_key=row.email_key,
@@ -263,6 +264,7 @@ class PerspectiveHook(PerspectiveApi):
                 reason="; ".join(reasons) or None,
                 fields=[field for field in row.values if field not in left_out],
                 stored=stored_otherwise(row, fields_in(contact, row.values)),
+                unsure=_FOUND in reasons,
             )
 
     def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:

@@ -53,6 +53,7 @@ class WriteResult(msgspec.Struct, kw_only=True):
     :param fields: the lead fields that were written
     :param refused: true: it failed because the CRM refuses this record, not because a request didn't get through
     :param stored: written field → what the answer says that the CRM has made of its value, where that is another one
+    :param unsure: true: it is there as created, and no answer tells whether this run or somebody else made it
     """
 
     email_key: str
@@ -63,6 +64,7 @@ class WriteResult(msgspec.Struct, kw_only=True):
     fields: list[str] = []
     refused: bool = False
     stored: dict[str, str] = {}
+    unsure: bool = False
 
 
 class Succeeded(msgspec.Struct, kw_only=True):

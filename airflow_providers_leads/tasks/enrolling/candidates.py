@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_providers_leads.leads.files.provenance import identity_of, members_of
-from airflow_providers_leads.leads.files.staging import open_parquet, read_rows, structs
+from airflow_providers_leads.leads.files.staging import open_parquet, structs
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key, spellings
 from airflow_providers_leads.leads.model.outcomes import WriteResult
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead
@@ -26,6 +26,9 @@ _LEAST_LOOKED_UP: Final = 1_000
 _MEMBER: Final = ("email_key", "source", "source_scope", "source_id", "address", "rank")
 _LEAD: Final = ("email_key", "source", "source_scope", "source_id", "updated_at", "properties", *STICKY_FIELDS)
 _KINDS: Final = ("results", "golden", "uri")
+_RESULT: Final = ("email_key", "outcome", "target_id")
+MAYBE_THERE: Final = "maybe_not_new"
+"""Reason of people of whom nothing tells that the run made them, where new ones alone are to join."""
 _LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -84,9 +87,11 @@ def candidates(hook: LeadsHook, items: Sequence[Any], outcomes: Collection[str],
         check_accounts(hook, [path])
         if kind == "results":
             found.results.append(uri)
-            for row in read_rows(path, WriteResult):
+            for row in _written(path):
                 if row.outcome in outcomes and row.target_id:
                     found.add(row.email_key, row.target_id)
+                    if row.unsure and "unchanged" not in outcomes:
+                        found.objections.setdefault(row.email_key, MAYBE_THERE)
         else:
             found.files.append(path)
             _take_people(found, hook, path, members, log)
@@ -94,6 +99,15 @@ def candidates(hook: LeadsHook, items: Sequence[Any], outcomes: Collection[str],
     if absent:
         _look_up(found, hook, absent, log)
     return found
+
+
+def _written(path: Any) -> Iterator[WriteResult]:
+    """Yield results, also those of an older version, which has not said what is unsure."""
+    with open_parquet(path, _RESULT) as file:
+        there = [name for name in (*_RESULT, "unsure") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(columns=there):
+            for row in batch.to_pylist():
+                yield WriteResult(**row)
 
 
 def _files(hook: LeadsHook, items: Sequence[Any]) -> Iterator[tuple[str, str, str | None]]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import datetime
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -35,6 +38,7 @@ class Vendor:
     def __init__(self, mocker: Any, fields: tuple[str, ...] = ()) -> None:
         self.mocker = mocker
         self.held: dict[str, dict[str, Any]] = {}
+        self.made: dict[str, float] = {}
         self.lists_skipped = self.ignores_filter = self.nameless = False
         self.silent_on: set[str] = set()
         mocker.post(f"{ROOT}/leads", json=self.create)
@@ -44,6 +48,7 @@ class Vendor:
 
     def create(self, request: Any, context: Any) -> Any:
         body, leads, errors = request.json(), [], []
+        context.headers["Date"] = formatdate(time.time(), usegmt=True)
         for sent in body["leads"]:
             key = str(sent.get("email") or "").lower()
             if "@" not in key:
@@ -60,6 +65,7 @@ class Vendor:
                 row = self.held.setdefault(
                     key, {"id": f"l_{len(self.held)}", "status": "active", "data": {"title": None}}
                 )
+                self.made.setdefault(key, time.time())
                 row["data"].update(sent)
                 leads.append(row)
         return {"status": "error" if errors else "success", "errors": errors, "leads": leads}
@@ -69,6 +75,10 @@ class Vendor:
         rows = list(self.held.values())
         if asked and not self.ignores_filter:
             rows = [row for key, row in self.held.items() if key == asked.lower()]
+        after = request.qs.get("created_after", [None])[0]
+        if after and not self.ignores_filter:
+            bound = datetime.fromisoformat(after.upper()).timestamp()
+            rows = [row for key, row in self.held.items() if self.made[key] > bound]
         return {"status": "success", "errors": [], "has_more": False, "leads": rows}
 
     def calls(self, method: str, path: str = "/leads") -> list[Any]:
@@ -176,7 +186,9 @@ def outcome(result: Any) -> tuple[list[tuple[int, Any]], list[tuple[int, Any]]]:
 
 def test_leads_are_created_ten_by_ten(hook: Any, vendor: Vendor) -> None:
     result = hook.create_leads(people(*range(23)), creator_id="u")
-    assert [len(sent.json()["leads"]) for sent in vendor.calls("POST")] == [10, 10, 3]
+    # Once a lead is sent a second time, to find out whether answers name those that are left alone.
+    assert [len(sent.json()["leads"]) for sent in vendor.calls("POST")] == [10, 1, 10, 3]
+    assert vendor.calls("POST")[1].json() == {"dup": "skip", "creator_id": "u", "leads": people(0)}
     assert vendor.calls("POST")[0].json() == {"dup": "skip", "creator_id": "u", "leads": people(*range(10))}
     assert [(s.id, s.new) for s in result.succeeded] == [(f"l_{n}", True) for n in range(23)]
     assert result.summary == {"succeeded": 23, "failed": 0, "created": 23, "reasons": {}}
@@ -190,8 +202,53 @@ def test_skipped_leads_count_as_there_however_the_api_tells(
     hook.create_leads(people(1, 2))
     vendor.lists_skipped, vendor.ignores_filter = lists_skipped, ignores_filter
     result = hook.create_leads([*people(2, title="CEO"), *people(3, 3)])
-    assert outcome(result) == ([(0, False), (1, True), (2, False)], [])
+    # Nothing tells whose the third one is where leads that are left alone are named, and times are not.
+    new = None if lists_skipped and ignores_filter else True
+    assert outcome(result) == ([(0, False), (1, new), (2, False)], [])
     assert [done.id for done in result.succeeded] == ["l_1", "l_2", "l_2"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "outcome", "unsure"),
+    [
+        ("", "unchanged", False),
+        ("no times", "created", True),
+        ("no clock", "created", True),
+        ("slow", "created", True),
+        ("fails", "created", True),
+        ("silent", "unchanged", False),
+    ],
+)
+def test_whom_somebody_else_has_just_made_of_the_same_values_is_not_new(
+    hook: Any, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, trouble: str, outcome: str, unsure: bool
+) -> None:
+    vendor.lists_skipped, vendor.ignores_filter = trouble != "silent", trouble == "no times"
+    vendor.held["p1@x.de"] = {"id": "l_9", "status": "active", "data": {"email": "p1@x.de", "first_name": "ANN"}}
+    vendor.made["p1@x.de"] = time.time() - 60
+
+    def create(request: Any, context: Any) -> Any:
+        answer = vendor.create(request, context)
+        if trouble == "no clock":
+            del context.headers["Date"]
+        if trouble == "slow":
+            monkeypatch.setattr(_persistiq_create, "_LONGEST_WAIT", 0.0)
+        return answer
+
+    vendor.mocker.post(f"{ROOT}/leads", json=create)
+    if trouble == "fails":
+        vendor.mocker.get(f"{ROOT}/leads", status_code=400, json={"status": "error"})
+    rows = [PlanRow(email_key=f"p{n}@x.de", action="create", values={"first_name": "Ann"}) for n in (1, 2)]
+    results = {row.email_key: row for row in hook.apply_plan(rows)}
+    found = results["p1@x.de"]
+    assert (found.outcome, found.target_id, found.unsure) == (outcome, "l_9", unsure)
+    assert (results["p2@x.de"].outcome, results["p2@x.de"].unsure) == ("created", unsure)
+    assert "doesn't tell whether this run made it" in found.reason if unsure else True
+
+
+def test_of_all_that_is_created_the_account_is_asked_once_what_its_answers_name(hook: Any, vendor: Vendor) -> None:
+    rows = [PlanRow(email_key=f"p{n}@x.de", action="create", values={"first_name": "N"}) for n in range(40)]
+    assert {(row.outcome, row.unsure) for row in hook.apply_plan(rows)} == {("created", False)}
+    assert (len(vendor.calls("POST")), len(vendor.calls("GET"))) == (5, 0)
 
 
 def test_a_lead_that_an_update_leaves_out_is_reported(hook: Any, vendor: Vendor) -> None:
@@ -489,6 +546,16 @@ def test_a_new_lead_is_new_in_whatever_form_its_values_are_kept(
     vendor.mocker.post(f"{ROOT}/leads", json={"status": "success", "errors": None, "leads": [lead]})
     [result] = hook.apply_plan([PlanRow(email_key="p1@x.de", action="create", values={"first_name": sent})])
     assert (result.outcome, result.stored) == (("created", {"first_name": held}) if new else ("unchanged", {}))
+    # An answer that names leads which were there before, and no time, tells of none that it is new.
+    assert result.unsure is new
+
+
+def test_what_an_answer_made_is_new_in_any_form_where_it_names_nobody_else(hook: Any, vendor: Vendor) -> None:
+    lead = {"id": "l_1", "data": {"email": "p1@x.de", "first_name": "Łukasz"}}
+    answers = [{"status": "success", "errors": None, "leads": found} for found in ([lead], [])]
+    vendor.mocker.post(f"{ROOT}/leads", [{"json": answer} for answer in answers])
+    [result] = hook.apply_plan([PlanRow(email_key="p1@x.de", action="create", values={"first_name": "Ann"})])
+    assert (result.outcome, result.unsure) == ("created", False)
 
 
 def test_what_persistiq_makes_of_a_value_stands_in_the_result(hook: Any, vendor: Vendor) -> None:
