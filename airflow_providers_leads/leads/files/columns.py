@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache, reduce
 from itertools import accumulate, repeat
 from operator import is_not
@@ -26,7 +26,6 @@ from airflow_providers_leads.leads.model.schema import FLAGS, arrow_schema, left
 _SHORT: Final = 64
 # Where Arrow and :func:`~.schema.moment` read the same time.
 _PLAIN_TIME: Final = r"^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}|\.\d{6})?Z$"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ESCAPED: Final = r'[\x00-\x1f"\\]'
 # A pendulum time is a datetime to everybody but msgspec.
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=datetime.isoformat)
@@ -64,14 +63,6 @@ def strings(values: Sequence[str | None]) -> pa.Array:
     lengths = map(len, filled if whole.isascii() else [value.encode() for value in filled])
     ends = array("i", accumulate(lengths, initial=0))
     return pa.StringArray.from_buffers(len(values), *map(pa.py_buffer, (ends, whole.encode())), present)
-
-
-def values_of(column: pa.Array) -> list[Any]:
-    """Return a column as Python's values, times in UTC; of times ``to_pylist`` would load pandas."""
-    if not pa.types.is_timestamp(column.type):
-        return list(column.to_pylist())
-    numbers = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64()).to_pylist()
-    return [None if number is None else _EPOCH + timedelta(microseconds=number) for number in numbers]
 
 
 @cache

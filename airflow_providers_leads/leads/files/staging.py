@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from inspect import Parameter, signature
 from itertools import islice, starmap
@@ -46,6 +47,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 _BATCH_ROWS: Final = 10_000
 # So few that they are still in the processor's caches.
 _TURNED_ROWS: Final = 1_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 VERSION_METADATA: Final = {"leads.schema_version": SCHEMA_VERSION}
 
 
@@ -201,14 +203,12 @@ def structs(batch: Any, kind: type[S], prefix: str = "") -> Iterator[S]:
     :param kind: the row type
     :param prefix: what stands before a field's name in that of its column, default nothing
     """
-    from airflow_providers_leads.leads.files.columns import values_of
-
     names = kind.__struct_fields__
     columns: list[Sequence[Any]] = []
     for name in names:
         column = f"{prefix}{name}"
         there = column in batch.schema.names
-        values: Any = values_of(batch.column(column)) if there else [None] * batch.num_rows
+        values: Any = _values_of(batch.column(column)) if there else [None] * batch.num_rows
         if name in _kept_as_json(kind):
             values = [msgspec.json.decode(v) if v else {} for v in values]
         columns.append(values)
@@ -219,6 +219,16 @@ def structs(batch: Any, kind: type[S], prefix: str = "") -> Iterator[S]:
         return
     for row in rows:
         yield kind(**dict(zip(names, row, strict=True)))
+
+
+def _values_of(column: pa.Array) -> list[Any]:
+    """Return a column as Python's values, times in UTC; of times ``to_pylist`` would load pandas."""
+    import pyarrow as pa
+
+    if not pa.types.is_timestamp(column.type):
+        return list(column.to_pylist())
+    numbers = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64()).to_pylist()
+    return [None if number is None else _EPOCH + timedelta(microseconds=number) for number in numbers]
 
 
 @cache

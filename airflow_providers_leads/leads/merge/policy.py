@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
 import msgspec
 
@@ -32,6 +32,19 @@ MAX_POLICY_BYTES: Final = 256 * 1024
 
 class PolicyError(RulesError):
     """A merge policy can't be used; the message names the entry, and the file and line where there is one."""
+
+
+class FieldPolicy(NamedTuple):
+    """How one field survives.
+
+    :ivar rule: decides between values
+    :ivar group: the fields that survive together with it, itself included, ``None`` when it stands alone
+    :ivar barred: sources that may not set it
+    """
+
+    rule: Rule
+    group: tuple[str, ...] | None
+    barred: tuple[str, ...]
 
 
 class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,17 +123,20 @@ class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise _error(f"{name}: {chosen!r} is neither {one!r} nor {other!r}", name)
         _check_groups(self)
 
-    def rule(self, field: str) -> Rule:
-        """Return the rule that decides a field."""
+    def by_field(self) -> dict[str, FieldPolicy]:
+        """Return how each field survives."""
+        together = {name: fields for fields in self.groups.values() for name in fields}
+        return {
+            name: FieldPolicy(
+                rule=self._rule(name),
+                group=together.get(name),
+                barred=tuple(source for source, fields in self.allow.items() if name not in fields),
+            )
+            for name in PROFILE_FIELDS
+        }
+
+    def _rule(self, field: str) -> Rule:
         return cast(Rule, self.fields.get(field, "priority"))
-
-    def group_of(self, field: str) -> tuple[str, ...] | None:
-        """Return the fields that survive together with a field, itself included, ``None`` when it stands alone."""
-        return next((fields for fields in self.groups.values() if field in fields), None)
-
-    def barred_sources(self, field: str) -> tuple[str, ...]:
-        """Return the sources that may not set a field."""
-        return tuple(source for source, fields in self.allow.items() if field not in fields)
 
 
 def _error(message: str, *path: str | int) -> PolicyError:
@@ -159,7 +175,7 @@ def _check_groups(policy: MergePolicy) -> None:
 
 def _check_group_rule(policy: MergePolicy, group: str, fields: tuple[str, ...]) -> None:
     for name in fields:
-        rule = policy.rule(name)
+        rule = policy._rule(name)
         if rule not in _GROUP_RULES:
             raise _error(
                 f"field {name!r} of group {group!r} has the rule {rule!r}; a group survives from one record, so the "
@@ -167,7 +183,7 @@ def _check_group_rule(policy: MergePolicy, group: str, fields: tuple[str, ...]) 
                 "fields",
                 name,
             )
-        if rule != policy.rule(fields[0]):
+        if rule != policy._rule(fields[0]):
             # One of the two is written down; the other has the default.
             written = name if name in policy.fields else fields[0]
             raise _error(

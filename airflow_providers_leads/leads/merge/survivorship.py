@@ -7,13 +7,14 @@ A *ranked* table has, besides the columns of a lead: ``golden_key`` (the address
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
 import ibis
 
 from airflow_providers_leads.leads.merge.components import RECORD
-from airflow_providers_leads.leads.merge.policy import MergePolicy
+from airflow_providers_leads.leads.merge.policy import FieldPolicy, MergePolicy
 from airflow_providers_leads.leads.model.properties import properties_udf
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS
 
@@ -41,10 +42,11 @@ def ranked(leads: ibis.Table, policy: MergePolicy, *, by_address: bool, repeated
     """
     ties = [leads[name] for name in RECORD] + ([_content(leads)] if repeated else [])
     extra: dict[str, Any] = {}
-    if any(policy.rule(field) == "newest" for field in PROFILE_FIELDS) and policy.priority:
+    rules = {field: each.rule for field, each in policy.by_field().items()}
+    if "newest" in rules.values() and policy.priority:
         extra["rank_newest"] = _row_number(leads, _newest(leads), _priority(leads, policy), *ties)
-    for field in PROFILE_FIELDS:
-        if policy.rule(field) == "most_common":
+    for field, rule in rules.items():
+        if rule == "most_common":
             extra[f"{field}_votes"] = leads[field].count().over(group_by=[leads.person, leads[field]])
     # Of a person's addresses the one that somebody gave last is theirs, so its record comes first.
     given_last = [leads.readdressed.desc()] if "readdressed" in leads.columns else []
@@ -99,29 +101,27 @@ def _content(leads: ibis.Table) -> Any:
     return first
 
 
-def order_of(table: ibis.Table, field: str, policy: MergePolicy) -> Any:
+def order_of(table: ibis.Table, field: str, how: FieldPolicy) -> Any:
     """Return the number by which the records of a person compete for a field; the least wins."""
-    rule = policy.rule(field)
-    by_time = rule == "newest" and "rank_newest" in table.columns
+    by_time = how.rule == "newest" and "rank_newest" in table.columns
     usual = table.rank_newest if by_time else table["rank"]
-    if rule == "longest":
+    if how.rule == "longest":
         return table["rank"] - table[field].length().cast("int64") * _STEP
-    if rule == "most_common":
+    if how.rule == "most_common":
         return table["rank"] - table[f"{field}_votes"] * _STEP
-    if group := policy.group_of(field):
+    if how.group:
         # A record that has the group's leading field comes before one that has only others of it.
-        return usual + table[group[0]].isnull().cast("int64") * _STEP
+        return usual + table[how.group[0]].isnull().cast("int64") * _STEP
     return usual
 
 
-def may_win(table: ibis.Table, field: str, policy: MergePolicy) -> Any:
+def may_win(table: ibis.Table, field: str, how: FieldPolicy) -> Any:
     """Return whether a record may give a person the value of a field, which within a group can be an absent one."""
-    fields = policy.group_of(field) or (field,)
+    fields = how.group or (field,)
     present = table[fields[0]].notnull()
     for other in fields[1:]:
         present = present | table[other].notnull()
-    barred = policy.barred_sources(field)
-    return present & ~table.source.isin(barred) if barred else present
+    return present & ~table.source.isin(how.barred) if how.barred else present
 
 
 @cache
@@ -155,11 +155,12 @@ def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: boo
         where the person has no value
     :param duckdb: true uses a function of DuckDB's that gives the same at half the price
     """
-    wins = {field: (may_win(table, field, policy), order_of(table, field, policy)) for field in PROFILE_FIELDS}
+    fields = policy.by_field()
+    wins = {field: (may_win(table, field, how), order_of(table, field, how)) for field, how in fields.items()}
     columns: dict[str, Any] = {
         # Within a group the winner's absent value counts as well.
         field: table[field].argmin(order, where=may)
-        if policy.group_of(field)
+        if fields[field].group
         else _least(table[field], order, may, duckdb=duckdb)
         for field, (may, order) in wins.items()
     }
@@ -176,7 +177,7 @@ def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: boo
         told = ibis.struct({"rank": table["rank"], "properties": table.properties})
         columns["told"] = told.collect(where=table.properties.notnull())
     if lineage:
-        columns |= {f"{field}_from": _winner(table, field, *wins[field], policy) for field in PROFILE_FIELDS}
+        columns |= {f"{field}_from": _winner(table, field, *wins[field], how) for field, how in fields.items()}
     key = "golden_key"
     if "first_row" in table.columns:
         key, columns["golden_key"] = "first_row", _least(table.email_key, table["rank"], usable, duckdb=duckdb)
@@ -202,10 +203,10 @@ def golden_of_one(table: ibis.Table, policy: MergePolicy, *, lineage: bool) -> i
     :param lineage: as in :func:`golden`
     """
     fixed = _named(table.email_key)
-    told = {field: table[field] for field in PROFILE_FIELDS}
-    for field, value in told.items():
-        if barred := policy.barred_sources(field):
-            told[field] = table.source.isin(barred).ifelse(None, value)
+    told = {
+        field: table.source.isin(how.barred).ifelse(None, table[field]) if how.barred else table[field]
+        for field, how in policy.by_field().items()
+    }
     if lineage:
         won = {field: value.notnull().ifelse(table["rank"], None) for field, value in told.items()}
         fixed["lineage"] = ibis.struct(won)
@@ -217,9 +218,9 @@ def _named(golden_key: Any) -> dict[str, Any]:
     return {**columns, "source_id": golden_key, "email_key": golden_key}
 
 
-def _winner(table: ibis.Table, field: str, may: Any, order: Any, policy: MergePolicy) -> Any:
+def _winner(table: ibis.Table, field: str, may: Any, order: Any, how: FieldPolicy) -> Any:
     rank = table["rank"]
-    if policy.group_of(field):
+    if how.group:
         # Of the record that gives the group its values, this one may be absent, and comes from nowhere then.
         return table[field].notnull().ifelse(rank, None).argmin(order, where=may)
     # In the usual order the winner's rank is the least, which is cheaper to find.
@@ -233,7 +234,8 @@ def disputed(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
     :param policy: says which sources have a say
     """
     several = table.filter(table.member_count > 1)
-    said = {field: (may_win(several, field, policy), several[field]) for field in PROFILE_FIELDS}
+    fields = policy.by_field()
+    said = {field: (may_win(several, field, how), several[field]) for field, how in fields.items()}
     differs = several.group_by("golden_key").aggregate(
         **{f"{f}_differs": value.min(where=may) != value.max(where=may) for f, (may, value) in said.items()}
     )
@@ -243,27 +245,24 @@ def disputed(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
     joined = several.inner_join(differs.filter(some), "golden_key")
     return joined.mutate(
         **{
-            field: (joined[f"{field}_differs"] & may_win(joined, field, policy)).ifelse(joined[field], None)
-            for field in PROFILE_FIELDS
+            field: (joined[f"{field}_differs"] & may_win(joined, field, how)).ifelse(joined[field], None)
+            for field, how in fields.items()
         },
-        **{f"{field}_order": order_of(joined, field, policy) for field in _own_order(policy)},
-        **{f"{field}_absent": _absent_winner(joined, field, policy) for field in _grouped(policy)},
+        **{f"{field}_order": order_of(joined, field, how) for field, how in _own_order(fields).items()},
+        **{f"{field}_absent": _absent_winner(joined, field, how) for field, how in fields.items() if how.group},
     )
 
 
-def _grouped(policy: MergePolicy) -> list[str]:
-    return [field for field in PROFILE_FIELDS if policy.group_of(field)]
-
-
-def _absent_winner(joined: ibis.Table, field: str, policy: MergePolicy) -> Any:
+def _absent_winner(joined: ibis.Table, field: str, how: FieldPolicy) -> Any:
     """Return whether a record gives the group of a disputed field its values, but has none for the field itself."""
-    place = may_win(joined, field, policy).ifelse(order_of(joined, field, policy), None)
+    place = may_win(joined, field, how).ifelse(order_of(joined, field, how), None)
     best = place.min().over(group_by=joined.golden_key)
     return joined[f"{field}_differs"] & joined[field].isnull() & (place == best)
 
 
-def _own_order(policy: MergePolicy) -> list[str]:
-    return [f for f in PROFILE_FIELDS if policy.rule(f) != "priority" or policy.group_of(f)]
+def _own_order(fields: Mapping[str, FieldPolicy]) -> dict[str, FieldPolicy]:
+    """Return the fields about which the usual order doesn't decide."""
+    return {field: how for field, how in fields.items() if how.rule != "priority" or how.group}
 
 
 def conflicts(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
@@ -275,10 +274,11 @@ def conflicts(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
     :param table: from :func:`disputed`
     :param policy: decided between them
     """
-    own = _own_order(policy)
+    fields = policy.by_field()
+    own = _own_order(fields)
     long = table.pivot_longer(list(PROFILE_FIELDS), names_to="field", values_to="value")
     said = long.value.notnull()
-    for field in _grouped(policy):
+    for field in (field for field, how in fields.items() if how.group):
         said = said | ((long.field == field) & long[f"{field}_absent"])
     long = long.filter(said)
     orders = [(long.field == field, long[f"{field}_order"]) for field in own]
@@ -288,7 +288,7 @@ def conflicts(table: ibis.Table, policy: MergePolicy) -> ibis.Table:
     found = found.mutate(candidates=found.candidates.sort())
     best = found.candidates[0]
     by_order = _deciding(found.candidates, policy)
-    rules = [(found.field == field, (policy.group_of(field) and "group") or policy.rule(field)) for field in own]
+    rules = [(found.field == field, "group" if how.group else how.rule) for field, how in own.items()]
     return found.mutate(
         email_key=found.golden_key,
         winner=best["value"],

@@ -93,7 +93,7 @@ def test_every_golden_value_is_that_of_the_record_it_is_said_to_come_from(name: 
         assert golden[key][field] == (None if record is None else getattr(record, field)), (key, field)
         assert record is None or field in policy.allow.get(record.source, PROFILE_FIELDS)
         # Nothing is absent that a record could have given, but within a group.
-        if golden[key][field] is None and not policy.group_of(field):
+        if golden[key][field] is None and not policy.by_field()[field].group:
             said = [row for row in outputs["members"] if row["email_key"] == key]
             ids = {row["source_id"] for row in said}
             allowed = [row for row in leads if field in policy.allow.get(row.source, PROFILE_FIELDS)]
@@ -110,8 +110,12 @@ def test_every_golden_value_is_that_of_the_record_it_is_said_to_come_from(name: 
         if record is not None:
             winner = (conflict["winner_source"], conflict["winner_scope"], conflict["winner_id"])
             assert winner == (record.source, record.source_scope, record.source_id)
-        own = policy.rule(field) if policy.rule(field) != "priority" else deciding(conflict["candidates"], policy)
-        rule = "group" if policy.group_of(field) else own
+        own = (
+            policy.by_field()[field].rule
+            if policy.by_field()[field].rule != "priority"
+            else deciding(conflict["candidates"], policy)
+        )
+        rule = "group" if policy.by_field()[field].group else own
         assert conflict["rule"] == rule
         assert len({candidate["value"] for candidate in conflict["candidates"]} - {None}) > 1
 

@@ -311,17 +311,19 @@ def plainly_merged(leads: list[Lead], policy: MergePolicy) -> dict[str, list[dic
 
     def best_first(rows: list[Lead], field: str) -> list[Lead]:
         rows = sorted(rows, key=lambda row: (place(row), age(row), content(row)))
-        if policy.rule(field) == "newest":
+        if policy.by_field()[field].rule == "newest":
             return sorted(rows, key=lambda row: (age(row), place(row), content(row)))
         said = Counter(getattr(row, field) for row in people[rows[0].email_key or ""]) if rows else Counter()
-        weight = {"longest": len, "most_common": lambda value: said[value]}.get(policy.rule(field), lambda value: 0)
+        weight = {"longest": len, "most_common": lambda value: said[value]}.get(
+            policy.by_field()[field].rule, lambda value: 0
+        )
         return sorted(rows, key=lambda row: -weight(getattr(row, field)))
 
     def deciding(candidates: list[Lead], field: str) -> str:
         best = candidates[0]
         rival = next(row for row in candidates if getattr(row, field) != getattr(best, field))
-        if policy.rule(field) != "priority" or place(best) != place(rival):
-            return policy.rule(field)
+        if policy.by_field()[field].rule != "priority" or place(best) != place(rival):
+            return policy.by_field()[field].rule
         return "newest" if age(best) < age(rival) else "source"
 
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in OUTPUTS}

@@ -116,10 +116,13 @@ def test_a_policy_made_directly_is_checked_too(entries: dict[str, Any]) -> None:
 
 def test_rule_and_barred_sources() -> None:
     policy = MergePolicy(fields={"phone": "longest"}, allow={"persistiq": ("status", "phone"), "perspective": ()})
-    assert {field: policy.rule(field) for field in ("phone", "city")} == {"phone": "longest", "city": "priority"}
-    assert policy.barred_sources("phone") == ("perspective",)
-    assert policy.barred_sources("city") == ("persistiq", "perspective")
-    assert all(MergePolicy().barred_sources(field) == () for field in PROFILE_FIELDS)
+    assert {field: policy.by_field()[field].rule for field in ("phone", "city")} == {
+        "phone": "longest",
+        "city": "priority",
+    }
+    assert policy.by_field()["phone"].barred == ("perspective",)
+    assert policy.by_field()["city"].barred == ("persistiq", "perspective")
+    assert all(how.barred == () for how in MergePolicy().by_field().values())
 
 
 def test_group_of() -> None:
@@ -129,10 +132,10 @@ def test_group_of() -> None:
         fields=dict.fromkeys(together, "newest"),
         allow={"persistiq": (*together, "phone")},
     )
-    assert [policy.group_of(field) for field in together] == [together] * 3
-    assert policy.group_of("last_name") == ("first_name", "last_name")
-    assert policy.group_of("phone") is None
-    assert {policy.rule(field) for field in together} == {"newest"}
+    assert [policy.by_field()[field].group for field in together] == [together] * 3
+    assert policy.by_field()["last_name"].group == ("first_name", "last_name")
+    assert policy.by_field()["phone"].group is None
+    assert {policy.by_field()[field].rule for field in together} == {"newest"}
 
 
 def docstring_example() -> str:
