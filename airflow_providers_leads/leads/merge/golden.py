@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import ibis
@@ -180,10 +181,11 @@ def _of_people(
     On one machine what does not fit into one slice is computed in several, and people with one record apart from them.
     """
     duckdb = is_duckdb(connection)
+    disputed = partial(survivorship.disputed, policy=policy, duckdb=duckdb)
     results: dict[str, Callable[[ibis.Table], ibis.Table]] = {
         "golden": lambda placed: survivorship.golden(placed, policy, lineage=lineage, duckdb=duckdb),
         "members": members,
-        "conflicts": lambda placed: survivorship.conflicts(survivorship.disputed(placed, policy), policy),
+        "conflicts": lambda placed: survivorship.conflicts(disputed(placed), policy),
     }
     asked = [name for name in results if name in targets]
     if not asked:

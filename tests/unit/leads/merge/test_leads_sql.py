@@ -40,7 +40,7 @@ def statements(dialect: str) -> dict[str, ibis.Table]:
     placed = ibis.table(steps["ranked"].schema(), name="ranked")
     steps["members"] = members(placed)
     steps["golden"] = golden(placed, POLICY, lineage=True, duckdb=dialect == "duckdb")
-    steps["disputed"] = disputed(placed, POLICY)
+    steps["disputed"] = disputed(placed, POLICY, duckdb=dialect == "duckdb")
     steps["conflicts"] = conflicts(ibis.table(steps["disputed"].schema(), name="disputed"), POLICY)
     return steps
 

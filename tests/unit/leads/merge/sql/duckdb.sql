@@ -865,179 +865,407 @@ FROM (
     FROM (
       SELECT
         "t2"."golden_key",
-        MIN("t2"."first_name") FILTER(WHERE
-          "t2"."first_name" IS NOT NULL) <> MAX("t2"."first_name") FILTER(WHERE
-          "t2"."first_name" IS NOT NULL) AS "first_name_differs",
-        MIN("t2"."last_name") FILTER(WHERE
-          "t2"."last_name" IS NOT NULL) <> MAX("t2"."last_name") FILTER(WHERE
-          "t2"."last_name" IS NOT NULL) AS "last_name_differs",
-        MIN("t2"."phone") FILTER(WHERE
-          "t2"."phone" IS NOT NULL) <> MAX("t2"."phone") FILTER(WHERE
-          "t2"."phone" IS NOT NULL) AS "phone_differs",
-        MIN("t2"."company") FILTER(WHERE
-          (
-            "t2"."company" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) <> MAX("t2"."company") FILTER(WHERE
-          (
-            "t2"."company" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) AS "company_differs",
-        MIN("t2"."title") FILTER(WHERE
-          (
-            "t2"."title" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) <> MAX("t2"."title") FILTER(WHERE
-          (
-            "t2"."title" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) AS "title_differs",
-        MIN("t2"."website") FILTER(WHERE
-          (
-            "t2"."website" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) <> MAX("t2"."website") FILTER(WHERE
-          (
-            "t2"."website" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) AS "website_differs",
-        MIN("t2"."address") FILTER(WHERE
-          (
-            (
-              "t2"."postal_code" IS NOT NULL
+        MIN(
+          CASE
+            WHEN (
+              "t2"."first_name" IS NOT NULL
+            ) AND (
+              "t2"."first_name" IS NOT NULL
             )
-            OR (
-              "t2"."city" IS NOT NULL
+            THEN HASH("t2"."first_name")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              "t2"."first_name" IS NOT NULL
+            ) AND (
+              "t2"."first_name" IS NOT NULL
             )
-            OR (
+            THEN HASH("t2"."first_name")
+            ELSE NULL
+          END
+        ) AS "first_name_differs",
+        MIN(
+          CASE
+            WHEN (
+              "t2"."last_name" IS NOT NULL
+            ) AND (
+              "t2"."last_name" IS NOT NULL
+            )
+            THEN HASH("t2"."last_name")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              "t2"."last_name" IS NOT NULL
+            ) AND (
+              "t2"."last_name" IS NOT NULL
+            )
+            THEN HASH("t2"."last_name")
+            ELSE NULL
+          END
+        ) AS "last_name_differs",
+        MIN(
+          CASE
+            WHEN (
+              "t2"."phone" IS NOT NULL
+            ) AND (
+              "t2"."phone" IS NOT NULL
+            )
+            THEN HASH("t2"."phone")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              "t2"."phone" IS NOT NULL
+            ) AND (
+              "t2"."phone" IS NOT NULL
+            )
+            THEN HASH("t2"."phone")
+            ELSE NULL
+          END
+        ) AS "phone_differs",
+        MIN(
+          CASE
+            WHEN (
+              "t2"."company" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."company" IS NOT NULL
+            )
+            THEN HASH("t2"."company")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              "t2"."company" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."company" IS NOT NULL
+            )
+            THEN HASH("t2"."company")
+            ELSE NULL
+          END
+        ) AS "company_differs",
+        MIN(
+          CASE
+            WHEN (
+              "t2"."title" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."title" IS NOT NULL
+            )
+            THEN HASH("t2"."title")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              "t2"."title" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."title" IS NOT NULL
+            )
+            THEN HASH("t2"."title")
+            ELSE NULL
+          END
+        ) AS "title_differs",
+        MIN(
+          CASE
+            WHEN (
+              "t2"."website" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."website" IS NOT NULL
+            )
+            THEN HASH("t2"."website")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              "t2"."website" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."website" IS NOT NULL
+            )
+            THEN HASH("t2"."website")
+            ELSE NULL
+          END
+        ) AS "website_differs",
+        MIN(
+          CASE
+            WHEN (
+              (
+                "t2"."postal_code" IS NOT NULL
+              )
+              OR (
+                "t2"."city" IS NOT NULL
+              )
+              OR (
+                "t2"."address" IS NOT NULL
+              )
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
               "t2"."address" IS NOT NULL
             )
-          )
-          AND NOT (
-            "t2"."source" IN ('perspective')
-          )) <> MAX("t2"."address") FILTER(WHERE
-          (
-            (
-              "t2"."postal_code" IS NOT NULL
+            THEN HASH("t2"."address")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              (
+                "t2"."postal_code" IS NOT NULL
+              )
+              OR (
+                "t2"."city" IS NOT NULL
+              )
+              OR (
+                "t2"."address" IS NOT NULL
+              )
             )
-            OR (
-              "t2"."city" IS NOT NULL
+            AND NOT (
+              "t2"."source" IN ('perspective')
             )
-            OR (
+            AND (
               "t2"."address" IS NOT NULL
             )
-          )
-          AND NOT (
-            "t2"."source" IN ('perspective')
-          )) AS "address_differs",
-        MIN("t2"."city") FILTER(WHERE
-          (
-            (
-              "t2"."postal_code" IS NOT NULL
+            THEN HASH("t2"."address")
+            ELSE NULL
+          END
+        ) AS "address_differs",
+        MIN(
+          CASE
+            WHEN (
+              (
+                "t2"."postal_code" IS NOT NULL
+              )
+              OR (
+                "t2"."city" IS NOT NULL
+              )
+              OR (
+                "t2"."address" IS NOT NULL
+              )
             )
-            OR (
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
               "t2"."city" IS NOT NULL
             )
-            OR (
-              "t2"."address" IS NOT NULL
+            THEN HASH("t2"."city")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              (
+                "t2"."postal_code" IS NOT NULL
+              )
+              OR (
+                "t2"."city" IS NOT NULL
+              )
+              OR (
+                "t2"."address" IS NOT NULL
+              )
             )
-          )
-          AND NOT (
-            "t2"."source" IN ('perspective')
-          )) <> MAX("t2"."city") FILTER(WHERE
-          (
-            (
-              "t2"."postal_code" IS NOT NULL
+            AND NOT (
+              "t2"."source" IN ('perspective')
             )
-            OR (
+            AND (
               "t2"."city" IS NOT NULL
             )
-            OR (
-              "t2"."address" IS NOT NULL
+            THEN HASH("t2"."city")
+            ELSE NULL
+          END
+        ) AS "city_differs",
+        MIN(
+          CASE
+            WHEN (
+              "t2"."state" IS NOT NULL
             )
-          )
-          AND NOT (
-            "t2"."source" IN ('perspective')
-          )) AS "city_differs",
-        MIN("t2"."state") FILTER(WHERE
-          (
-            "t2"."state" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) <> MAX("t2"."state") FILTER(WHERE
-          (
-            "t2"."state" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) AS "state_differs",
-        MIN("t2"."postal_code") FILTER(WHERE
-          (
-            (
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."state" IS NOT NULL
+            )
+            THEN HASH("t2"."state")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              "t2"."state" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."state" IS NOT NULL
+            )
+            THEN HASH("t2"."state")
+            ELSE NULL
+          END
+        ) AS "state_differs",
+        MIN(
+          CASE
+            WHEN (
+              (
+                "t2"."postal_code" IS NOT NULL
+              )
+              OR (
+                "t2"."city" IS NOT NULL
+              )
+              OR (
+                "t2"."address" IS NOT NULL
+              )
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
               "t2"."postal_code" IS NOT NULL
             )
-            OR (
-              "t2"."city" IS NOT NULL
+            THEN HASH("t2"."postal_code")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              (
+                "t2"."postal_code" IS NOT NULL
+              )
+              OR (
+                "t2"."city" IS NOT NULL
+              )
+              OR (
+                "t2"."address" IS NOT NULL
+              )
             )
-            OR (
-              "t2"."address" IS NOT NULL
+            AND NOT (
+              "t2"."source" IN ('perspective')
             )
-          )
-          AND NOT (
-            "t2"."source" IN ('perspective')
-          )) <> MAX("t2"."postal_code") FILTER(WHERE
-          (
-            (
+            AND (
               "t2"."postal_code" IS NOT NULL
             )
-            OR (
-              "t2"."city" IS NOT NULL
+            THEN HASH("t2"."postal_code")
+            ELSE NULL
+          END
+        ) AS "postal_code_differs",
+        MIN(
+          CASE
+            WHEN (
+              "t2"."country" IS NOT NULL
             )
-            OR (
-              "t2"."address" IS NOT NULL
+            AND NOT (
+              "t2"."source" IN ('perspective')
             )
-          )
-          AND NOT (
-            "t2"."source" IN ('perspective')
-          )) AS "postal_code_differs",
-        MIN("t2"."country") FILTER(WHERE
-          (
-            "t2"."country" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) <> MAX("t2"."country") FILTER(WHERE
-          (
-            "t2"."country" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) AS "country_differs",
-        MIN("t2"."industry") FILTER(WHERE
-          (
-            "t2"."industry" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) <> MAX("t2"."industry") FILTER(WHERE
-          (
-            "t2"."industry" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) AS "industry_differs",
-        MIN("t2"."status") FILTER(WHERE
-          (
-            "t2"."status" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) <> MAX("t2"."status") FILTER(WHERE
-          (
-            "t2"."status" IS NOT NULL
-          ) AND NOT (
-            "t2"."source" IN ('perspective')
-          )) AS "status_differs"
+            AND (
+              "t2"."country" IS NOT NULL
+            )
+            THEN HASH("t2"."country")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              "t2"."country" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."country" IS NOT NULL
+            )
+            THEN HASH("t2"."country")
+            ELSE NULL
+          END
+        ) AS "country_differs",
+        MIN(
+          CASE
+            WHEN (
+              "t2"."industry" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."industry" IS NOT NULL
+            )
+            THEN HASH("t2"."industry")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              "t2"."industry" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."industry" IS NOT NULL
+            )
+            THEN HASH("t2"."industry")
+            ELSE NULL
+          END
+        ) AS "industry_differs",
+        MIN(
+          CASE
+            WHEN (
+              "t2"."status" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."status" IS NOT NULL
+            )
+            THEN HASH("t2"."status")
+            ELSE NULL
+          END
+        ) <> MAX(
+          CASE
+            WHEN (
+              "t2"."status" IS NOT NULL
+            )
+            AND NOT (
+              "t2"."source" IN ('perspective')
+            )
+            AND (
+              "t2"."status" IS NOT NULL
+            )
+            THEN HASH("t2"."status")
+            ELSE NULL
+          END
+        ) AS "status_differs"
       FROM "t1" AS "t2"
       GROUP BY
         1
