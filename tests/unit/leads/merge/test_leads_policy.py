@@ -23,7 +23,6 @@ from airflow_providers_leads.leads.merge.policy import (
     policy_from,
 )
 from airflow_providers_leads.leads.model.identity import IdentityRules, RulesError
-from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
 
 
 @pytest.mark.parametrize(
