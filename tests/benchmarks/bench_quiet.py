@@ -1,8 +1,8 @@
-"""What a sync costs on a day on which nothing has changed, step by step, with a memory and without, and how it grows.
+"""What a sync costs on a day on which nothing, or something, has changed, step by step, and how it grows.
 
 ::
 
-    python tests/benchmarks/bench_quiet.py --people 10000 100000
+    python tests/benchmarks/bench_quiet.py --people 10000 100000 --changed 10000
 
 Each person is in HubSpot and in PersistIQ, with the same values. Each step is what a task of ``leads_sync`` does, in a
 process of its own, against the sandbox without quotas, which is another process: its time is not counted, and is waited
@@ -28,6 +28,8 @@ from bench_merge import stands_on, write_section
 
 MARKS: Final = ("<!-- bench-quiet: begin -->", "<!-- bench-quiet: end -->")
 CRMS: Final = ("hubspot", "persistiq")
+# Records that HubSpot takes in one request.
+_BATCH: Final = 100
 STEPS: Final = (
     *(f"extract {crm}" for crm in CRMS),
     "deduplicate",
@@ -63,8 +65,11 @@ def step(name: str, folder: str, with_memory: bool, results: dict[str, Any]) -> 
     return {"result": result, **took, "memory": memory("VmHWM") - imported}
 
 
-def run(sandbox: Any, folder: Path, with_memory: bool) -> dict[str, dict[str, Any]]:
-    """Run all steps once, and return what each took."""
+def run(sandbox: Any, folder: Path, with_memory: bool, changed: int = 0) -> dict[str, dict[str, Any]]:
+    """Run all steps once, and return what each took.
+
+    :param changed: how many people must be written to HubSpot; nobody else may be written
+    """
     figures: dict[str, dict[str, Any]] = {}
     results: dict[str, Any] = {}
     for name in STEPS if with_memory else STEPS[:-1]:
@@ -76,8 +81,10 @@ def run(sandbox: Any, folder: Path, with_memory: bool) -> dict[str, dict[str, An
         output = subprocess.run(command, input=order, check=True, stdout=subprocess.PIPE, text=True).stdout
         figures[name] = json.loads(output.splitlines()[-1])
         results[name] = figures[name].pop("result")
-        if name.startswith("upsert") and (changed := results[name]["created"] + results[name]["updated"]):
-            raise SystemExit(f"{name} wrote {changed} records on a quiet day")
+        if name.startswith("upsert"):
+            wrote, due = results[name]["created"] + results[name]["updated"], changed * (name == "upsert hubspot")
+            if wrote != due:
+                raise SystemExit(f"{name} wrote {wrote} records and had to write {due}")
         figures[name] |= {
             "requests": sum(api.stats.requests for api in sandbox.apis),
             "bytes": _size(folder.parent) - before,
@@ -89,8 +96,14 @@ def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def measure(people: int, rounds: int) -> Iterator[tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]]:
-    """Yield what the steps took without a memory and with one, in turns."""
+Figures = dict[str, dict[str, Any]]
+
+
+def measure(people: int, rounds: int, changed: int = 0) -> Iterator[tuple[Figures, ...]]:
+    """Yield what the steps took without a memory and with one, in turns; in the end what they took on a busy day.
+
+    :param changed: how many people get another city in PersistIQ before that
+    """
     from airflow_providers_leads.sandbox import Sandbox
     from airflow_providers_leads.sandbox.hubspot.store import Contact
     from airflow_providers_leads.sandbox.persistiq.store import Lead
@@ -114,10 +127,14 @@ def measure(people: int, rounds: int) -> Iterator[tuple[dict[str, dict[str, Any]
                 run(sandbox, Path(work) / f"without-{number}", False),
                 run(sandbox, Path(work) / f"with-{number}", True),
             )
+        if changed:
+            for lead in list(persistiq.leads.values())[:changed]:
+                lead.data["city"], lead.updated = "Neustadt", persistiq.clock.now()
+            yield (run(sandbox, Path(work) / "busy", True, changed),)
 
 
-def table(people: int, rounds: Sequence[tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]]) -> str:
-    """Return the figures for one number of people as Markdown."""
+def table(people: int, rounds: Sequence[tuple[Figures, ...]]) -> str:
+    """Return the figures of quiet days for one number of people as Markdown."""
 
     def median(place: int, name: str, figure: str) -> float:
         return statistics.median(pair[place][name][figure] for pair in rounds)
@@ -147,23 +164,52 @@ def table(people: int, rounds: Sequence[tuple[dict[str, dict[str, Any]], dict[st
     return "\n".join(lines)
 
 
+def busy_table(people: int, changed: int, figures: Figures) -> str:
+    """Return the figures of a busy day as Markdown."""
+    lines = [
+        f"{changed:,} of {people:,} people have another city in PersistIQ:",
+        "",
+        "| | requests | seconds | processor, s | peak memory above its imports | written |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {name} | {took['requests']:,} | {took['seconds']:.1f} | {took['processor']:.2f} | "
+        f"{took['memory'] / 1e6:.0f} MB | {took['bytes'] / 1e3:,.0f} kB |"
+        for name, took in figures.items()
+    ]
+    upsert, least = figures["upsert hubspot"], -(-changed // _BATCH)
+    lines += [
+        "",
+        f"HubSpot takes {_BATCH} records a request, so {least:,} requests are the least to write {changed:,}: it was "
+        f"asked {upsert['requests'] / least:.2f} times that, and for each second of the processor "
+        f"{people / upsert['processor']:,.0f} people were planned, written and accounted for.",
+    ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Run the benchmark, and put its figures into the documentation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, nargs="+", default=[10_000, 100_000], help="default 10,000 and 100,000")
     parser.add_argument("--rounds", type=int, default=1, help="quiet days of each kind (default 1)")
+    parser.add_argument("--changed", type=int, default=10_000, help="people to change on a busy day (default 10,000)")
     parser.add_argument("--write", type=Path, metavar="FILE", help="Markdown file whose section is replaced")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
         sys.stdout.write("\n" + json.dumps(step(*json.load(sys.stdin))) + "\n")
         return
-    parts = [table(people, list(measure(people, options.rounds))) for people in options.people]
+    parts = []
+    for people in options.people:
+        changed = min(options.changed, people)
+        *quiet, busy = [*measure(people, options.rounds, changed), *([] if changed else [()])]
+        parts.append(table(people, quiet))
+        parts += [busy_table(people, changed, figures) for figures in busy]
     section = "\n\n".join(
         [
-            "## A quiet day",
+            "## A quiet day, and a busy one",
             "`leads_sync` of people who are all in HubSpot and in PersistIQ, as they were at the last run, against the "
-            "sandbox without quotas.",
+            "sandbox without quotas; and the same when some of them were edited since.",
             *parts,
             f"{stands_on(['apache-airflow', 'duckdb', 'pyarrow'])}. Run it with `make bench-quiet`.",
         ]
