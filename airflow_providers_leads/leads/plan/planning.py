@@ -43,8 +43,8 @@ OPT_OUT_PUSHED: Final = "opt_out_pushed"
 ODD_ADDRESS: Final = "odd_address"
 """Reason: a record of the destination names the person's address in a field that is no address as a whole."""
 
-# What doesn't fit goes to disk; two threads, because each needs a share of it for itself.
-_ENGINE: Final = "duckdb://?memory_limit=256MB&threads=2"
+# What doesn't fit goes to disk. One thread, because each has a share for itself, and most of a plan is Python's work.
+_ENGINE: Final = "duckdb://?memory_limit=256MB&threads=1"
 _MEMBER_COLUMNS: Final = (*RECORD, "email_key", "address")
 _BY_ADDRESS: Final = IdentityRules()
 

@@ -71,7 +71,9 @@ def people_beside(
     belongs = None
     if members is not None:
         # A record may be read twice, and a person then has it twice; its golden row is the same.
-        belongs = members.group_by(list(RECORD)).aggregate(golden_key=members.email_key.min())
+        # Of the destination's records only, or it would be everybody's in each CRM.
+        ours = members.filter(members.source.isin(existing.source))
+        belongs = ours.group_by(list(RECORD)).aggregate(golden_key=ours.email_key.min())
         belongs = belongs.mutate(weighed=ibis.literal(True))
         if pasts is not None:
             # Also of records that the merge did not read, under an address that the person had.

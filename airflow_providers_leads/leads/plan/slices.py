@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import ibis
 
+from airflow_providers_leads.leads.memory.hashing import quoted
 from airflow_providers_leads.leads.merge.engine import collect
 
 Slice = tuple[str | None, str | None]
@@ -65,7 +66,9 @@ def _slices(connection: Any, golden: ibis.Table) -> list[Slice]:
 
 def _bound(connection: Any, bounds: Slice) -> None:
     for name, bound in zip(_BOUNDS, bounds, strict=True):
-        connection.con.execute(f"SET VARIABLE {name} = ?::VARCHAR", [bound])
+        # Not as a parameter, for whose type DuckDB loads pandas, wherever that is installed.
+        value = "NULL" if bound is None else quoted(bound)
+        connection.con.execute(f"SET VARIABLE {name} = {value}::VARCHAR")
 
 
 def _variable(name: str) -> Any:

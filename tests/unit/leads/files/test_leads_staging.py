@@ -340,12 +340,15 @@ def test_rows_keep_their_order_however_many(tmp_path: Path, count: int) -> None:
     assert [row.source_id for row in read_rows(path, Lead)] == [str(number) for number in range(count)]
 
 
-def test_writing_loads_no_pandas(tmp_path: Path) -> None:
+def test_writing_and_knowing_a_file_again_load_no_pandas(tmp_path: Path) -> None:
+    path = str(tmp_path / "rows.parquet")
     code = (
         "import sys\n"
+        "from datetime import UTC, datetime\n"
         "from airflow_providers_leads.leads.model.schema import Lead\n"
-        "from airflow_providers_leads.leads.files.staging import write_rows\n"
-        f"write_rows({str(tmp_path / 'rows.parquet')!r}, Lead, [Lead('hubspot', 'c', '1')])\n"
+        "from airflow_providers_leads.leads.files.staging import file_metadata, write_rows\n"
+        f"write_rows({path!r}, Lead, [Lead('hubspot', 'c', '1', updated_at=datetime.now(UTC))])\n"
+        f"assert file_metadata({path!r}, with_footer=True)['']\n"
         "assert 'pyarrow' in sys.modules and 'pandas' not in sys.modules\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

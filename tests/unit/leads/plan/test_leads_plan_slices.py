@@ -103,15 +103,49 @@ def test_the_slices_of_many_people_are_few(tmp_path: Path, monkeypatch: pytest.M
     assert (slices[0][0], slices[-1][1]) == (None, None)
 
 
+def test_a_slice_may_begin_at_any_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    golden, existing = tmp_path / "golden.parquet", tmp_path / "existing.parquet"
+    addresses = ["a'b@x.example", "a''b@x.example", "o'hara@x.example", "a?b@x.example", "müller@x.example"]
+    people = [lead(str(n), email, city="Köln") for n, email in enumerate(addresses)]
+    write_rows(str(golden), Lead, people)
+    write_rows(str(existing), Lead, people[:3])
+    rules = PlanRules(mode="update", writable=frozenset({"city"}))
+    rows = planned(golden, existing, 1, monkeypatch, rules=rules)
+    assert {row.email_key: row.action for row in rows} == {
+        email: "unchanged" if n < 3 else "create" for n, email in enumerate(addresses)
+    }
+
+
+def test_of_the_members_a_plan_keeps_those_of_the_destination(tmp_path: Path) -> None:
+    from airflow_providers_leads.leads.merge.engine import connect, read_parquet
+    from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
+    from airflow_providers_leads.leads.plan import planning, query
+
+    held, others = [lead("1", "a@x.example")], [lead("2", "a@x.example", source="perspective")]
+    merged(tmp_path, held, others)
+    existing = tmp_path / "existing.parquet"
+    write_rows(str(existing), Lead, held)
+    with connect() as connection:
+        golden, records = (
+            read_parquet(connection, str(path), LEAD_COLUMNS) for path in (tmp_path / "golden.parquet", existing)
+        )
+        members = read_parquet(connection, str(tmp_path / "members.parquet"), planning._MEMBER_COLUMNS)
+        rules = PlanRules(mode="update", writable=frozenset({"city"}))
+        query.people_beside(connection, golden, records, members, None, None, rules)
+        kept = connection.con.sql(f"SELECT source, source_id FROM {query._BELONGS}").fetchall()
+    assert kept == [("hubspot", "1")]
+
+
 def test_a_plan_does_not_load_pandas(tmp_path: Path) -> None:
     golden = tmp_path / "golden.parquet"
-    write_rows(str(golden), Lead, [lead("1")])
+    write_rows(str(golden), Lead, [lead("1"), lead("2", "mia@x.example")])
     program = (
         "import sys; from airflow_providers_leads.leads.plan.planning import PlanRules, iter_plan\n"
+        "from airflow_providers_leads.leads.plan import slices; slices._SLICE_ROWS = 1\n"
         f"rows = list(iter_plan({str(golden)!r}, {str(golden)!r}, PlanRules(mode='update', writable=frozenset())))\n"
         "from airflow_providers_leads.leads.plan.lookup import addresses_to_look_up, unfound\n"
         f"addresses_to_look_up({str(golden)!r})\n"
         f"unfound({str(golden)!r}, {str(golden)!r}, {str(golden)!r}, 'hubspot', '')\n"
-        "assert len(rows) == 1 and 'pandas' not in sys.modules"
+        "assert len(rows) == 2 and 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
