@@ -45,6 +45,7 @@ STORES: Final = {
 """Scheme of a URI → the store."""
 
 _CLIENTS: Final = frozenset({"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "s3fs"})
+_AZURE_NOT_FOUND: Final = "ResourceNotFoundError"
 _KNOWN: Final = "file://, s3://, gs://, abfs:// or another scheme that an installed Airflow provider opens"
 
 
@@ -80,8 +81,15 @@ def has_folders(path: Any) -> bool:
     return getattr(path, "protocol", "") not in STORES
 
 
+def _cause(error: BaseException) -> BaseException:
+    """Return what a store's client said, where it has put that into an error that may be anybody's, as Azure's does."""
+    wraps = type(error) is RuntimeError and type(error.__cause__).__module__.partition(".")[0] in _CLIENTS
+    return error.__cause__ or error if wraps else error
+
+
 def is_store_error(error: BaseException) -> bool:
     """Tell whether an error comes from a store's client: some translate theirs into Python's own, some don't."""
+    error = _cause(error)
     kind = type(error)
     if isinstance(error, OSError) and kind is OSError:
         # Arrow's, which are about what is in a file, have no number.
@@ -122,6 +130,7 @@ def store_problem(path: Any, error: BaseException) -> str:
     :param path: path object or URI
     :param error: what its client said, of which only the kind is told
     """
+    error = _cause(error)
     scheme = str(path).partition("://")[0]
     store = STORES.get(scheme)
     if isinstance(error, ImportError):
@@ -142,7 +151,7 @@ def store_problem(path: Any, error: BaseException) -> str:
         else "Check the URI, and what this machine may do there."
     )
     where = f" ({_of(path)})" if store else ""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or type(error).__name__ == _AZURE_NOT_FOUND:
         return f"{path} can't be used: there is no such bucket or folder{where}. {rights}"
     return f"{path} can't be used: {type(error).__name__}{where}. {rights}"
 
