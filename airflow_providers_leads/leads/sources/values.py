@@ -18,6 +18,7 @@ from airflow_providers_leads.leads.model.schema import moment
 _NOTHING: Final = (
     "NULL", "null", "(null)", "<null>", "\\N", "NaN", "nan", "N/A", "n/a", "#N/A", "#NV", "#REF!", "#BEZUG!", "#VALUE!",
     "#WERT!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!", "#ZAHL!", "-", "--", "k.A.", "k. A.", "k.a.",
+    "0000-00-00", "0000-00-00 00:00:00",
 )  # fmt: skip
 """How programs write that there is nothing."""
 # A spreadsheet's mark for "this is text", or for "this is no formula"; 's-Hertogenbosch and 't Hooft begin so as well.
@@ -36,6 +37,7 @@ _POWER: Final = r"^[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+$|^\d+[.,]00?$|^[1-9]\d{3,}0{
 _ZEROS: Final = re.compile(r"[1-9]\d{3,}0{7}(?:[.,]00?)?")
 _FLOAT: Final = re.compile(r"([+-]?)(\d+)(?:[.,](\d*))?(?:[eE]([+-]?\d+))?")
 
+_NEVER: Final = 3000
 _NO: Final = (
     "false", "0", "no", "n", "nein", "falsch", "f", "off", "never", "nie", "none", "kein", "keine", "nicht", "0.0",
     "0,0", "aktiv", "active",
@@ -278,7 +280,9 @@ def times(column: pa.Array, order: str | None) -> tuple[pa.Array, pa.Array]:
     by_text: dict[str, datetime | None] = {}
     for value in distinct.to_pylist():
         if value is not None:
-            by_text[value] = read_time(value, order)
+            at = read_time(value, order)
+            # The last day of 9999 stands for "never", and as the time of a change would win for good.
+            by_text[value] = None if at is None or at.year >= _NEVER else at
     made = strings([(t.isoformat() if (t := by_text[v]) else None) if v else None for v in distinct.to_pylist()])
     where = pc.index_in(column, value_set=distinct)
     found = moments(made).take(where)

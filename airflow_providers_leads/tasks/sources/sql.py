@@ -26,6 +26,7 @@ from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import phase
 from airflow_providers_leads.tasks.sources.files import Writing, check_source, write_leads
 from airflow_providers_leads.tasks.sources.metrics_sql import Flavour, check_table, replace_in, sql_hook
+from airflow_providers_leads.tasks.sources.postgres_values import read_odd_values
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -97,6 +98,7 @@ def leads_from_sql(
 def _cursor(hook: DbApiHook, conn: Any) -> Any:
     """Return a cursor that streams: some drivers would fetch everything when the query is run."""
     if hook.dialect_name == "postgresql":
+        read_odd_values(conn)
         cursor = conn.cursor("leads")
         cursor.itersize = _FETCHED
         return cursor
@@ -110,22 +112,41 @@ def _cursor(hook: DbApiHook, conn: Any) -> Any:
 def _rows(cursor: Any) -> Table:
     """Return what a query gives as a table; its first rows are read, as they name the keys of inner objects."""
     # A cursor on the server knows its columns once it has fetched, and others don't fetch where there are none.
-    first = None if cursor.description is not None else cursor.fetchmany(_FETCHED)
+    first = None if cursor.description is not None else _fetched(cursor)
     if cursor.description is None:
         raise StagingError("sql gives no rows: it must be a query, such as SELECT email FROM people")
     names = unique_names(str(column[0]) for column in cursor.description)
 
     def batches() -> Iterator[Rows]:
         at = 1
-        rows = cursor.fetchmany(_FETCHED) if first is None else first
+        rows = _fetched(cursor) if first is None else first
         while rows:
             pieces = [_turned(rows[place : place + _TURNED], names) for place in range(0, len(rows), _TURNED)]
             yield Rows(_joined(pieces, names), range(at, at + len(rows)))
             at += len(rows)
-            rows = cursor.fetchmany(_FETCHED)
+            rows = _fetched(cursor)
 
     some = batches()
     return Table(names, chain([*islice(some, 1)], some))
+
+
+def _fetched(cursor: Any) -> Sequence[Sequence[Any]]:
+    """Return the next rows.
+
+    :raises LeadsDatabaseError: when a driver has no Python value for one of theirs
+    """
+    try:
+        return cursor.fetchmany(_FETCHED)  # type: ignore[no-any-return]
+    except Exception as error:
+        if not isinstance(error, (ValueError, ArithmeticError)) and type(error).__name__ != "DataError":
+            raise
+        unread = type(error).__name__
+    names = ", ".join(repr(str(column[0])) for column in cursor.description or ())
+    raise LeadsDatabaseError(
+        f"sql: one of the columns {names} holds a value for which the driver has none in Python "
+        f"({unread}), such as a date before the year 1 or after 9999. In the query, make a text of that "
+        "column (CAST(… AS VARCHAR)), or NULL of such values."
+    ) from None
 
 
 def _turned(rows: Sequence[Sequence[Any]], names: list[str]) -> dict[str, pa.Array]:

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -25,6 +26,7 @@ from airflow_providers_leads.operators.leads import (
 )
 from airflow_providers_leads.tasks.sources import metrics_sql
 from airflow_providers_leads.tasks.sources import sql as sql_sources
+from airflow_providers_leads.tasks.sources.sql import LeadsDatabaseError
 
 
 @pytest.fixture
@@ -107,6 +109,10 @@ CELLS = st.none() | st.text(max_size=3) | NUMBERS | st.just({"a": "x", "b": {"c"
         ("postal_code", "1067.0", "1067"),
         ("postal_code", "SW1A 1.0", "SW1A 1.0"),
         ("company", float("nan"), None),
+        ("company", "0000-00-00", None),
+        ("updated_at", "0000-00-00 00:00:00", None),
+        ("updated_at", datetime.max, None),
+        ("updated_at", date(9999, 12, 31), None),
         ("company", Decimal("NaN"), None),
         ("company", "Acme\u200b", "Acme"),
         ("company", "Ac\0me\0", "Acme"),
@@ -132,6 +138,26 @@ def test_values_of_databases_mean_what_they_meant_there(column: str, cell: Any, 
     field = {"unsubscribed": "opted_out"}.get(column, column)
     (lead,) = made.leads.to_pylist()
     assert lead[field] == expected
+
+
+class DataError(Exception):
+    """As drivers name it."""
+
+
+@pytest.mark.parametrize("error", [ValueError("year -44 is out of range"), OverflowError(), DataError("'x@y.de'")])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_value_that_a_driver_cannot_give_says_what_to_do(error: Exception, late: bool) -> None:
+    def fetchmany(_: int) -> list[tuple[str, str]]:
+        if late and fetched:
+            return [fetched.pop()]
+        raise error
+
+    fetched = [("ann@example.com", "1")]
+    cursor = SimpleNamespace(description=[("email",), ("born",)], fetchmany=fetchmany)
+    with pytest.raises(LeadsDatabaseError, match=r"one of the columns 'email', 'born' holds .*CAST") as caught:
+        [*table_leads(sql_sources._rows(cursor), FileOptions(), "sql:x", "x", "x").made]
+    assert "44" not in str(caught.value)
+    assert "y.de" not in str(caught.value)
 
 
 @settings(deadline=None)
