@@ -76,6 +76,8 @@ class SandboxConfig:
 
     search_lag_seconds: float = 0.0
     """HubSpot search sees a write only after this long; the vendor states no bound."""
+    search_in_burst: bool = False
+    """Whether HubSpot searches count against the burst limit as well, and tell so; documented is that they don't."""
     echo_trace_ids: bool = False
     """Whether HubSpot echoes `objectWriteTraceId` on successes: in the schema, seen inconsistently."""
     archived_keeps_email: bool = False

@@ -89,15 +89,19 @@ class HubSpotLimits:
     burst: Buckets
     search: Buckets
     daily: Buckets
+    search_in_burst: bool = False
 
     @classmethod
-    def make(cls, burst: int, search: int, daily: int, *, enabled: bool, scale: float) -> HubSpotLimits:
+    def make(
+        cls, burst: int, search: int, daily: int, *, enabled: bool, scale: float, search_in_burst: bool = False
+    ) -> HubSpotLimits:
         """Build the three windows, shortened by `scale`."""
         counts = (burst, search, daily) if enabled else (NO_LIMIT,) * 3
         return cls(
             Buckets(counts[0], 10 / scale, rolling=True),
             Buckets(counts[1], 1 / scale, rolling=True),
             Buckets(counts[2], 86_400 / scale),
+            search_in_burst,
         )
 
     def spend(self, app: str, *, search: bool, oauth: bool) -> tuple[str | None, dict[str, str]]:
@@ -107,6 +111,7 @@ class HubSpotLimits:
             spent = self.search.spend("account")
             if not spent.allowed:
                 return "SECONDLY", {}
+        if search and not self.search_in_burst:
             return (None if self.daily.spend("account").allowed else "DAILY"), {}
         spent = self.burst.spend(app)
         headers = {

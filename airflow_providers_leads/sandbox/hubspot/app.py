@@ -144,6 +144,7 @@ def vendor(config: SandboxConfig, clock: Clock, people: Iterable[Person]) -> Ven
         config.hubspot_daily,
         enabled=config.limits,
         scale=config.time_scale,
+        search_in_burst=config.search_in_burst,
     )
     return Vendor(
         name="hubspot",

@@ -85,8 +85,9 @@ def candidates(store: HubSpotStore, filters: list[dict[str, Any]]) -> tuple[Iter
     done = []
     for one in filters:
         name, operator, value = one.get("propertyName"), one.get("operator"), str(one.get("value"))
-        if name == "hs_object_id" and value.isdecimal() and operator in ("GT", "GTE"):
-            ids = ids[(bisect_right if operator == "GT" else bisect_left)(ids, int(value)) :]
+        if name == "hs_object_id" and value.isdecimal() and operator in ("GT", "GTE", "LT", "LTE"):
+            place = (bisect_right if operator in ("GT", "LTE") else bisect_left)(ids, int(value))
+            ids = ids[place:] if operator in ("GT", "GTE") else ids[:place]
             done.append(one)
         elif name == "email" and operator in ("EQ", "IN") and not store.config.search_lag_seconds:
             keys = [value] if operator == "EQ" else [str(v) for v in one.get("values") or ()]
