@@ -55,6 +55,13 @@ class Settings:
             raise LeadsSettingsError(f"{self.label}: extra '{name}' must be text.")
         return "" if value is None else str(value).strip()
 
+    def switch(self, name: str) -> bool:
+        """Return a setting of the extra as true or false, false when it is absent.
+
+        :raises LeadsSettingsError: when it is neither
+        """
+        return _switch(self.extra, name, self.label)
+
 
 def label_for(conn_id: str) -> str:
     """Return how messages name a connection."""
@@ -122,20 +129,11 @@ def read_settings(conn: Connection, *, default_host: str) -> Settings:
             raise LeadsSettingsError(f"{label}: extra '{name}' must be a {whole}number of at least {least:g}.")
         return number
 
-    def switch(name: str) -> bool:
-        value = extra.get(name)
-        if value is None or value == "":
-            return False
-        answer = _SWITCH.get(str(value).strip().lower())
-        if answer is None:
-            raise LeadsSettingsError(f"{label}: extra '{name}' must be true or false.")
-        return answer
-
     rate_limit: int | None = setting("rate_limit", int, 1, None)
     period: float | None = setting("rate_limit_period", float, 0.001, None)
     return Settings(
         label=label,
-        origin=_origin(conn, default_host, label, allow_http=switch("allow_http")),
+        origin=_origin(conn, default_host, label, allow_http=_switch(extra, "allow_http", label)),
         key=(conn.password or "").strip(),
         timeout=setting("timeout", float, 0.001, conf.getfloat("leads", "timeout", fallback=60.0)),
         max_retries=setting("max_retries", int, 0, conf.getint("leads", "max_retries", fallback=5)),
@@ -143,6 +141,16 @@ def read_settings(conn: Connection, *, default_host: str) -> Settings:
         rate_limit_period=period,
         extra=extra,
     )
+
+
+def _switch(extra: Mapping[str, Any], name: str, label: str) -> bool:
+    value = extra.get(name)
+    if value is None or value == "":
+        return False
+    answer = _SWITCH.get(str(value).strip().lower())
+    if answer is None:
+        raise LeadsSettingsError(f"{label}: extra '{name}' must be true or false.")
+    return answer
 
 
 def _origin(conn: Connection, default_host: str, label: str, *, allow_http: bool) -> str:
