@@ -80,6 +80,13 @@ CRMS: tuple[dict[str, Any], ...] = (
                 format="password",
             ),
             "portal_id": _text("Account id", "The portal id, for links into HubSpot; empty asks HubSpot for it."),
+            "search_beside_list": {
+                "label": "Search beside list",
+                "description": "Reads all contacts of an account of more than 100,000 by list and search side by side, "
+                "which is faster. Spends the five searches a second that all apps of the account share, and trusts "
+                "that the search index lags behind by no more than a minute.",
+                "schema": {"type": ["boolean", "null"], "default": False},
+            },
         },
     },
     {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
@@ -33,6 +33,8 @@ from airflow_providers_leads.hooks.hubspot.leads import (
     written_result,
 )
 from airflow_providers_leads.hooks.hubspot.properties import is_read_only, property_types
+from airflow_providers_leads.hooks.hubspot.reads.index import fits
+from airflow_providers_leads.hooks.hubspot.reads.two_doors import TwoDoors, number_of
 from airflow_providers_leads.hooks.hubspot.streams import STREAMS
 from airflow_providers_leads.hooks.hubspot.values import Filters, Names, names, record_id
 from airflow_providers_leads.hooks.hubspot.writing import UNKNOWN, HubSpotWriting
@@ -45,7 +47,6 @@ from airflow_providers_leads.http.errors import (
     LeadsPermissionError,
     LeadsServerError,
 )
-from airflow_providers_leads.http.pagination import id_of
 from airflow_providers_leads.http.paths import objects_at
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.nearest import nearest
@@ -64,7 +65,8 @@ class HubSpotHook(HubSpotWriting):
     """Reads and writes HubSpot's contacts, and what hangs on them.
 
     :param hubspot_conn_id: connection of type ``hubspot``; password: a private-app token or service key, or instead
-        the extras ``client_id``, ``client_secret`` and ``refresh_token`` of an OAuth app; extra ``api_version``
+        the extras ``client_id``, ``client_secret`` and ``refresh_token`` of an OAuth app; extra ``api_version``, and
+        ``search_beside_list``, see there
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
     """
@@ -103,6 +105,14 @@ class HubSpotHook(HubSpotWriting):
 
     def __init__(self, hubspot_conn_id: str = default_conn_name) -> None:
         super().__init__(hubspot_conn_id)
+
+    @cached_property
+    def search_beside_list(self) -> bool:
+        """True reads all contacts of a large account by list and search side by side; default: the connection's extra.
+
+        :raises LeadsSettingsError: when the extra says neither true nor false
+        """
+        return self.settings.switch("search_beside_list")
 
     def iter_leads(
         self,
@@ -177,20 +187,15 @@ class HubSpotHook(HubSpotWriting):
             for page, at in listed:
                 yield LeadPage(reader.leads(row for row in page if _changed_since(row, since)), at)
             return
+        if self.search_beside_list and not archived and fits(asked):
+            both = TwoDoors(self, reader, asked, position, partial(self._check_end, began=began))
+            yield from (LeadPage(reader.leads(page), at) for page, at in both.pages())
+            return
         for page, at in self.typed_pages(reader.decode, properties=asked, archived=archived, position=position):
-            last = max((last, *map(self._number, page)))
+            last = max((last, *(number_of(row, self.label) for row in page)))
             yield LeadPage(reader.leads(page), at)
         if not archived:
             self._check_end(last, began)
-
-    def _number(self, row: Any) -> int:
-        number = str(id_of(row))
-        if not (number.isascii() and number.isdecimal()):
-            raise LeadsServerError(
-                f"{self.label}: the list of contacts holds a record whose id is no number, which HubSpot doesn't "
-                "document. Run it again; if it stays, check the connection's host."
-            )
-        return int(number)
 
     def _check_end(self, last: int, began: datetime) -> None:
         """Refuse a list that ended before its last contact; it comes by id, and tells no total of its own."""

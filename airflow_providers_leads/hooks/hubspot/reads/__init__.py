@@ -1,0 +1,1 @@
+"""Ways of reading all contacts of a large account."""
