@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test coverage test-stories test-slow test-faults test-integration test-cluster test-cluster-cut test-memory test-matrix test-oldest test-wheel soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-smoke bench-machines bench-bucket format clean
+.PHONY: help demo test coverage test-stories test-slow test-faults test-integration test-cluster test-cluster-cut test-memory test-matrix test-oldest test-wheel soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-doors bench-smoke bench-machines bench-bucket format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -93,10 +93,13 @@ bench-wire: $(READY)      ## time reading and writing beside other clients, and 
 bench-quiet: $(READY)     ## time each step of a sync in which nothing has changed, of 10,000 and 100,000 people; options in BENCH
 	@$(BIN)/python tests/benchmarks/bench_quiet.py --write docs/benchmarks.md $(BENCH)
 
+bench-doors: $(READY)     ## time a full read of 200,000 HubSpot contacts by the list, and by list and search; options in BENCH
+	@$(BIN)/python tests/benchmarks/bench_doors.py --write docs/benchmarks.md $(BENCH)
+
 bench-smoke: $(READY)     ## see in a minute or two whether something has become slow
 	@$(BIN)/python tests/benchmarks/bench_smoke.py
 
-bench: bench-merge bench-memory bench-files bench-wire bench-quiet bench-machines  ## run all benchmarks, about an hour
+bench: bench-merge bench-memory bench-files bench-wire bench-quiet bench-doors bench-machines  ## run all benchmarks, about an hour
 
 bench-machines: $(READY)  ## see how machines share one key, with a Redis and without, two minutes; options in BENCH
 	@$(BIN)/python tests/benchmarks/bench_machines.py $(BENCH)

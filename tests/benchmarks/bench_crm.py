@@ -15,9 +15,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 from urllib.request import urlopen
 
@@ -43,12 +43,16 @@ class Settings:
     :param latency: seconds between a request and its answer
     :param limit: requests per window; 0: any number
     :param period: seconds of the rolling window
+    :param searches: searches of HubSpot's contacts per window of their own; 0: a search finds nobody, at any time
+    :param search_period: seconds of that window
     """
 
     rows: int = 100_000
     latency: float = 0.0
     limit: int = 0
     period: float = 10.0
+    searches: int = 0
+    search_period: float = 1.0
 
 
 def contact(number: int, rng: random.Random) -> dict[str, Any]:
@@ -135,8 +139,11 @@ def _encoded(body: Any, status: bytes = b"200 OK", headers: bytes = b"") -> byte
 class Lists:
     """All answers to reading requests, made beforehand."""
 
-    def __init__(self, rows: int, origin: str) -> None:
+    def __init__(self, rows: int, origin: str, *, searched: bool = False) -> None:
         rng = random.Random(20261121)
+        self.rows = rows
+        self.contacts: list[bytes] = []
+        """Each by itself, where they are searched."""
         self.hubspot: dict[int, bytes] = {}
         self.persistiq: list[bytes] = []
         self.perspective: list[bytes] = []
@@ -148,6 +155,7 @@ class Lists:
             link = f"{origin}/crm/v3/objects/contacts?limit=100&after={after}"
             paging = {"paging": {"next": {"after": str(after), "link": link}}} if more else {}
             self.hubspot[int(page[0]["id"]) if start else 0] = _encoded({"results": page, **paging})
+            self.contacts += [msgspec.json.encode(record) for record in page if searched]
             number = start // PAGE
             url = f"{origin}/v1/leads?page={number + 2}" if more else None
             leads = [persistiq_lead(record) for record in page]
@@ -161,7 +169,9 @@ class Lists:
         """Return the answer to a GET of a path with its query."""
         if b"/contacts" in target and target.startswith(b"/crm"):
             found = _AFTER.search(target)
-            return self.hubspot[int(found[1]) if found else 0]
+            after = int(found[1]) if found else 0
+            # Somebody may begin at the last contact.
+            return self.hubspot.get(after) or self._page(range(self._place(after), self.rows))
         number = _NUMBER.search(target)
         if target.startswith(b"/v1/leads?") or target == b"/v1/leads":
             return self.persistiq[int(number[1]) - 1 if number else 0]
@@ -170,6 +180,26 @@ class Lists:
         known = {b"/v1/lead_fields": {"lead_fields": []}, b"/v1/dnc_domains": {"dnc_domains": [], "has_more": False}}
         body = known.get(target.partition(b"?")[0])
         return _encoded({"message": "not here"}, b"404 Not Found") if body is None else _encoded(body)
+
+    def search(self, sent: dict[str, Any]) -> bytes:
+        """Return the answer to a search of contacts by id, the only property whose filters are looked at."""
+        found = range(self.rows)
+        for one in (one for group in sent["filterGroups"] for one in group["filters"]):
+            if one["propertyName"] != "hs_object_id":
+                continue
+            if one["operator"] == "IN":
+                return self._page([self._place(int(value)) for value in one["values"]])
+            place = self._place(int(one["value"]) + (one["operator"] in ("GT", "LTE")))
+            found = range(place, found.stop) if one["operator"] in ("GT", "GTE") else range(found.start, place)
+        ordered = found[::-1] if sent.get("sorts") else found
+        return self._page(ordered[: sent["limit"]], len(found))
+
+    def _place(self, record_id: int) -> int:
+        return min(max(0, -((1_000_000 - record_id) // 51)), self.rows)
+
+    def _page(self, places: Sequence[int], total: int = 0) -> bytes:
+        found = b",".join([self.contacts[place] for place in places])
+        return _encoded(b'{"total":%d,"results":[%b]}' % (total, found))
 
 
 def written(target: bytes, raw: bytes) -> bytes:
@@ -259,9 +289,10 @@ class Window:
 class Conversation(asyncio.Protocol):
     """One connection; requests on it are answered in turn."""
 
-    def __init__(self, lists: Lists, window: Window) -> None:
+    def __init__(self, lists: Lists, window: Window, searching: Window) -> None:
         self._lists, self._window = lists, window
         self._received = b""
+        self._searching = searching
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
@@ -276,15 +307,25 @@ class Conversation(asyncio.Protocol):
         self._received = rest[size:]
         method, target, _ = head.split(b" ", 2)
         if target == b"/stats":
-            self._transport.write(_encoded(self._window.stats()))
+            told = self._window.stats()
+            searched = self._searching.stats()
+            told["refused"] |= searched["refused"]
+            self._transport.write(_encoded(told | {"searched": searched["answered"]}))
             return
         # Who asks is told by the agent's last word, for the fairness between processes. Searches have their own quota.
         agent = _AGENT.search(head + b"\r")
         searched = target.endswith(b"/search")
-        refusal = None if searched else self._window.spend(agent[1].decode() if agent else "")
+        refusal = (
+            self._searching.spend("search") if searched else self._window.spend(agent[1].decode() if agent else "")
+        )
         if refusal is None:
-            answer = self._lists.answer(target) if method == b"GET" else written(target, rest[:size])
-            headers = self._window.headers()
+            if method == b"GET":
+                answer = self._lists.answer(target)
+            elif searched and self._lists.contacts:
+                answer = self._lists.search(msgspec.json.decode(rest[:size]))
+            else:
+                answer = written(target, rest[:size])
+            headers = b"" if searched else self._window.headers()
             if headers:
                 top, _, body = answer.partition(b"\r\n\r\n")
                 answer = top + b"\r\n" + headers + b"\r\n" + body
@@ -299,11 +340,12 @@ class Conversation(asyncio.Protocol):
 async def serve(settings: Settings) -> None:
     """Serve until the process is stopped."""
     window = Window(settings)
+    searching = Window(replace(settings, limit=settings.searches, period=settings.search_period))
     lists: list[Lists] = []
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Conversation(lists[0], window), _HOST, 0, start_serving=False)
+    server = await loop.create_server(lambda: Conversation(lists[0], window, searching), _HOST, 0, start_serving=False)
     origin = f"http://{_HOST}:{server.sockets[0].getsockname()[1]}"
-    lists.append(Lists(settings.rows, origin))
+    lists.append(Lists(settings.rows, origin, searched=bool(settings.searches)))
     await server.start_serving()
     sys.stdout.write(origin + "\n")
     sys.stdout.flush()
