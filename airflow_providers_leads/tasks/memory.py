@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.leads.files.provenance import memory_uri_in
-from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
+from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing, scope_name
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed
 from airflow_providers_leads.leads.memory.looking import erase_people
 from airflow_providers_leads.leads.memory.planned import PlanMemory
@@ -183,6 +183,7 @@ def recalled(folder: Folder, recall: Recall, inputs: Sequence[Any], log: Any) ->
         "generation": result.generation,
         "token": result.token,
         "probe": generation.probe if generation else "",
+        "gaps": sorted(generation.gaps) if generation else [],
         "first": result.first,
         "baseline": [str(uri) for uri in recall.baseline],
         "delta": str(recall.outputs["delta"]),
@@ -210,6 +211,8 @@ def _read_as_json(read: ReadFacts) -> dict[str, Any]:
         "complete": read.complete,
         "parts": dict(read.parts),
         "known_as": read.known_as,
+        "narrows_properties": read.properties is not None,
+        "properties": sorted(read.properties or ()),
     }
 
 
@@ -243,6 +246,7 @@ def plan_memory(known: Mapping[str, Any], hook: LeadsHook, scope: str | None) ->
     """
     folder = folder_at(str(known["memory"]))
     policy = known["policy"]
+    place = scope_name(hook.conn_type, scope or hook.conn_id)
     merged = any(read["conn_id"] == hook.conn_id and read["complete"] for read in known["reads"]) and scope is None
     return PlanMemory(
         source=hook.conn_type,
@@ -258,8 +262,8 @@ def plan_memory(known: Mapping[str, Any], hook: LeadsHook, scope: str | None) ->
         deleted=policy["deleted"],
         address=policy["address"],
         erased=folder.erased(),
-        # What an older version has merged doesn't tell it.
-        probe=known.get("probe", ""),
+        # What an older version has merged doesn't tell it, nor do whole rows where a property was not read for a while.
+        probe="" if place in known.get("gaps", ()) else known.get("probe", ""),
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_providers_leads.leads.files.plan_facts import ACTIONS, PlanFacts, PlanTotals
+from airflow_providers_leads.leads.files.plan_facts import ACTIONS, Looked, PlanFacts, PlanTotals
 from airflow_providers_leads.leads.files.provenance import identity_of, members_of, other_partitions, share_of
 from airflow_providers_leads.leads.files.staging import RowWriter, check_parquet, count_rows
 from airflow_providers_leads.leads.merge.shares import MEMBERS
@@ -110,6 +111,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         identity=identity,
         quota=hook.quota,
         fields=sorted(rules.writable),
+        looked=_looked(task, existing, existing_at),
     )
     totals = PlanTotals()
     plan = f"{task.stem}.plan.parquet"
@@ -157,6 +159,14 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         **({"memory": dict(task.memory)} if task.memory is not None else {}),
         **({"quota": quota} if (quota := hook.day_quota) else {}),
     }
+
+
+def _looked(task: PlanTask, existing: str, at: datetime | None) -> Looked | None:
+    """Return what a memory is to take in of what the destination holds."""
+    if task.memory is None or at is None:
+        return None
+    narrows = "properties" in task.hook.scope_keys
+    return Looked(uri=existing, at=at, properties=sorted(task.own_properties) if narrows else None)
 
 
 def _shares(golden: Any, existing: str, members: Any, memory: PlanMemory | None) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from memory_world import DESTINATIONS, HUBSPOT, PERSISTIQ, PERSPECTIVE, World
+from memory_world import DESTINATIONS, FUNNEL, HUBSPOT, PERSISTIQ, PERSPECTIVE, World
 
 from airflow_providers_leads.leads.memory.generation import VERSION
 
@@ -150,6 +150,13 @@ def test_what_people_do_in_a_destination_that_is_not_read_stays(world: World) ->
     quiet(world, **one_way)
     assert world.holds(HUBSPOT, edited, "first_name") == "Anna"
     assert world.holds(HUBSPOT, cleared, "phone") is None
+    assert world.in_hubspot(moved) == world.in_hubspot(deleted) == []
+    # A later edit where the merge looks replaces an earlier one here.
+    (contact,) = (c for c in world.perspective.funnels[FUNNEL].contacts.values() if c["email"] == edited)
+    contact["firstName"] = "Anne"
+    world.run(**one_way)
+    assert world.holds(HUBSPOT, edited, "first_name") == "Anne"
+    quiet(world, **one_way)
     assert world.in_hubspot(moved) == world.in_hubspot(deleted) == []
 
 

@@ -18,6 +18,19 @@ ACTIONS: Final = ("create", "update", "unchanged", "suppress")
 _KEY: Final = "leads.plan"
 
 
+class Looked(msgspec.Struct, kw_only=True):
+    """What a plan has read of its destination.
+
+    :param uri: of the file of its records
+    :param at: aware time at which the read began
+    :param properties: custom properties that were read, ``None``: all there are
+    """
+
+    uri: str
+    at: datetime
+    properties: list[str] | None = None
+
+
 class PlanFacts(msgspec.Struct, kw_only=True):
     """What a plan was made from and for.
 
@@ -40,6 +53,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     :param back: the same, of what may go back where it otherwise only goes on
     :param suppressions: URIs of lists of whom not to write, and connections whose do-not-contact domains count
     :param identity: who is one person by the policy of the golden records
+    :param looked: what a memory is to take in of what the destination holds, ``None`` without one
     """
 
     conn_id: str
@@ -58,6 +72,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     back: list[str] = []
     suppressions: list[str] = []
     identity: IdentityRules = msgspec.field(default_factory=IdentityRules)
+    looked: Looked | None = None
 
     def metadata(self) -> dict[str, str]:
         """Return the facts as metadata of a Parquet file."""

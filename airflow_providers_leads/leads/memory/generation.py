@@ -53,6 +53,17 @@ class Scope(msgspec.Struct, kw_only=True):
     seen_at: datetime | None = None
 
 
+class Gap(msgspec.Struct, kw_only=True):
+    """A property of a scope's records was not read for a while.
+
+    :param until: when a read of it began last before that: what is another value since may be so since then
+    :param again: when it was read again first, ``None``: not yet. Records that were seen later have no gap
+    """
+
+    until: datetime
+    again: datetime | None = None
+
+
 class Generation(msgspec.Struct, kw_only=True):
     """What a sync remembers after one of its runs.
 
@@ -67,6 +78,8 @@ class Generation(msgspec.Struct, kw_only=True):
     :param properties: custom properties that are remembered besides the fields of a lead
     :param probe: tells whether the quick comparison of whole records is still the one of this DuckDB
     :param scopes: :func:`scope_name` → what is known of it
+    :param gaps: :func:`scope_name` → property that was not read for a while, until a complete read has it again
+    :param looks: the same → when a plan last looked at what a CRM holds that no merge reads
     :param made_with: tells whether its hashes were made with a key, see :func:`mark_of_key`; empty in older ones
     """
 
@@ -81,6 +94,8 @@ class Generation(msgspec.Struct, kw_only=True):
     properties: list[str] = []
     probe: str
     scopes: dict[str, Scope] = {}
+    gaps: dict[str, dict[str, Gap]] = {}
+    looks: dict[str, datetime] = {}
     made_with: str = ""
 
 
@@ -234,7 +249,11 @@ class Folder:
     def plans(self, marks: Iterable[Writing]) -> list[tuple[Any, Any]]:
         """Return path objects of the plans and results that marks name."""
         pairs = [pair for mark in marks for pair in mark.plans.values()]
-        return [(self._path_of(plan), self._path_of(results)) for plan, results in pairs]
+        return [(self.path_to(plan), self.path_to(results)) for plan, results in pairs]
+
+    def path_to(self, uri: str) -> Any:
+        """Return the path object of a run's file."""
+        return self._path_of(uri)
 
     def settle(self, marks: Iterable[Writing]) -> None:
         """Remove marks whose results are remembered."""

@@ -245,7 +245,8 @@ def written_sql(stored: str, writes: str, fields: Sequence[str], *, times: bool 
         is_set, value = f"w.{table.named(field + ':set')}", f"w.{table.named(field)}"
         old = f"s.{table.named(field)}"
         updated[field] = f"CASE WHEN {is_set} THEN {value} ELSE {old} END"
-        created[field] = f"CASE WHEN {is_set} THEN {value} END"
+        # Of a record that was there before nobody knows what else it holds.
+        created[field] = f"CASE WHEN {is_set} THEN {value} WHEN NOT w.created THEN {table.UNSEEN} END"
         for end in ("after", "until"):
             name = f"{field}:{end}"
             # Of what a run wrote that nobody remembered it is known when: what differs from it was done later.

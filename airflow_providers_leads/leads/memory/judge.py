@@ -34,6 +34,7 @@ class Judge:
     :param result: counts what was noticed
     :param now: the present time
     :param since: when the last run remembered, ``None``: there was none
+    :param gaps: see :func:`~…memory.reads.gaps_of`
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class Judge:
         result: Recalled,
         now: datetime,
         since: datetime | None,
+        gaps: table.Gaps | None = None,
     ) -> None:
         self._key, self._fields, self._reads = key, fields, reads
         self._policy, self._result, self._now, self._since = policy, result, now, since
+        self._gaps = gaps or {}
         self.conflicts: list[dict[str, Any]] = []
         """What was decided between differing values: by winning record, to be joined to its person."""
         self.facts: list[dict[str, Any]] = []
@@ -145,8 +148,9 @@ class Judge:
             )
         # What a run has written there it wrote once the change that it copied was made.
         copied_at = until if record[f"w:{name}"] is not None else None
-        known = [moment for moment in (record["seen"], record[f"a:{name}"], copied_at) if moment is not None]
-        after, changed = max(known, default=None), self._changed_until(record)
+        seen = self._seen(record, name)
+        known = [moment for moment in (seen, record[f"a:{name}"], copied_at) if moment is not None]
+        after, changed = max(known, default=None), self._changed_until(record, seen)
         return Look(value, after, changed, edited=True, fresh=True, place=place)
 
     def _reformatted(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str) -> list[Look]:
@@ -189,8 +193,16 @@ class Judge:
     def was_read(self, source: str, name: str) -> bool:
         return has_read(self._reads, source, name)
 
-    def _changed_until(self, record: Mapping[str, Any]) -> datetime:
-        at, seen = record["updated_at"], record["seen"]
+    def _seen(self, record: Mapping[str, Any], name: str) -> datetime | None:
+        """Return when a field was surely seen last, before now."""
+        seen: datetime | None = record["seen"]
+        gap = self._gaps.get(name, {}).get((record["source"], record["source_scope"]))
+        if gap is None or seen is None or (gap.again and record["row_seen"] and record["row_seen"] >= gap.again):
+            return seen
+        return min(seen, gap.until)
+
+    def _changed_until(self, record: Mapping[str, Any], seen: datetime | None) -> datetime:
+        at = record["updated_at"]
         return at if at is not None and seen is not None and seen < at < self._now else self._now
 
     def _count(self, source: str, name: str, look: Look) -> None:

@@ -73,19 +73,13 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         f"CASE WHEN r.first_look THEN {began}::TIMESTAMPTZ ELSE {now}::TIMESTAMPTZ END AS first_at, "
         f"coalesce(x.looked_at, {now}::TIMESTAMPTZ) AS looked_at, x.was_read_at, d.opted_out, d.bounced, "
         "f.fields AS reformatted, "
-        f'd.updated_at AS touched_at, {hashes} FROM memory_next n JOIN memory_read r USING ("row") '
+        f'{now}::TIMESTAMPTZ AS present, {hashes} FROM memory_next n JOIN memory_read r USING ("row") '
         f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_reformatted f USING ("row") '
         "LEFT JOIN memory_reads x ON (x.source, x.source_scope) = "
         "(d.source, d.source_scope) WHERE n.dirty OR n.next_person IS DISTINCT FROM n.person"
     )
-    changed_until = (
-        f"CASE WHEN e.touched_at > greatest(q.seen, e.was_read_at) AND e.touched_at < {now}::TIMESTAMPTZ "
-        f"THEN e.touched_at ELSE {now}::TIMESTAMPTZ END"
-    )
     run(
-        f"CREATE TEMP TABLE memory_delta AS SELECT {table.next_row_sql(key, fields)} FROM ("
-        f"SELECT e.*, {changed_until} AS changed_until FROM ({read}) e "
-        + f"LEFT JOIN memory_before q {table.SAME_RECORD}) c "
+        f"CREATE TEMP TABLE memory_delta AS SELECT {table.next_row_sql(key, fields, gaps=recall.gaps)} FROM ({read}) c "
         "LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = (c.source, c.source_scope, c.source_id)"
     )
     _date_copies(recall)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.memory.generation import Generation, Scope, scope_name
+from airflow_providers_leads.leads.memory.generation import Gap, Generation, Scope, scope_name
 from airflow_providers_leads.leads.memory.table import PROPERTY
 
 LEAST_SHARE: Final = 0.5
@@ -92,14 +92,16 @@ def under_new_names(generation: Generation, names: Mapping[tuple[str, str], str]
     :param generation: that counts
     :param names: see :func:`new_names`
     """
-    scopes = {}
+    scopes, called = {}, {}
     for name, scope in generation.scopes.items():
         source, _, part = name.partition("|")
         now = names.get((source, scope.conn_id), scope.conn_id)
         # A funnel keeps its name whatever the connection is called.
         part = now if part == scope.conn_id else part
-        scopes[scope_name(source, part)] = msgspec.structs.replace(scope, conn_id=now)
-    return msgspec.structs.replace(generation, scopes=scopes)
+        called[name] = scope_name(source, part)
+        scopes[called[name]] = msgspec.structs.replace(scope, conn_id=now)
+    gaps = {called.get(name, name): gap for name, gap in generation.gaps.items()}
+    return msgspec.structs.replace(generation, scopes=scopes, gaps=gaps)
 
 
 def first_looks(generation: Generation | None, reads: Iterable[ReadFacts]) -> list[tuple[str, str]]:
@@ -150,6 +152,63 @@ def in_doubt(
     names = [name for name, scope in (generation.scopes if generation else {}).items() if scope.conn_id in complete]
     scopes = [(source, scope) for source, _, scope in (name.partition("|") for name in names)]
     return [scope for scope in scopes if scope not in set(concluded)]
+
+
+def gaps_of(generation: Generation | None) -> dict[str, dict[tuple[str, str], Gap]]:
+    """Return which fields were not read for a while: field → source and scope → when.
+
+    :param generation: that counts
+    """
+    found: dict[str, dict[tuple[str, str], Gap]] = {}
+    for name, gaps in (generation.gaps if generation else {}).items():
+        source, _, scope = name.partition("|")
+        for field_name, gap in gaps.items():
+            found.setdefault(f"{PROPERTY}{field_name}", {})[source, scope] = gap
+    return found
+
+
+def next_gaps(
+    generation: Generation | None,
+    reads: Iterable[ReadFacts],
+    looks: Iterable[tuple[str, datetime, frozenset[str] | None]],
+    now: datetime,
+) -> dict[str, dict[str, Gap]]:
+    """Return which properties were not read for a while, after some reads.
+
+    :param generation: that counted
+    :param reads: what the run has read
+    :param looks: what its plans have looked at: :func:`~…memory.generation.scope_name`, when, and which properties,
+        ``None``: all there are
+    :param now: the present time
+    """
+    if generation is None:
+        return {}
+    reads, gaps = list(reads), {name: dict(each) for name, each in generation.gaps.items()}
+
+    def note(scope: str, last: datetime | None, at: datetime, name: str, *, known: bool, whole: bool) -> None:
+        mine = gaps.setdefault(scope, {})
+        gap = mine.get(name)
+        if not known and last is not None:
+            mine[name] = Gap(until=gap.until if gap else last)
+        elif known and gap is not None:
+            mine[name] = msgspec.structs.replace(gap, again=gap.again or at)
+            if whole:
+                del mine[name]
+
+    whole = {(read.source, part) for read in reads if read.complete for part in read.parts}
+    for read in reads:
+        for part in read.parts or (read.conn_id,):
+            scope = scope_name(read.source, part)
+            before = generation.scopes.get(scope)
+            for name in generation.properties:
+                known = has_read(reads, read.source, f"{PROPERTY}{name}")
+                note(scope, before.seen_at if before else None, read.at or now, name, known=known,
+                     whole=(read.source, part) in whole)  # fmt: skip
+    for scope, at, properties in looks:
+        for name in generation.properties:
+            known = properties is None or name in properties
+            note(scope, generation.looks.get(scope), at, name, known=known, whole=False)
+    return {scope: each for scope, each in gaps.items() if each}
 
 
 def next_scopes(generation: Generation | None, reads: Iterable[ReadFacts], now: datetime) -> dict[str, Scope]:

@@ -24,6 +24,7 @@ from airflow_providers_leads.leads.memory.reads import (
     ReadFacts,
     concluding,
     first_looks,
+    gaps_of,
     in_doubt,
     new_names,
     under_new_names,
@@ -80,9 +81,9 @@ class Recall:
         self.properties = sorted(generation.properties if generation else ())
         self.fields = table.fields_of(self.properties)
         self.key = folder.key
-        self.judge = Judge(
-            self.key, self.fields, reads, policy, self.result, self.now, generation.at if generation else None
-        )
+        self.gaps = gaps_of(generation)
+        since = generation.at if generation else None
+        self.judge = Judge(self.key, self.fields, reads, policy, self.result, self.now, since, self.gaps)
 
     @property
     def remakes_past(self) -> bool:
@@ -156,6 +157,9 @@ class Recall:
     def _compare(self) -> None:
         """Make ``memory_read``: each record that was read, beside what is remembered of it."""
         same = "p.digest IS NOT DISTINCT FROM c.new_digest" if self._probed() else "false"
+        # What is empty now was as good as empty while nobody read it.
+        read_again = [field for field in self.gaps if any(self.judge.was_read(s, field) for s, _ in self.gaps[field])]
+        same = " AND ".join([same, *(f"NOT {table.unseen_sql(field, self.gaps)}" for field in read_again)])
         # The address is part of the digest: of a record that is as it was, its hash is known.
         address = f"CASE WHEN p.source IS NULL OR NOT ({same}) THEN {keyed_sql(self.key, ADDRESS, ADDRESS)} "
         address += f"WHEN {ADDRESS} IS NOT NULL THEN p.email_hash END"
@@ -332,8 +336,8 @@ class Recall:
         )
         rows = self._con.sql(
             f'SELECT m.person, d."row", d.source, d.source_scope, d.source_id, d.updated_at, d.created_at, '
-            f"d.properties, c.new, c.first_look, c.at, c.moved, greatest(p.seen, r.was_read_at) AS seen, "
-            f"{values} "
+            f"d.properties, c.new, c.first_look, c.at, c.moved, greatest(p.seen, r.was_read_at) AS seen, p.seen AS "
+            f"row_seen, {values} "
             'FROM memory_people m JOIN memory_touched t USING (person) JOIN memory_read c USING ("row") '
             f'JOIN {_LEADS} d USING ("row") LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = '
             "(d.source, d.source_scope, d.source_id) LEFT JOIN memory_reads r ON (r.source, r.source_scope) = "

@@ -12,14 +12,31 @@ from typing import Any, Final
 import duckdb
 import msgspec
 
+from airflow_providers_leads.leads.files.places import is_complete
+from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.files.staging import appearing
 from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory import table
-from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing, mark_of_key
-from airflow_providers_leads.leads.memory.hashing import digest_probe, quoted
+from airflow_providers_leads.leads.memory.generation import (
+    Folder,
+    Generation,
+    SyncMemoryError,
+    Writing,
+    mark_of_key,
+    scope_name,
+)
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed_form_sql, keyed_sql, quoted
 from airflow_providers_leads.leads.memory.intended import known_plans, properties_in, writes_sql, written_sql
 from airflow_providers_leads.leads.memory.local import local_copy
-from airflow_providers_leads.leads.memory.reads import ReadFacts, has_read, new_names, next_scopes, under_new_names
+from airflow_providers_leads.leads.memory.reads import (
+    ReadFacts,
+    gaps_of,
+    has_read,
+    new_names,
+    next_gaps,
+    next_scopes,
+    under_new_names,
+)
 
 _MEMORY: Final = "1GB"
 
@@ -96,6 +113,8 @@ def remember(
         with closing(work.connect()) as con:
             work.load(con, fields, reads)
             work.people(con, fields)
+            plans = known_plans(folder.plans(own))
+            work.look(con, plans, fields, reads, members, before)
             for mark in own:
                 if not work.add_writes(con, mark, fields):
                     open_marks.append(mark)
@@ -113,6 +132,8 @@ def remember(
         properties=sorted(properties),
         probe=probe,
         scopes=next_scopes(before, reads, now),
+        gaps=next_gaps(before, reads, work.looks, now),
+        looks={**(before.looks if before else {}), **{scope: at for scope, at, _ in work.looks}},
         made_with=mark_of_key(folder.key),
     )
     folder.publish(generation)
@@ -125,6 +146,9 @@ class _Work:
 
     def __init__(self, scratch: Path, folder: Folder, kept: Kept) -> None:
         self._scratch, self._folder, self._kept = scratch, folder, kept
+        self._rows = "read"
+        self.looks: list[tuple[str, datetime, frozenset[str] | None]] = []
+        """What plans have looked at: the scope's name, when, and which properties."""
 
     def connect(self) -> Any:
         con = duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(self._scratch / "spill")})
@@ -186,6 +210,88 @@ class _Work:
             "r.source_scope, r.source_id) = (l.source, l.source_scope, l.source_id)"
         )
 
+    def look(
+        self,
+        con: Any,
+        plans: Sequence[tuple[PlanFacts, Any, Any]],
+        fields: Sequence[str],
+        reads: Sequence[ReadFacts],
+        members: Sequence[Any],
+        before: Generation | None,
+    ) -> None:
+        """Make ``looks``: what plans saw of the people in CRMs that the run didn't read, beside what is remembered."""
+        found = [each for facts, _, _ in plans if (each := self._seen_by(facts, fields, reads))]
+        if not found:
+            return
+        listed = ", ".join(quoted(self.local(uri)) for uri in members)
+        con.execute(
+            f"CREATE TABLE looked AS SELECT * FROM ({' UNION ALL '.join(found)}) QUALIFY row_number() OVER (PARTITION "
+            f"BY {table.RECORD_SQL} ORDER BY looked_at DESC, updated_at DESC NULLS LAST) = 1"
+        )
+        con.execute(
+            f"CREATE TABLE whose AS SELECT m.email_key, min(n.person) AS person FROM read_parquet([{listed}]) m "
+            f"LEFT JOIN read n {table.SAME_RECORD} WHERE m.email_key IN (SELECT email_key FROM looked) GROUP BY ALL"
+        )
+        same = "false"
+        if before is not None and before.probe == digest_probe(con):
+            same = "p.source IS NOT NULL AND p.digest IS NOT DISTINCT FROM c.new_digest"
+        key, gaps = self._folder.key, gaps_of(before)
+        same = " AND ".join([same, *(f"NOT {table.unseen_sql(field, gaps)}" for field in gaps)])
+        own = keyed_sql(key, ADDRESS, "c.email_key")
+        forms = []
+        for field in fields:
+            written, form = f"p.{table.named(field + ':written')}", keyed_form_sql(key, field, f"c.{_text(field)}")
+            forms.append(f"CASE WHEN {written} <> 0 AND {written} IN ({form}, -1 - {form}) THEN {quoted(field)} END")
+        con.execute(
+            f"CREATE TABLE news AS SELECT c.*, {own} AS email_hash, coalesce(w.person, {own}) AS next_person, "
+            "NULL::TIMESTAMPTZ AS since_memory, looked_at AS first_at, NULL::TIMESTAMPTZ AS was_read_at, looked_at AS "
+            f"present, list_filter([{', '.join(forms)}], x -> x IS NOT NULL) AS reformatted "
+            f"FROM looked c LEFT JOIN read p {table.SAME_RECORD} LEFT JOIN whose w ON w.email_key = c.email_key "
+            f"WHERE NOT ({same}) AND (p.source IS NOT NULL OR w.email_key IS NOT NULL)"
+        )
+        # Under which address a person is known here stays as it was: by it their other records are found.
+        con.execute(
+            "CREATE TABLE looks AS SELECT n.* REPLACE (coalesce(p.person, n.person) AS person, "
+            "coalesce(p.email_hash, n.email_hash) AS email_hash, p.former AS former) FROM (SELECT "
+            f"{table.next_row_sql(key, fields, gaps=gaps)} FROM news c "
+            f"LEFT JOIN read p {table.SAME_RECORD}) n LEFT JOIN read p {table.SAME_RECORD} UNION ALL "
+            "SELECT p.* REPLACE (greatest(p.seen, c.looked_at) AS seen) "
+            f"FROM read p JOIN looked c {table.SAME_RECORD} WHERE {same}"
+        )
+        con.execute(
+            f"CREATE VIEW seen AS SELECT {table.listed(fields)} FROM read ANTI JOIN looks {table.SAME_RECORD} "
+            f"UNION ALL SELECT {table.listed(fields)} FROM looks"
+        )
+        self._rows = "seen"
+        self.changed = True
+
+    def _seen_by(self, facts: PlanFacts, fields: Sequence[str], reads: Sequence[ReadFacts]) -> str | None:
+        """Return the SELECT of what a plan saw of its destination, ``None`` where the merge has looked there itself."""
+        looked, scope = facts.looked, facts.scope
+        if looked is None or any(
+            read.conn_id == facts.conn_id and (scope is None or not read.parts or scope in read.parts) for read in reads
+        ):
+            return None
+        if not is_complete(path := self._folder.path_to(looked.uri)):
+            return None
+        key, read = self._folder.key, {f"{table.PROPERTY}{name}" for name in looked.properties or ()}
+        columns = []
+        for field in fields:
+            known = not field.startswith(table.PROPERTY) or looked.properties is None or field in read
+            columns += [
+                f"{table.hash_sql(key, field)} AS {table.named(field)}",
+                f"{table.value_sql(field)} AS {_text(field)}",
+                f"{'true' if known else 'false'} AS {table.named(field + ':known')}",
+            ]
+        known_of = None if looked.properties is None else frozenset(looked.properties)
+        self.looks.append((scope_name(facts.conn_type, scope or facts.conn_id), looked.at, known_of))
+        return (
+            f"SELECT {table.RECORD_SQL}, email_key, updated_at, opted_out, bounced, {', '.join(columns)}, "
+            f"{table.row_digest_sql(key, fields)} AS new_digest, {quoted(looked.at.isoformat())}::TIMESTAMPTZ AS "
+            f"looked_at FROM read_parquet({quoted(self.local(path))}) WHERE source = {quoted(facts.conn_type)} "
+            f"AND source_scope = {quoted(scope or facts.conn_id)}"
+        )
+
     def people(self, con: Any, fields: Sequence[str]) -> None:
         """Make ``edited``: since when a person's values are edited ones."""
         people = quoted(self.local(self._kept.people))
@@ -227,18 +333,18 @@ class _Work:
         ]
         if before is not None and stored and kept_as_is and not self.changed and not written:
             return before.files, before.records
-        select = f"SELECT {table.listed(fields)} FROM read"
+        select = f"SELECT {table.listed(fields)} FROM {self._rows}"
         if written:
             listed = ", ".join(quoted(self.local(uri)) for uri in members)
             con.execute(
                 "CREATE TABLE linked AS SELECT m.email_key, min(n.person) AS person FROM read_parquet("
                 f"[{listed}]) m SEMI JOIN (SELECT email_key FROM writes WHERE created) w USING (email_key) "
-                f"JOIN read n {table.SAME_RECORD} GROUP BY m.email_key"
+                f"JOIN {self._rows} n {table.SAME_RECORD} GROUP BY m.email_key"
             )
             con.execute(
                 "CREATE VIEW final_writes AS SELECT w.*, l.person FROM writes w LEFT JOIN linked l USING (email_key)"
             )
-            select = written_sql("read", "final_writes", fields, times=True)
+            select = written_sql(self._rows, "final_writes", fields, times=True)
         name = f"generation-{number:06}.parquet"
         path = self._folder.path / name
         made = self._scratch / "made.parquet"
@@ -251,3 +357,8 @@ class _Work:
                 target.write(chunk)
         records = con.sql(f"SELECT count(*) FROM read_parquet({quoted(str(made))})").fetchall()[0][0]
         return [name], int(records)
+
+
+def _text(field: str) -> str:
+    """Return the column of a look that holds a value itself."""
+    return table.named(f"{field}:text")

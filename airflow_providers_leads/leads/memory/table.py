@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from airflow_providers_leads.leads.memory.generation import Gap
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_sql, keyed_sql, quoted
 from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
 
@@ -23,6 +24,8 @@ FIELDS: Final = tuple(name for name in PROFILE_FIELDS if name != "status")
 PROPERTY: Final = "properties."
 """Before the name of a custom property that is remembered as a field."""
 
+Gaps = Mapping[str, Mapping[tuple[str, str], Gap]]
+"""Field → source and scope → when it was not read for a while."""
 UNSEEN: Final = -1
 """Stands for a property of a record that was not looked at since it is remembered: whatever it holds is no edit."""
 
@@ -155,15 +158,44 @@ def renamed_sql(select: str, names: Mapping[tuple[str, str], str]) -> str:
     return f"SELECT * REPLACE (CASE {cases} ELSE source_scope END AS source_scope) FROM ({select})"
 
 
-def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: str = "p") -> str:
+def unseen_sql(field: str, gaps: Gaps, read: str = "c", before: str = "p") -> str:
+    """Return the SQL that tells whether a record was last seen while a field of it was not read.
+
+    :param field: the field
+    :param gaps: see :func:`~…memory.reads.gaps_of`
+    :param read: alias of the record
+    :param before: alias of its remembered row
+    """
+    cases = []
+    for (source, scope), gap in sorted(gaps.get(field, {}).items()):
+        here = f"({read}.source, {read}.source_scope) = ({quoted(source)}, {quoted(scope)})"
+        later = f"{before}.seen >= {quoted(gap.again.isoformat())}::TIMESTAMPTZ" if gap.again else "false"
+        cases.append(f"({here} AND NOT coalesce({later}, false))")
+    return f"({' OR '.join(cases)})" if cases else "false"
+
+
+def _since_sql(field: str, gaps: Gaps, read: str, before: str) -> str:
+    """Return the SQL of the time at which a field was surely seen last, before it is looked at now."""
+    seen = f"greatest({before}.seen, {read}.was_read_at)"
+    for place, gap in sorted(gaps.get(field, {}).items()):
+        until = f"{quoted(gap.until.isoformat())}::TIMESTAMPTZ"
+        gone = unseen_sql(field, {field: {place: gap}}, read, before)
+        seen = f"CASE WHEN {gone} THEN least({seen}, {until}) ELSE {seen} END"
+    return seen
+
+
+def next_row_sql(
+    key: str, fields: Sequence[str], *, gaps: Gaps | None = None, read: str = "c", before: str = "p"
+) -> str:
     """Return the columns of a record's next row, made of what is read now and what was remembered.
 
-    :param read: alias of the lead as read, which has ``looked_at``, ``first_at``, ``new_digest``, ``next_person`` and
-        ``reformatted``, the names of fields whose written value the CRM keeps in another form
+    :param gaps: see :func:`~…memory.reads.gaps_of`
+    :param read: alias of the lead as read, which has ``looked_at``, ``first_at``, ``new_digest``, ``next_person``,
+        ``present``, the time at which it may have been changed at the latest, and ``reformatted``, the names of fields
+        whose written value the CRM keeps in another form
     :param before: alias of its remembered row, all null when the record is new
     """
     new = f"{before}.source IS NULL"
-    known_after = f"greatest({before}.seen, {read}.was_read_at)"
     made: dict[str, str] = {
         "source": f"{read}.source",
         "source_scope": f"{read}.source_scope",
@@ -198,9 +230,11 @@ def next_row_sql(key: str, fields: Sequence[str], *, read: str = "c", before: st
         # wrote once the change that it copied was made.
         written = f"{before}.{named(field + ':written')}"
         copied = f"WHEN {written} IS NOT NULL THEN {until}"
-        known = f"greatest({known_after}, CASE WHEN {until} IS NULL THEN {after} {copied} END)"
+        since, touched = _since_sql(field, gaps or {}, read, before), f"{read}.updated_at"
+        known = f"greatest({since}, CASE WHEN {until} IS NULL THEN {after} {copied} END)"
+        changed = f"CASE WHEN {touched} > {since} AND {touched} < {read}.present THEN {touched} ELSE {read}.present END"
         made[f"{field}:after"] = f"CASE WHEN {differs} THEN {known} ELSE {after} END"
-        made[f"{field}:until"] = f"CASE WHEN {differs} THEN {read}.changed_until ELSE {until} END"
+        made[f"{field}:until"] = f"CASE WHEN {differs} THEN {changed} ELSE {until} END"
         seen_form = f"CASE WHEN {written} > 0 AND {read}.{named(field + ':known')} THEN 0 ELSE {written} END"
         made[f"{field}:written"] = f"CASE WHEN NOT {differs} THEN {seen_form} END"
         changed_fields.append(noted_sql(made, field))

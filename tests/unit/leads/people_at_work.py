@@ -6,9 +6,9 @@ A run here takes the steps of a real one over the same files, and can die betwee
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from airflow_providers_leads.leads.files.parts import Parts
-from airflow_providers_leads.leads.files.plan_facts import PlanFacts
+from airflow_providers_leads.leads.files.plan_facts import Looked, PlanFacts
 from airflow_providers_leads.leads.files.staging import RowWriter, read_rows, write_rows
-from airflow_providers_leads.leads.memory.generation import Folder, Writing
+from airflow_providers_leads.leads.memory.generation import Folder, Writing, scope_name
 from airflow_providers_leads.leads.memory.planned import PlanMemory
 from airflow_providers_leads.leads.memory.reads import ReadFacts
 from airflow_providers_leads.leads.memory.recall import Recall
@@ -179,6 +179,7 @@ class World:
         meanwhile: Callable[[str], None] | None = None,
         remembers: bool = True,
         accounts: Mapping[str, bool] | None = None,
+        unread: Collection[str] = (),
     ) -> int:
         """Run the sync once and return the number of its writes.
 
@@ -190,9 +191,11 @@ class World:
         :param meanwhile: called before each step
         :param remembers: false: the last task doesn't run
         :param accounts: sources that lead to another account than before
+        :param unread: properties that are not read of HubSpot
         """
         self.runs += 1
         self.writes, self.settled = [], set()
+        self._unread = {f"properties.{name}" for name in unread}
         self._left, self._notes = after_writes, notes
         self._may_die = dies is not None or after_writes is not None
         at = self.folder / f"run{self.runs}"
@@ -220,7 +223,7 @@ class World:
             step(f"read:{source}")
             crm, begun[source] = self[source], self.tick()
             since = self.seen.get(source) if incremental else None
-            leads = [crm.lead(record) for record in crm.records.values() if since is None or record.touched >= since]
+            leads = [self._lead(crm, r) for r in crm.records.values() if since is None or r.touched >= since]
             files.append(at / f"{source}.parquet")
             write_rows(files[-1], Lead, self.order(leads))
             known[source] = {lead.source_id for lead in leads}
@@ -233,12 +236,13 @@ class World:
                     parts={crm.scope: len(leads)} if leads else {},
                     other_account=bool(accounts.get(source)),
                     known_as=self.known_as.get(source),
+                    properties=self._read_of(source),
                 )
             )
         people = {lead.email_key for file in files for lead in read_rows(file, Lead) if lead.email_key}
         for source in self.sources if incremental else ():
             crm = self[source]
-            leads = [crm.lead(r) for r in crm.records.values() if email_key(r.email) in people]
+            leads = [self._lead(crm, r) for r in crm.records.values() if email_key(r.email) in people]
             files.append(at / f"{source}.found.parquet")
             write_rows(files[-1], Lead, self.order([lead for lead in leads if lead.source_id not in known[source]]))
         step("merge")
@@ -263,8 +267,22 @@ class World:
             self.seen, self.known_as = begun, {}
             self.unsure.clear()
 
+    def _read_of(self, source: str) -> frozenset[str] | None:
+        """Return which properties are read of a CRM, ``None`` for all: HubSpot's are read by name."""
+        if source != HUBSPOT or not self._unread:
+            return None
+        return frozenset(n.removeprefix("properties.") for n in FIELDS if n not in self._unread)
+
+    def _lead(self, crm: Crm, record: Record) -> Lead:
+        """Return a record as it is read now."""
+        if crm.source != HUBSPOT:
+            return crm.lead(record)
+        kept = {name: value for name, value in record.values.items() if name not in self._unread}
+        return crm.lead(replace(record, values=kept))
+
     def _names(self, source: str) -> Mapping[str, str]:
-        own = [name.removeprefix("properties.") for name in FIELDS if name.startswith("properties.")]
+        left = [name for name in FIELDS if name not in self._unread]
+        own = [name.removeprefix("properties.") for name in left if name.startswith("properties.")]
         return self.names.get(source, {name: name for name in own})
 
     def _upsert(
@@ -277,7 +295,7 @@ class World:
         complete = any(read.source == source and read.complete for read in reads)
         existing = at / f"{source}.parquet" if complete else at / f"{source}.existing.parquet"
         if not complete:
-            write_rows(existing, Lead, self.order([crm.lead(record) for record in crm.records.values()]))
+            write_rows(existing, Lead, self.order([self._lead(crm, record) for record in crm.records.values()]))
         rules = PlanRules(
             mode="update",
             writable=frozenset(name for name in FIELDS if not name.startswith("properties.")),
@@ -289,13 +307,15 @@ class World:
             delta=str(outputs["delta"]), people=str(outputs["people"]), merged=complete and source != PERSPECTIVE,
             priority=self.policy.priority, cleared=self.policy.cleared, deleted=self.policy.deleted,
             address=self.policy.address, erased=self.memory.erased(),
-            probe=recall.generation.probe if recall.generation else "",
+            probe="" if not recall.generation or scope_name(source, crm.scope) in recall.generation.gaps
+            else recall.generation.probe,
         )  # fmt: skip
         scope = crm.scope if source == PERSPECTIVE else None
         facts = PlanFacts(
             conn_id=crm.conn_id, conn_type=source, mode="update", scope=scope, planned_at=planned_at,
             existing_at=planned_at, requests_per_second=1.0, properties=sorted(names.values()),
             property_keys=sorted(names),
+            looked=Looked(uri=str(existing), at=planned_at, properties=sorted(names) if source == HUBSPOT else None),
         )  # fmt: skip
         plan, results = at / f"{source}.plan.parquet", at / f"{source}.results.parquet"
         rows = list(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from people_at_work import FIELDS, World
@@ -152,15 +151,12 @@ class Office:
             for name in (*row.values, *(f"properties.{name}" for name in row.properties))
         }
 
-    def may_hold(
-        self, phases: list[tuple[Held, Held, set]], crm: str, name: str, acts: Sequence[str] = ()
-    ) -> set[str | None]:
+    def may_hold(self, phases: list[tuple[Held, Held, set]], crm: str, name: str) -> set[str | None]:
         """Return the values of which one must stand in a CRM.
 
         :param phases: what was held before and after each time that people worked
         :param crm: where
         :param name: of the field
-        :param acts: what people have ever done
         """
         last, writable = phases[-1][1], crm in self.world.writable
         may: set[str | None] = {last[crm][name]}
@@ -178,9 +174,6 @@ class Office:
                 may = edits if edited <= dated else edits | first
             elif last[crm][name] is None and before[crm][name] is not None:
                 may = {None} if crm in dated else {None, *first}
-        if crm not in self.world.sources and any(act.startswith(f"{crm}.{name}=") for act in acts):
-            # Where nobody looks but the plan, nothing remembers when somebody edited: an edit there may stand for good.
-            may.add(last[crm][name])
         return may
 
     def complaints(self, told: Told) -> list[str]:
@@ -190,7 +183,7 @@ class Office:
                 continue
             now = self.held(person)
             for name in FIELDS:
-                may = {crm: self.may_hold(told[person.email], crm, name, person.acts) for crm in self.crms}
+                may = {crm: self.may_hold(told[person.email], crm, name) for crm in self.crms}
                 bad = {c: now.get(c, {}).get(name) for c in may if now.get(c, {}).get(name) not in may[c]}
                 filled = {now[c][name] for c in self.world.writable if None not in may[c] and len(may[c]) > 1}
                 if bad or len(filled) > 1:

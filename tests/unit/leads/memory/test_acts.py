@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from people_at_work import FIELDS, HUBSPOT, PERSISTIQ, PERSPECTIVE, World
+from people_at_work import FIELDS, HUBSPOT, PERSISTIQ, PERSPECTIVE, World, emails
 from what_should_be import FIRST, VALUES, Office, Person
 
 from airflow_providers_leads.leads.memory.decide import Look, decide, same_but_for_form
@@ -218,16 +218,41 @@ def test_a_property_of_another_name_there_keeps_what_people_did(tmp_path: Path) 
 PAIRS = ("hs_tier", "tier", "hs_note", "note")
 
 
-@pytest.mark.parametrize(("reads_there", "kept"), [(False, "edited_here: title"), (True, None)], ids=["unread", "read"])
-def test_an_edit_where_nobody_looks_but_the_plan_stands_and_says_so(
-    tmp_path: Path, reads_there: bool, kept: str | None
+@pytest.mark.parametrize("reads_there", [False, True], ids=["unread", "read"])
+def test_of_edits_where_the_merge_looks_and_where_the_plan_alone_does_the_later_wins(
+    tmp_path: Path, reads_there: bool
 ) -> None:
     sources = (PERSPECTIVE, HUBSPOT) if reads_there else (PERSPECTIVE,)
     world = World(tmp_path, sources=sources, writable=(HUBSPOT,))
-    office, (person,) = in_step(world, 1)
-    for crm, value in ((HUBSPOT, "Chief"), (PERSPECTIVE, "Head")):
-        office.edits(person, crm, "title", value)
+    office, people = in_step(world, 4)
+    acts = ((HUBSPOT, "Chief"), (PERSPECTIVE, "Head"), (HUBSPOT, "Buyer"), (HUBSPOT, None), (PERSPECTIVE, "Boss"))
+    for number, (crm, value) in enumerate(acts):
+        for person in people[number % 2 :]:
+            office.edits(person, crm, "title", value)
         world.run()
+        for person in people[number % 2 :]:
+            assert office.held(person)[HUBSPOT]["title"] == value
+        assert world.run() == world.run() == 0, world.writes
         office.look()
-    assert world.plans[HUBSPOT][person.email].reason == kept
-    assert office.held(person)[HUBSPOT]["title"] == ("Chief" if kept else "Head")
+
+
+def test_what_was_there_before_the_first_run_and_stayed_is_nobodys_edit_where_the_plan_alone_looks(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, sources=(PERSPECTIVE,), writable=(HUBSPOT,), policy=MergePolicy(priority=(HUBSPOT,)))
+    there, untouched = emails(range(2))
+    for email in (there, untouched):
+        theirs = world[PERSPECTIVE].comes(email, title="Buyer", phone="+49 30 1")
+        ours = world[HUBSPOT].comes(email, title="Buyer", phone="+49 30 1" if email == untouched else "")
+        world[HUBSPOT].set(ours, {"title": "Buyer"})
+    world.run()
+    assert [row.email_key for _, row in world.writes] == [there]
+    for email in (there, untouched):
+        (theirs,), (ours,) = world[PERSPECTIVE].of(email), world[HUBSPOT].of(email)
+        world[PERSPECTIVE].set(theirs, {"title": "Head"})
+        world.run()
+        assert ours.values["title"] == "Head"
+        # Somebody's correction of what a run has never written stands as well.
+        world[HUBSPOT].set(ours, {"phone": "+49 30 9"})
+        assert world.run() == 0
+        assert world.plans[HUBSPOT][email].reason == "edited_here: phone"

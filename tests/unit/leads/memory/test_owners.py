@@ -176,3 +176,79 @@ def test_a_memory_of_another_key_is_no_past_and_lets_nobody_in_who_was_erased(tm
     (Path(str(path)) / "current.json").unlink()
     with pytest.raises(SyncMemoryError, match="erased"):
         world.run()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["remembered", "after a run that died"])
+def test_an_edit_of_a_property_that_was_not_read_for_weeks_is_as_old_as_its_record_says(
+    tmp_path: Path, known: bool
+) -> None:
+    world = World(tmp_path)
+    for email in PEOPLE:
+        world[HUBSPOT].comes(email, title="Buyer", properties__note="n")
+    world.run()
+    both, ours, touched, cleared = PEOPLE[:4]
+    changed(world, HUBSPOT, both, properties__note="older")
+    changed(world, HUBSPOT, cleared, properties__note=None)
+    changed(world, HUBSPOT, ours, properties__note="ours")
+    for number in range(3):
+        changed(world, HUBSPOT, PEOPLE[5], title=f"Title {number}")
+        world.run(unread=["note"])
+    changed(world, PERSISTIQ, both, properties__note="newer")
+    changed(world, PERSISTIQ, touched, properties__note="newer")
+    if known:
+        world.run(unread=["note"])
+    else:
+        world.run(unread=["note"], dies="remember")
+        world.run(unread=["note"])
+    for _ in range(3):
+        world.run()
+        assert held(world, HUBSPOT, both, "properties.note") == held(world, PERSISTIQ, both, "properties.note")
+        assert held(world, PERSISTIQ, both, "properties.note") == ["newer"]
+        assert held(world, PERSISTIQ, ours, "properties.note") == ["ours"]
+        assert held(world, HUBSPOT, touched, "properties.note") == ["newer"]
+        assert held(world, HUBSPOT, cleared, "properties.note") == [None]
+    assert world.writes == []
+    # A complete read has closed the gap.
+    assert world.generation.gaps == {}
+
+
+def test_a_property_that_is_read_again_by_incremental_runs_has_its_gap_until_a_complete_one(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for email in PEOPLE:
+        world[HUBSPOT].comes(email, properties__note="n")
+    world.run()
+    changed(world, HUBSPOT, PEOPLE[0], properties__note="older")
+    world.run(unread=["note"])
+    changed(world, PERSISTIQ, PEOPLE[0], properties__note="newer")
+    world.run(unread=["note"], incremental=True)
+    changed(world, HUBSPOT, PEOPLE[1], properties__note="later")
+    world.run(incremental=True)
+    ((gap,),) = (each.values() for name, each in world.generation.gaps.items() if name.startswith(HUBSPOT))
+    assert gap.again is not None and gap.until < gap.again
+    assert held(world, PERSISTIQ, PEOPLE[1], "properties.note") == ["later"]
+    # Whoever was seen since has no gap: an edit is dated by the last look.
+    changed(world, PERSISTIQ, PEOPLE[1], properties__note="theirs")
+    world.run(incremental=True)
+    changed(world, HUBSPOT, PEOPLE[1], properties__note="last")
+    world.run(incremental=True)
+    assert held(world, PERSISTIQ, PEOPLE[1], "properties.note") == ["last"]
+    for _ in range(2):
+        world.run()
+        assert held(world, HUBSPOT, PEOPLE[0], "properties.note") == ["newer"]
+    assert world.generation.gaps == {}
+
+
+def test_what_was_cleared_while_nobody_read_it_stays_so_where_the_plan_alone_looks(tmp_path: Path) -> None:
+    world = World(tmp_path, sources=(PERSPECTIVE,), writable=(HUBSPOT,))
+    for email in PEOPLE:
+        world[PERSPECTIVE].comes(email, properties__note="n")
+    world.run()
+    world.run(unread=["note"])
+    changed(world, HUBSPOT, PEOPLE[0], properties__note=None)
+    world.run(unread=["note"])
+    for _ in range(2):
+        assert world.run() == 0, world.writes
+        assert world.plans[HUBSPOT][PEOPLE[0]].reason == "cleared_here: properties.note"
+    changed(world, PERSPECTIVE, PEOPLE[0], properties__note="m")
+    world.run()
+    assert held(world, HUBSPOT, PEOPLE[0], "properties.note") == ["m"]
