@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from airflow.providers.common.compat.sdk import Context, conf
 
+from airflow_providers_leads.hooks.account import read_mark
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.leads.files.provenance import memory_uri_in
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing, scope_name
@@ -20,7 +21,7 @@ from airflow_providers_leads.leads.memory.planned import PlanMemory
 from airflow_providers_leads.leads.memory.reads import ReadFacts, read_facts, remembered_rows
 from airflow_providers_leads.leads.memory.recall import OUTPUTS, Recall
 from airflow_providers_leads.leads.memory.remember import Kept, other_runs, remember
-from airflow_providers_leads.leads.memory.whereabouts import knows_all, people_there
+from airflow_providers_leads.leads.memory.whereabouts import knows_all, people_there, shows_same
 from airflow_providers_leads.leads.merge.policy import MergePolicy
 from airflow_providers_leads.tasks.arguments import given
 from airflow_providers_leads.tasks.paths import check_local, safe_name, storage_path, uri_or_none
@@ -114,9 +115,11 @@ def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: f
         log.warning("Memory %s: %s. This run starts to remember, and compares with no past", folder.path, reason)
         return
     if not _same_account(generation, hook):
-        result["other_account"] = True
-        log.warning("%s: it leads to another account than the one that is remembered", hook.conn_id)
-        return
+        if not _known_by_records(folder, generation, hook, result):
+            result["other_account"] = True
+            log.warning("%s: it leads to another account than the one that is remembered", hook.conn_id)
+            return
+        log.info("%s: another key of the account that is remembered, by the records that it shows", hook.conn_id)
     if known_as := _known_as(generation, hook):
         result["known_as"] = known_as
         log.info("%s: it leads to the account that is remembered of '%s'", hook.conn_id, known_as)
@@ -297,6 +300,14 @@ def remembered_people(
 def _same_account(generation: Generation, hook: LeadsHook) -> bool:
     marks = {scope.account for scope in generation.scopes.values() if scope.conn_id == hook.conn_id and scope.account}
     return all(hook.is_account(mark) for mark in marks)
+
+
+def _known_by_records(folder: Folder, generation: Generation, hook: LeadsHook, result: Mapping[str, Any]) -> bool:
+    """Tell whether an account that tells no id of its own is the remembered one, by another key."""
+    marks = {scope.account for scope in generation.scopes.values() if scope.conn_id == hook.conn_id and scope.account}
+    if any((mark := read_mark(each)) is None or mark.id for each in marks) or not result["rows"]:
+        return False
+    return shows_same(folder, generation, storage_path(str(result["uri"])), hook.conn_type)
 
 
 def _known_as(generation: Generation, hook: LeadsHook) -> str | None:

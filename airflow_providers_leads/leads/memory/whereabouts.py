@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, scope_name
-from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed, quoted
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed, keyed_sql, quoted
 from airflow_providers_leads.leads.memory.local import local_copy
 
 
@@ -42,6 +43,31 @@ def people_there(folder: Folder, generation: Generation, people: Sequence[str], 
             [source, scope],
         ).fetchall()
     return [people[place] for (place,) in rows]
+
+
+def shows_same(folder: Folder, generation: Generation, leads: Any, source: str) -> bool:
+    """Tell whether a read shows records that are remembered: of those with an id that is known most have its address.
+
+    An account that tells no id of its own is known so by another key; another account has other ids, or other people.
+
+    :param folder: the sync's memory
+    :param generation: that counts
+    :param leads: path object of a file of leads
+    :param source: connection type
+    """
+    with TemporaryDirectory(prefix="leads-memory-") as scratch, closing(duckdb.connect()) as con:
+        stored = ", ".join(quoted(name) for name in local_files(folder, generation.files, scratch))
+        shown = (
+            f"SELECT source, source_scope, source_id, {keyed_sql(folder.key, ADDRESS, ADDRESS)} AS hash "
+            f"FROM read_parquet({quoted(local_copy(leads, scratch))}) WHERE source = ?"
+        )
+        met, alike = con.execute(
+            f"SELECT count(*), count(*) FILTER (l.hash = m.email_hash) FROM ({shown}) l "
+            f"JOIN read_parquet([{stored}]) m USING (source, source_scope, source_id) "
+            "WHERE m.gone IS NULL AND m.email_hash IS NOT NULL",
+            [source],
+        ).fetchall()[0]
+    return bool(alike and 2 * alike >= met)
 
 
 def local_files(folder: Folder, names: Iterable[str], scratch: str) -> list[str]:
