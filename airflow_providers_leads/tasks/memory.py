@@ -355,9 +355,16 @@ def begin_writing(known: Mapping[str, Any], context: Context, conn_id: str, plan
     ti: Any = context["ti"]
     folder = folder_at(str(known["memory"]))
     kept = msgspec.convert({name: known[name] for name in Kept.__struct_fields__}, Kept)
-    if reason := other_runs(folder, kept, ti.run_id):
+    mark = Writing(run=ti.run_id, dag=ti.dag_id, plans={conn_id: [plan, results]})
+    reason, again = other_runs(folder, kept, ti.run_id), mark in folder.writing()
+    if not reason:
+        folder.begin(mark)
+        # Of two that begin at one moment, each sees the other's mark once its own is there.
+        reason = other_runs(folder, kept, ti.run_id)
+        if reason and not again:
+            folder.settle([mark])
+    if reason:
         raise SyncMemoryError(f"Memory {folder.path}: {reason}. Nothing was written; the next run plans anew.")
-    folder.begin(Writing(run=ti.run_id, dag=ti.dag_id, plans={conn_id: [plan, results]}))
 
 
 def remember_run(known: Mapping[str, Any], members: Sequence[str], context: Context) -> Generation:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from memory_world import DESTINATIONS, FUNNEL, HUBSPOT, PERSISTIQ, PERSPECTIVE, World
 
-from airflow_providers_leads.leads.memory.generation import VERSION
+from airflow_providers_leads.leads.memory.generation import VERSION, Folder, Writing
 
 DAY = 86_400_000
 FIELDS = ("title", "phone", "city")
@@ -277,6 +277,31 @@ def test_a_second_run_at_once_is_refused(world: World) -> None:
     with pytest.raises(ValueError, match="another run has remembered since this one merged"):
         world.upsert(PERSISTIQ, old, extracted)
     assert world.writes() == writes
+
+
+def test_of_two_runs_that_begin_to_write_at_one_moment_none_writes_beside_the_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.comes_to_hubspot(title="Buyer")
+    world.runs += 1
+    extracted = [world.extract(conn_id) for conn_id in DESTINATIONS]
+    golden = world.merge(extracted)
+    begin, other = Folder.begin, Writing(run="run-other", dag="sync")
+
+    def at_one_moment(folder: Folder, mark: Writing) -> None:
+        begin(folder, other)
+        begin(folder, mark)
+
+    refused = pytest.raises(ValueError, match="another run, run-other, has begun to write since this one merged")
+    with monkeypatch.context() as patch, refused:
+        patch.setattr(Folder, "begin", at_one_moment)
+        world.upsert(PERSISTIQ, golden, extracted)
+    folder = Folder(f"{world.folder}/memory")
+    assert (world.writes(), [mark.run for mark in folder.writing()]) == (0, ["run-other"])
+    # The other one has done the same, and a retry of either goes on.
+    folder.settle([other])
+    assert world.upsert(PERSISTIQ, golden, extracted)["created"] == 1
+    world.remember(golden)
 
 
 @pytest.mark.memory
