@@ -244,7 +244,8 @@ def test_an_extract_that_is_struck_goes_on_at_both_doors(sandbox: Sandbox, tmp_p
     result = run_extract(task)
     ids = sorted(lead.source_id for lead in read_rows(result["uri"].removeprefix("file://"), Lead))
     assert ids == [str(FIRST + n) for n in range(CONTACTS)]
-    assert sandbox.hubspot.stats.requests - asked <= (CONTACTS - before) // 100 + 8
+    # Nothing is read anew; how far the search runs ahead in vain is a matter of time.
+    assert sandbox.hubspot.stats.requests - asked <= (CONTACTS - before) // 100 + CONTACTS // 200
 
 
 def test_nothing_depends_on_the_order_of_an_extract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
