@@ -58,7 +58,9 @@ def test_a_crm_that_joins_undoes_no_edit_and_brings_nobody_back(tmp_path: Path) 
     assert held(world, HUBSPOT, gone) == ["Back"]
 
 
-@pytest.mark.parametrize("writing", [False, True], ids=["remembered", "after a run that died"])
+@pytest.mark.parametrize(
+    "writing", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["remembered", "after a run that died"]
+)
 def test_a_connection_of_another_name_has_the_past_of_its_account(tmp_path: Path, writing: bool) -> None:
     world = World(tmp_path)
     for email in PEOPLE:
@@ -124,7 +126,7 @@ def test_a_property_that_joins_in_an_incremental_run_is_nobodys_edit_in_what_was
     assert held(world, HUBSPOT, PEOPLE[3], "properties.note") == [None]
 
 
-@pytest.mark.parametrize("emptied", [HUBSPOT, PERSISTIQ])
+@pytest.mark.parametrize("emptied", [HUBSPOT, pytest.param(PERSISTIQ, marks=pytest.mark.slow)])
 def test_a_new_value_fills_what_was_cleared_also_when_a_week_of_writes_fails(tmp_path: Path, emptied: str) -> None:
     world = World(tmp_path)
     (person,) = emails([0])
@@ -178,7 +180,9 @@ def test_a_memory_of_another_key_is_no_past_and_lets_nobody_in_who_was_erased(tm
         world.run()
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["remembered", "after a run that died"])
+@pytest.mark.parametrize(
+    "known", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["remembered", "after a run that died"]
+)
 def test_an_edit_of_a_property_that_was_not_read_for_weeks_is_as_old_as_its_record_says(
     tmp_path: Path, known: bool
 ) -> None:
