@@ -37,13 +37,23 @@ def test_what_one_worker_has_begun_to_write_the_other_ends(
         found = [task for task in tasks if task["task_id"] == "upsert" and task["state"] == state]
         return {task["map_index"]: task["hostname"] for task in found}
 
+    def freeze() -> dict[int, str]:
+        """Freeze the workers while one of them writes, so that nothing ends while Airflow is asked which."""
+        writes = started
+        while True:
+            while sync.writes() < writes + 2:
+                time.sleep(0.005)
+            for name in WORKERS:
+                airflow.signal(name, signal.SIGSTOP)
+            if writing := upserts("running"):
+                return writing
+            # A busy machine was so late that the upsert had ended: the other one comes.
+            for name in WORKERS:
+                airflow.signal(name, signal.SIGCONT)
+            writes = sync.writes()
+
     def kill() -> None:
-        while sync.writes() < started + 2:
-            time.sleep(0.005)
-        # Frozen first, so that it can't end while Airflow is asked who it is.
-        for name in WORKERS:
-            airflow.signal(name, signal.SIGSTOP)
-        writing = upserts("running")
+        writing = freeze()
         lost = next(iter(writing.values()))
         for name in WORKERS:
             if name == lost:
@@ -60,7 +70,7 @@ def test_what_one_worker_has_begun_to_write_the_other_ends(
     thread.start()
     assert airflow.ended(DAG, run, seconds=SECONDS)["state"] == "success"
     thread.join(10)
-    assert killed
+    assert killed, "no upsert was met while it wrote"
     ended = upserts("success")
     assert all(ended[place] in WORKERS and ended[place] != name for place, name in killed.items())
     sync.check()
