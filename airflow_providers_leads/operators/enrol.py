@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
-from airflow_providers_leads.leads.model.outcomes import FATES, Enrolment
+from airflow_providers_leads.leads.model.outcomes import FATES, MAYBE_NOT_NEW, Enrolment
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, given
@@ -168,7 +168,7 @@ class LeadsEnrolOperator(_OfPeople):
                 "%s: %d leads wait because of %s. A run that is handed the same results again adds the next of them: "
                 "clear this task another day, or take 'unchanged' by outcomes", self.conn_id, number, reason,
             )  # fmt: skip
-        if unsure := sum(row.reason == "maybe_not_new" for row in rows):
+        if unsure := sum(row.reason == MAYBE_NOT_NEW for row in rows):
             self.log.warning(
                 "%s: %d leads are left out, as nothing tells whether the upsert or somebody else created them. Look at "
                 "them in %s; a file of those who shall join, given as leads, adds them", self.conn_id, unsure, uri,

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -99,10 +99,10 @@ def _size(folder: Path) -> int:
 Figures = dict[str, dict[str, Any]]
 
 
-def measure(people: int, rounds: int, changed: int = 0) -> Iterator[tuple[Figures, ...]]:
-    """Yield what the steps took without a memory and with one, in turns; in the end what they took on a busy day.
+def measure(people: int, rounds: int, changed: int) -> tuple[list[tuple[Figures, Figures]], Figures]:
+    """Return what the steps took on quiet days, without a memory and with one in turns, and then on a busy day.
 
-    :param changed: how many people get another city in PersistIQ before that
+    :param changed: how many people get another city in PersistIQ before the busy day; 0: there is none
     """
     from airflow_providers_leads.sandbox import Sandbox
     from airflow_providers_leads.sandbox.hubspot.store import Contact
@@ -122,18 +122,19 @@ def measure(people: int, rounds: int, changed: int = 0) -> Iterator[tuple[Figure
             persistiq.add(Lead(persistiq.next_id("l"), "active", data, at, at))
         # The first run starts to remember.
         run(sandbox, Path(work) / "first", True)
-        for number in range(rounds):
-            yield (
+        quiet = [
+            (
                 run(sandbox, Path(work) / f"without-{number}", False),
                 run(sandbox, Path(work) / f"with-{number}", True),
             )
-        if changed:
-            for lead in list(persistiq.leads.values())[:changed]:
-                lead.data["city"], lead.updated = "Neustadt", persistiq.clock.now()
-            yield (run(sandbox, Path(work) / "busy", True, changed),)
+            for number in range(rounds)
+        ]
+        for lead in list(persistiq.leads.values())[:changed]:
+            lead.data["city"], lead.updated = "Neustadt", persistiq.clock.now()
+        return quiet, run(sandbox, Path(work) / "busy", True, changed) if changed else {}
 
 
-def table(people: int, rounds: Sequence[tuple[Figures, ...]]) -> str:
+def table(people: int, rounds: Sequence[tuple[Figures, Figures]]) -> str:
     """Return the figures of quiet days for one number of people as Markdown."""
 
     def median(place: int, name: str, figure: str) -> float:
@@ -202,9 +203,10 @@ def main() -> None:
     parts = []
     for people in options.people:
         changed = min(options.changed, people)
-        *quiet, busy = [*measure(people, options.rounds, changed), *([] if changed else [()])]
+        quiet, busy = measure(people, options.rounds, changed)
         parts.append(table(people, quiet))
-        parts += [busy_table(people, changed, figures) for figures in busy]
+        if busy:
+            parts.append(busy_table(people, changed, busy))
     section = "\n\n".join(
         [
             "## A quiet day, and a busy one",

@@ -331,9 +331,7 @@ class HubSpotHook(HubSpotWriting):
         result, stopped = batch.run([i for i in items if i.index not in kept], self._write_action("upsert", "email"))
         for done in result.succeeded:
             outcome: Outcome = "updated" if done.new is False else "created"
-            written = written_result(done.input, outcome, done.id, done.record)
-            written.unsure = done.new is None
-            yield written
+            yield written_result(done.input, outcome, done.id, done.record, unsure=done.new is None)
         yield from _not_written(result.failed, stopped)
 
     def update_rows(self, rows: list[PlanRow], **options: Any) -> Iterator[WriteResult]:

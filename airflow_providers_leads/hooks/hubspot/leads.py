@@ -146,7 +146,12 @@ def kept_of(asked: Iterable[str]) -> list[str]:
 
 
 def written_result(
-    row: PlanRow, outcome: Outcome, target_id: str | None, record: Mapping[str, Any] | None
+    row: PlanRow,
+    outcome: Outcome,
+    target_id: str | None,
+    record: Mapping[str, Any] | None,
+    *,
+    unsure: bool = False,
 ) -> WriteResult:
     """Return the result of a plan row that was written.
 
@@ -154,6 +159,7 @@ def written_result(
     :param outcome: what became of it
     :param target_id: id of the contact
     :param record: the contact as the answer gives it, ``None`` where it doesn't
+    :param unsure: see :class:`~airflow_providers_leads.leads.model.outcomes.WriteResult`
     """
     fields = [field for field in row.values if field in WRITABLE or field == "status"]
     fields += ["email"] if row.action == "update" and "email" in row.values else []
@@ -167,6 +173,7 @@ def written_result(
         fields=fields,
         reason=_warnings(record or {}),
         stored=stored_otherwise(row, {name: held[at] for name, at in places.items() if at in held}),
+        unsure=unsure,
     )
 
 

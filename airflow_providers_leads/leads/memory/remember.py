@@ -108,12 +108,12 @@ def remember(
     with TemporaryDirectory(prefix="leads-memory-") as scratch:
         work = _Work(Path(scratch), folder, kept)
         properties = set(before.properties if before else ())
-        properties |= properties_in(known_plans(folder.plans(own)))
+        plans = known_plans(folder.plans(own))
+        properties |= properties_in(plans)
         fields = table.fields_of(properties)
         with closing(work.connect()) as con:
             work.load(con, fields, reads)
             work.people(con, fields)
-            plans = known_plans(folder.plans(own))
             work.look(con, plans, fields, reads, members, before)
             for mark in own:
                 if not work.add_writes(con, mark, fields):

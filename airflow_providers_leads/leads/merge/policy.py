@@ -128,15 +128,12 @@ class MergePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         together = {name: fields for fields in self.groups.values() for name in fields}
         return {
             name: FieldPolicy(
-                rule=self._rule(name),
+                rule=cast(Rule, self.fields.get(name, "priority")),
                 group=together.get(name),
                 barred=tuple(source for source, fields in self.allow.items() if name not in fields),
             )
             for name in PROFILE_FIELDS
         }
-
-    def _rule(self, field: str) -> Rule:
-        return cast(Rule, self.fields.get(field, "priority"))
 
 
 def _error(message: str, *path: str | int) -> PolicyError:
@@ -174,8 +171,9 @@ def _check_groups(policy: MergePolicy) -> None:
 
 
 def _check_group_rule(policy: MergePolicy, group: str, fields: tuple[str, ...]) -> None:
+    rules = {name: how.rule for name, how in policy.by_field().items()}
     for name in fields:
-        rule = policy._rule(name)
+        rule = rules[name]
         if rule not in _GROUP_RULES:
             raise _error(
                 f"field {name!r} of group {group!r} has the rule {rule!r}; a group survives from one record, so the "
@@ -183,7 +181,7 @@ def _check_group_rule(policy: MergePolicy, group: str, fields: tuple[str, ...]) 
                 "fields",
                 name,
             )
-        if rule != policy._rule(fields[0]):
+        if rule != rules[fields[0]]:
             # One of the two is written down; the other has the default.
             written = name if name in policy.fields else fields[0]
             raise _error(

@@ -146,6 +146,8 @@ def merge_batches(parts: list[BatchResult]) -> BatchResult:
 
 Fate = Literal["enrolled", "unchanged", "suppressed", "failed", "ambiguous"]
 FATES: Final[tuple[Fate, ...]] = get_args(Fate)
+MAYBE_NOT_NEW: Final = "maybe_not_new"
+"""Reason of people of whom nothing tells that the run made them, where new ones alone are to join."""
 
 
 class Enrolment(msgspec.Struct, kw_only=True):

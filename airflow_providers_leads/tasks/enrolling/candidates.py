@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_providers_leads.leads.files.provenance import identity_of, members_of
 from airflow_providers_leads.leads.files.staging import open_parquet, structs
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key, spellings
-from airflow_providers_leads.leads.model.outcomes import WriteResult
+from airflow_providers_leads.leads.model.outcomes import MAYBE_NOT_NEW, WriteResult
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead
 from airflow_providers_leads.leads.plan.planning import aliases_of
 from airflow_providers_leads.tasks.existing import lists_of, source_connections, suppressions_of
@@ -27,8 +27,6 @@ _MEMBER: Final = ("email_key", "source", "source_scope", "source_id", "address",
 _LEAD: Final = ("email_key", "source", "source_scope", "source_id", "updated_at", "properties", *STICKY_FIELDS)
 _KINDS: Final = ("results", "golden", "uri")
 _RESULT: Final = ("email_key", "outcome", "target_id")
-MAYBE_THERE: Final = "maybe_not_new"
-"""Reason of people of whom nothing tells that the run made them, where new ones alone are to join."""
 _LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -91,7 +89,7 @@ def candidates(hook: LeadsHook, items: Sequence[Any], outcomes: Collection[str],
                 if row.outcome in outcomes and row.target_id:
                     found.add(row.email_key, row.target_id)
                     if row.unsure and "unchanged" not in outcomes:
-                        found.objections.setdefault(row.email_key, MAYBE_THERE)
+                        found.objections.setdefault(row.email_key, MAYBE_NOT_NEW)
         else:
             found.files.append(path)
             _take_people(found, hook, path, members, log)
@@ -106,8 +104,7 @@ def _written(path: Any) -> Iterator[WriteResult]:
     with open_parquet(path, _RESULT) as file:
         there = [name for name in (*_RESULT, "unsure") if name in file.schema_arrow.names]
         for batch in file.iter_batches(columns=there):
-            for row in batch.to_pylist():
-                yield WriteResult(**row)
+            yield from structs(batch, WriteResult)
 
 
 def _files(hook: LeadsHook, items: Sequence[Any]) -> Iterator[tuple[str, str, str | None]]:

@@ -136,7 +136,8 @@ def _fetched(cursor: Any) -> Sequence[Sequence[Any]]:
     :raises LeadsDatabaseError: when a driver has no Python value for one of theirs
     """
     try:
-        return cursor.fetchmany(_FETCHED)  # type: ignore[no-any-return]
+        rows: Sequence[Sequence[Any]] = cursor.fetchmany(_FETCHED)
+        return rows
     except Exception as error:
         if not isinstance(error, (ValueError, ArithmeticError)) and type(error).__name__ != "DataError":
             raise

@@ -104,7 +104,7 @@ class Index:
         self.is_open = False
         self._stop.set()
 
-    def note(self, rows: list[Any]) -> None:
+    def note(self, rows: Any) -> None:
         """Take note of what a page of the list has just shown.
 
         :param rows: of :meth:`~airflow_providers_leads.hooks.hubspot.reading.LeadReader.decode`, from the lowest id up
@@ -113,7 +113,7 @@ class Index:
             return
         first, _, count = self._listed or (int(rows[0].id), 0, 0)
         self._listed = (first, int(rows[-1].id), count + len(rows))
-        shown: list[dict[str, Any]] = decode_json(rows.page)["results"]  # type: ignore[attr-defined]
+        shown: list[dict[str, Any]] = decode_json(rows.page)["results"]
         self._shown.append((time.monotonic(), nlargest(_OF_A_PAGE, shown, key=_changed)))
 
     def take(self, patience: float) -> list[Any] | None:
