@@ -128,9 +128,10 @@ def settle(items: Sequence[Item], answer: Answer, action: Action) -> BatchResult
             waiting.clear()
     if answer.unclear_since is not None:
         for done in succeeded:
-            # Of a request that was repeated the first answer would have called it new.
+            # Of a request that was repeated the first answer may have called it new: so it would be, had not somebody
+            # else made it a moment before.
             if done.new is False and made_since(done.record or {}, answer.unclear_since):
-                done.new = True
+                done.new = None
     # Errors of one kind that name nobody explain those whom nothing else mentions.
     cause = unnamed[0] if len({f.category for f in unnamed}) == 1 else None
     unclear = action.writes and len(waiting) > len(unnamed)

@@ -167,9 +167,10 @@ class HubSpotWriting(HubSpotNarrowing):
     def batch_create_contacts(self, inputs: Iterable[Mapping[str, Any]]) -> BatchResult:
         """Create any number of contacts, 100 per request.
 
-        After an unclear failure the contacts are looked up by email, never created again; those that can't be found
-        are reported as ambiguous. Contacts without an email can't be looked up: calling this again with one whose fate
-        is unclear may create it a second time. :meth:`batch_upsert_contacts` can be repeated without harm.
+        After an unclear failure the contacts are looked up by email, never created again; of those that were made at
+        that time ``new`` is ``None``, and those that can't be found are reported as ambiguous. Contacts without an
+        email can't be looked up: calling this again with one whose fate is unclear may create it a second time.
+        :meth:`batch_upsert_contacts` can be repeated without harm.
 
         https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
@@ -191,7 +192,8 @@ class HubSpotWriting(HubSpotNarrowing):
         settled = BatchResult()
         for done in found.succeeded:
             if batch.made_since(done.record or {}, started.timestamp()):
-                done.new = True
+                # By this call, or by somebody else at that time.
+                done.new = None
                 settled.succeeded.append(done)
             else:
                 settled.failed.append(
@@ -239,7 +241,8 @@ class HubSpotWriting(HubSpotNarrowing):
 
         :param inputs: ``{"id": key, "properties": {…}}``, or just the properties with the key among them
         :param id_property: property that the keys are of: ``email``, or one with unique values
-        :return: every input once; ``new`` tells created from updated
+        :return: every input once; ``new`` tells created from updated, ``None``: an answer was lost, and the contact was
+            made at that time, by this call or by somebody else
         :raises ValueError: naming the input that can't be sent
         """
         require("id_property", id_property)

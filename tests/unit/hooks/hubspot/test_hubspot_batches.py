@@ -337,7 +337,7 @@ def test_a_create_of_unclear_fate_is_looked_up_and_never_repeated(
     requests_mock.post(BATCH + "read", status_code=207, json=batch_of(made, record(6, email="old@b.de")))
     inputs = [{"email": "A@b.de"}, {"email": "old@b.de"}, {"email": "lost@b.de"}, {"firstname": "Ann"}]
     result = accounted(hook.batch_create_contacts(inputs), inputs)
-    assert [(s.index, s.id, s.new) for s in result.succeeded] == [(0, "5", True)]
+    assert [(s.index, s.id, s.new) for s in result.succeeded] == [(0, "5", None)]
     assert [(f.index, f.ambiguous, f.existing_id) for f in result.failed] == [
         (1, False, "6"),
         (2, True, None),
