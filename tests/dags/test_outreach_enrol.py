@@ -112,6 +112,7 @@ def test_xcom_holds_no_address(sandbox: Sandbox, tmp_path: Path) -> None:
     assert "@" not in json.dumps([task.returned for task in result.tasks])
 
 
+@pytest.mark.story
 def test_people_of_a_list_and_of_golden_records_join_who_were_there_before(sandbox: Sandbox, tmp_path: Path) -> None:
     campaign, before = active(sandbox), set(sandbox.persistiq.store.leads)
     params = {"campaign_id": campaign.id, "outcomes": ["unchanged"]}

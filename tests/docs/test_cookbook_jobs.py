@@ -103,6 +103,7 @@ def test_metrics_are_in_the_warehouse_and_a_day_again_replaces_it(place: Place) 
     assert all(first)
 
 
+@pytest.mark.story
 def test_a_trade_fairs_list_is_in_all_crms_without_who_objected(place: Place) -> None:
     sandbox = place.sandbox
     hated = next(p for p in sandbox.people if p.kind == "opted_out" and any(c.crm == "hubspot" for c in p.copies))

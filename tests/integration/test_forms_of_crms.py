@@ -91,6 +91,7 @@ def test_what_a_crm_makes_of_a_value_is_written_once(world: World) -> None:
             assert world.holds(crm, email, "title") == value, "its author's own words"
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("world", ["memory", "none"], indirect=True)
 def test_an_edit_goes_on_where_the_value_before_it_was_kept_in_another_form(world: World) -> None:
     email = world.email()
@@ -115,6 +116,7 @@ def test_what_somebody_changes_there_is_no_form_of_the_crm(world: World) -> None
     assert world.holds(PERSISTIQ, email, "title") == "Chief Exe"
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("world", ["memory"], indirect=True)
 def test_a_copy_in_another_form_speaks_where_what_it_was_made_of_is_gone(world: World) -> None:
     email = world.converts(properties={"title": "Trainee"})

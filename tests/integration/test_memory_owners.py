@@ -25,6 +25,7 @@ def with_a_past(world: World) -> list[str]:
     return people[:3]
 
 
+@pytest.mark.story
 def test_a_renamed_connection_to_the_same_account_keeps_its_past(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     gone, cleared, edited = with_a_past(world)
     renamed = tuple(f"{conn_id}_eu" for conn_id in BOTH)
@@ -41,6 +42,7 @@ def test_a_renamed_connection_to_the_same_account_keeps_its_past(world: World, m
     assert world.writes() == writes
 
 
+@pytest.mark.story
 def test_another_key_of_an_account_without_an_id_keeps_its_past(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     gone, cleared, edited = with_a_past(world)
     name = f"AIRFLOW_CONN_{PERSISTIQ.upper()}"

@@ -94,6 +94,7 @@ FORMS = {
 """What a CRM may make of values when it stores them."""
 
 
+@pytest.mark.story
 def test_what_a_crm_makes_of_a_value_is_nobodys_edit(tmp_path: Path) -> None:
     world = World(tmp_path)
     world[HUBSPOT].stores = lambda name, value: FORMS[name](value) if name in FORMS and not value.isdecimal() else value
@@ -218,6 +219,7 @@ def test_a_property_of_another_name_there_keeps_what_people_did(tmp_path: Path) 
 PAIRS = ("hs_tier", "tier", "hs_note", "note")
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("reads_there", [False, True], ids=["unread", "read"])
 def test_of_edits_where_the_merge_looks_and_where_the_plan_alone_does_the_later_wins(
     tmp_path: Path, reads_there: bool

@@ -30,6 +30,7 @@ def deleted(world: World, source: str, email: str) -> None:
     del world[source].records[record.id]
 
 
+@pytest.mark.story
 def test_a_crm_that_joins_undoes_no_edit_and_brings_nobody_back(tmp_path: Path) -> None:
     world = World(tmp_path, sources=(PERSPECTIVE, HUBSPOT), writable=(HUBSPOT,))
     world.crms[PERSISTIQ] = Crm(PERSISTIQ, world)
@@ -180,6 +181,7 @@ def test_a_memory_of_another_key_is_no_past_and_lets_nobody_in_who_was_erased(tm
         world.run()
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(
     "known", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["remembered", "after a run that died"]
 )
@@ -216,6 +218,7 @@ def test_an_edit_of_a_property_that_was_not_read_for_weeks_is_as_old_as_its_reco
     assert world.generation.gaps == {}
 
 
+@pytest.mark.story
 def test_a_property_that_is_read_again_by_incremental_runs_has_its_gap_until_a_complete_one(tmp_path: Path) -> None:
     world = World(tmp_path)
     for email in PEOPLE:

@@ -39,6 +39,7 @@ def counts(world: World) -> list[int]:
     return [len(world[crm].records) for crm in CRMS]
 
 
+@pytest.mark.story
 def test_people_who_move_merge_swap_and_come_back_are_one_record_each(tmp_path: Path) -> None:
     world = World(tmp_path)
     people = in_step(world, 12)
@@ -123,6 +124,7 @@ def test_who_takes_over_an_address_is_made_nowhere_a_second_time(first: str, her
     assert [record.values["title"] for record in (ann, bea)] == ["Ann", "Bea"]
 
 
+@pytest.mark.story
 def test_a_value_that_somebody_puts_back_after_a_run_died_stays(tmp_path: Path) -> None:
     world = World(tmp_path)
     (person,) = in_step(world, 1)

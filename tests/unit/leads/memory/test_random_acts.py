@@ -117,6 +117,7 @@ def months(examples: int, steps: int) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.story
 def test_random_acts_end_as_their_authors_left_them() -> None:
     months(examples=3, steps=2)
 
