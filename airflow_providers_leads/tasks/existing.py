@@ -14,15 +14,19 @@ from typing import Any, Final
 import pendulum
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_providers_leads.hooks.account import read_mark
 from airflow_providers_leads.hooks.base import LeadsHook, get_leads_hook
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts, plan_metadata, read_plan_facts
 from airflow_providers_leads.leads.files.provenance import read_accounts
 from airflow_providers_leads.leads.files.staging import count_rows, read_rows, write_rows
+from airflow_providers_leads.leads.memory.generation import scope_name
+from airflow_providers_leads.leads.memory.intended import known_plans
+from airflow_providers_leads.leads.memory.whereabouts import shows_same
 from airflow_providers_leads.leads.model.identity import IdentityRules, email_key, person_key, spellings
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import STICKY_FIELDS, Lead
-from airflow_providers_leads.leads.plan.lookup import addresses_to_look_up, unfound
+from airflow_providers_leads.leads.plan.lookup import addresses_to_look_up, missed, unfound
 from airflow_providers_leads.leads.plan.planning import aliases_of
 from airflow_providers_leads.leads.plan.suppression import (
     DO_NOT_CONTACT,
@@ -32,15 +36,66 @@ from airflow_providers_leads.leads.plan.suppression import (
 )
 from airflow_providers_leads.tasks.extract import extract
 from airflow_providers_leads.tasks.inputs import PlanTask, check_accounts
-from airflow_providers_leads.tasks.memory import absent_for_sure
+from airflow_providers_leads.tasks.memory import absent_for_sure, folder_at, plan_memory
 from airflow_providers_leads.tasks.paths import storage_path
 
 _MOST_REMEMBERED: Final = 10_000
 """People whom a memory is asked for before a destination is read as a whole."""
 
 
-def what_it_holds(task: PlanTask, target_scope: str | None) -> tuple[str, datetime | None]:
-    """Return a file of what the destination holds, and since when changes to it are unknown."""
+SAME: Final = "same"
+OTHER: Final = "other"
+UNSURE: Final = "unsure"
+
+
+def remembered_account(task: PlanTask, target_scope: str | None) -> str:
+    """Tell of which account is what is remembered of a destination: the one that its connection leads to, or another.
+
+    Where an account tells no id of its own its key may be a new one: that only its records show, see
+    :func:`of_other_account`.
+    """
+    if task.memory is None:
+        return SAME
+    hook, folder = task.hook, folder_at(str(task.memory["memory"]))
+    scope = target_scope or hook.conn_id
+    generation, _ = folder.current()
+    kept = generation.accounts.get(scope_name(hook.conn_type, scope)) if generation else None
+    for facts, _, _ in known_plans(folder.plans(folder.writing())):
+        if (facts.conn_type, facts.scope or facts.conn_id) == (hook.conn_type, scope):
+            kept = facts.account or kept
+    if kept is None or (mark := read_mark(kept)) is None or hook.is_account(kept):
+        return SAME
+    mine = read_mark(hook.account)
+    return OTHER if mark.id and mine and mine.id else UNSURE
+
+
+def of_other_account(task: PlanTask, known: str, existing: str) -> bool:
+    """Tell whether what is remembered of a destination is of another account, once it was read.
+
+    :param task: the plan
+    :param known: what :func:`remembered_account` said
+    :param existing: URI of the file of what the destination holds, all of it where that was unsure
+    """
+    if known == UNSURE and task.memory is not None:
+        folder = folder_at(str(task.memory["memory"]))
+        generation, _ = folder.current()
+        alike = generation and shows_same(folder, generation, storage_path(existing), task.hook.conn_type)
+        known = SAME if alike else OTHER
+    if known == OTHER:
+        task.log.warning(
+            "%s: it leads to another account than the one that is remembered: what people did there is not known",
+            task.hook.conn_id,
+        )
+    return known == OTHER
+
+
+def what_it_holds(task: PlanTask, target_scope: str | None, *, whole: bool = False) -> tuple[str, datetime | None]:
+    """Return a file of what the destination holds, and since when changes to it are unknown.
+
+    :param task: the plan
+    :param target_scope: the one scope that is written to
+    :param whole: all of it is to be read, however few people are planned
+    """
     hook, asked = task.hook, task.own_properties if "properties" in task.hook.scope_keys else set()
     for item in task.existing:
         if not isinstance(item, Mapping):
@@ -48,20 +103,21 @@ def what_it_holds(task: PlanTask, target_scope: str | None) -> tuple[str, dateti
             return str(item), None
         # A partial read knows only some records: taking it for all would create the others twice. Where only one scope
         # is written to, a read of the others may not have held it, so it is read anew.
-        whole = item.get("conn_id") == hook.conn_id and item.get("complete") and target_scope is None
-        if whole and item.get("account") and not hook.is_account(item["account"]):
+        all_of_it = item.get("conn_id") == hook.conn_id and item.get("complete") and target_scope is None
+        if all_of_it and item.get("account") and not hook.is_account(item["account"]):
             task.log.warning("%s: it was another account's when it was extracted: reading it anew", hook.conn_id)
             continue
-        if whole and asked <= set(item.get("properties") or ()):
+        if all_of_it and asked <= set(item.get("properties") or ()):
             task.log.info("%s: comparing with what was extracted before", hook.conn_id)
             return str(item["uri"]), _time(item.get("watermark"))
     uri = f"{task.stem}.existing.parquet"
     scope: dict[str, Any] = {} if target_scope is None else hook.parts.to_read([target_scope])
     scope |= {"properties": sorted(asked)} if asked else {}
     since = pendulum.now("UTC")
-    if _known_to_be_absent(task, uri, scope, target_scope):
+    if not whole and _known_to_be_absent(task, uri, scope, target_scope):
         return uri, since
-    if count_rows(storage_path(task.golden)) <= hook.lookup_rows and _looked_up(task, uri, scope):
+    few = not whole and count_rows(storage_path(task.golden)) <= hook.lookup_rows
+    if few and _looked_up(task, uri, scope, target_scope):
         return uri, since
     task.log.info("%s: reading all that it holds", hook.conn_id)
     extract(hook, uri, scope=scope, log=task.log)
@@ -98,11 +154,12 @@ def _known_to_be_absent(task: PlanTask, uri: str, scope: Mapping[str, Any], targ
         (lead.source_scope, lead.source_id): lead for lead in (hook.find_leads(spelled, **scope) if spelled else ())
     }
     write_rows(storage_path(uri), Lead, ({**known, **read}).values())
-    # Who isn't found under the address may have got another one: then the whole is read.
-    return len(known) >= len(asked)
+    # Who isn't found under the address may have got another one. A person of several records doesn't stand for two.
+    met = {key for lead in known.values() for key in (lead.email_key, *aliases_of(lead))}
+    return met.issuperset(asked)
 
 
-def _looked_up(task: PlanTask, uri: str, scope: Mapping[str, Any]) -> bool:
+def _looked_up(task: PlanTask, uri: str, scope: Mapping[str, Any], target_scope: str | None) -> bool:
     """Write what the destination holds of the golden people; false: they can't be looked up for sure."""
     hook, golden = task.hook, storage_path(task.golden)
     if task.joins:
@@ -119,6 +176,10 @@ def _looked_up(task: PlanTask, uri: str, scope: Mapping[str, Any]) -> bool:
     if missing:
         # Taking them for absent would create their people a second time.
         task.log.info("%s: %d records known before were not found by address", hook.conn_id, missing)
+    if not missing and task.memory is not None:
+        missing = missed(golden, storage_path(uri), plan_memory(task.memory, hook, target_scope))
+        if missing:
+            task.log.info("%s: of %d people who come anew a record was there under some address", hook.conn_id, missing)
     return not missing
 
 

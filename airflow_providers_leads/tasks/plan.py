@@ -19,7 +19,15 @@ from airflow_providers_leads.leads.plan.fields import check_rules, sources_of, w
 from airflow_providers_leads.leads.plan.planning import PlanRules, check_mode, iter_plan
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
 from airflow_providers_leads.tasks.arguments import given_entries
-from airflow_providers_leads.tasks.existing import EVERYWHERE, source_connections, suppressions_of, what_it_holds
+from airflow_providers_leads.tasks.existing import (
+    EVERYWHERE,
+    UNSURE,
+    of_other_account,
+    remembered_account,
+    source_connections,
+    suppressions_of,
+    what_it_holds,
+)
 from airflow_providers_leads.tasks.inputs import PlanTask, check_accounts, names_of_lists
 from airflow_providers_leads.tasks.memory import address_hash, check_changes, plan_memory
 from airflow_providers_leads.tasks.paths import storage_path
@@ -80,7 +88,8 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         log.info("Opt-outs are not pushed to %s: the API has no sure way to tell them", hook.conn_id)
     scope = hook.target_scope(**task.options)
     with phase(log, f"What {hook.conn_id} holds now"):
-        existing, existing_at = what_it_holds(task, scope)
+        remembered = remembered_account(task, scope)
+        existing, existing_at = what_it_holds(task, scope, whole=remembered == UNSURE)
     rules = PlanRules(
         mode=task.mode,  # type: ignore[arg-type]  # checked above
         writable=hook.writable_fields(),
@@ -93,7 +102,8 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     )
     memory = None
     if task.memory is not None:
-        memory = plan_memory(task.memory, hook, scope)
+        foreign = of_other_account(task, remembered, existing)
+        memory = replace(plan_memory(task.memory, hook, scope), foreign=foreign)
     facts = PlanFacts(
         conn_id=hook.conn_id,
         conn_type=hook.conn_type,
@@ -112,6 +122,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         quota=hook.quota,
         fields=sorted(rules.writable),
         looked=_looked(task, existing, existing_at),
+        other_account=memory is not None and memory.foreign,
     )
     totals = PlanTotals()
     plan = f"{task.stem}.plan.parquet"

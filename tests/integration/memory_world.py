@@ -188,9 +188,15 @@ class World:
         (contact,) = self.in_hubspot(email)
         self.hubspot.plan_update(contact, {"hs_lead_status": "OPEN"}).commit()
 
-    def deletes(self, email: str) -> None:
-        (contact,) = self.in_hubspot(email)
-        self.hubspot.archive(contact)
+    def deletes(self, email: str, conn_id: str = HUBSPOT) -> None:
+        if conn_id == HUBSPOT:
+            (contact,) = self.in_hubspot(email)
+            self.hubspot.archive(contact)
+            return
+        (lead,) = self.in_persistiq(email)
+        del self.persistiq.leads[lead.id], self.persistiq.by_email[email.lower()]
+        self.persistiq.ordered.remove(lead)
+        self.persistiq.version += 1
 
 
 class _State(dict[str, Any]):

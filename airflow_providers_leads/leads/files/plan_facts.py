@@ -54,6 +54,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     :param suppressions: URIs of lists of whom not to write, and connections whose do-not-contact domains count
     :param identity: who is one person by the policy of the golden records
     :param looked: what a memory is to take in of what the destination holds, ``None`` without one
+    :param other_account: what a memory knew of the destination was another account's
     """
 
     conn_id: str
@@ -73,6 +74,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     suppressions: list[str] = []
     identity: IdentityRules = msgspec.field(default_factory=IdentityRules)
     looked: Looked | None = None
+    other_account: bool = False
 
     def metadata(self) -> dict[str, str]:
         """Return the facts as metadata of a Parquet file."""

@@ -80,6 +80,7 @@ class Generation(msgspec.Struct, kw_only=True):
     :param scopes: :func:`scope_name` → what is known of it
     :param gaps: :func:`scope_name` → property that was not read for a while, until a complete read has it again
     :param looks: the same → when a plan last looked at what a CRM holds that no merge reads
+    :param accounts: the same → fingerprint of the account that was read or written to last
     :param made_with: tells whether its hashes were made with a key, see :func:`mark_of_key`; empty in older ones
     """
 
@@ -96,6 +97,7 @@ class Generation(msgspec.Struct, kw_only=True):
     scopes: dict[str, Scope] = {}
     gaps: dict[str, dict[str, Gap]] = {}
     looks: dict[str, datetime] = {}
+    accounts: dict[str, str] = {}
     made_with: str = ""
 
 

@@ -41,6 +41,9 @@ def fold_writings(
     :param leads: view of the leads that were read
     """
     for facts, plan, results in known:
+        if facts.other_account:
+            place = (facts.conn_type, facts.scope or facts.conn_id)
+            con.execute(f"DELETE FROM memory_stored WHERE {table.in_scopes_sql([place])}")
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE memory_writes AS {writes_sql(facts, plan, results, key, fields, local)}"
         )

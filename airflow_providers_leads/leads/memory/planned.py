@@ -112,6 +112,7 @@ class PlanMemory:
     :param address: likewise
     :param erased: hashes of people who were erased
     :param probe: of the digests in the baseline; see :func:`~…memory.hashing.digest_probe`
+    :param foreign: what is remembered of the destination is of another account than its connection leads to now
     """
 
     source: str
@@ -128,6 +129,7 @@ class PlanMemory:
     address: str = "keep"
     erased: frozenset[int] = frozenset()
     probe: str = ""
+    foreign: bool = False
 
     def prepare(self, connection: Any, golden: ibis.Table, existing: ibis.Table) -> None:
         """Make what the other methods read.
@@ -140,15 +142,19 @@ class PlanMemory:
         connection.create_view("plan_golden", golden.select("email_key"), overwrite=True)
         connection.create_view("plan_existing", existing, overwrite=True)
         people = quoted(_local(connection, self.people))
-        con.execute(f"CREATE OR REPLACE TEMP TABLE plan_people AS SELECT * FROM read_parquet({people})")
-        if self.merged or not self.baseline:
+        known = "true"
+        if self.foreign:
+            # Who objected there has objected all the same.
+            known = f"NOT (kind IN ('gone', 'strayed', 'link') AND {self._here()})"
+        con.execute(f"CREATE OR REPLACE TEMP TABLE plan_people AS SELECT * FROM read_parquet({people}) WHERE {known}")
+        con.execute("CREATE OR REPLACE TEMP TABLE plan_missed(email_key VARCHAR)")
+        if self.merged or not self.baseline or self.foreign:
             return
         # The merge has not read this destination: who was given another address there, or is gone, is seen here.
         hashed = keyed_sql(self.key, ADDRESS, ADDRESS)
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE plan_here AS SELECT source, source_scope, source_id, email_hash, person "
-            f"FROM ({self._stored(connection)}) WHERE gone IS NULL AND source = {quoted(self.source)} "
-            f"AND source_scope = {quoted(self.scope)}"
+            f"FROM ({self._stored(connection)}) WHERE gone IS NULL AND {self._here()}"
         )
         con.execute(
             "CREATE OR REPLACE TEMP TABLE plan_astray AS SELECT h.*, e.source_id IS NULL AS missing FROM plan_here h "
@@ -169,6 +175,17 @@ class PlanMemory:
             "a.source_scope, a.source_id, NULL, NULL, now(), NULL, a.missing AND w.email_key IN "
             "(SELECT email_key FROM plan_people WHERE kind = 'came') FROM plan_astray a JOIN plan_who w USING (person)"
         )
+        con.execute(
+            "INSERT INTO plan_missed SELECT DISTINCT w.email_key FROM plan_astray a JOIN plan_who w USING (person) "
+            "WHERE a.missing AND w.email_key IN (SELECT email_key FROM plan_people WHERE kind = 'came')"
+        )
+
+    def missed(self, connection: Any) -> int:
+        """Return of how many people who come anew a record isn't there any more, once :meth:`prepare` has looked."""
+        return int(connection.con.sql("SELECT count(*) FROM plan_missed").fetchall()[0][0])
+
+    def _here(self) -> str:
+        return f"source = {quoted(self.source)} AND source_scope = {quoted(self.scope)}"
 
     def facts(self, connection: Any) -> ibis.Table:
         """Return what is known of people, one row per ``email_key`` with a list of ``facts``."""
@@ -188,7 +205,8 @@ class PlanMemory:
 
     def _stored(self, connection: Any, uris: Sequence[str] | None = None) -> str:
         files = [_local(connection, uri) for uri in (self.baseline if uris is None else uris)]
-        return table.stored_sql(files, self.fields, table.columns_in(connection.con, files))
+        stored = table.stored_sql(files, self.fields, table.columns_in(connection.con, files))
+        return f"{stored} WHERE NOT ({self._here()})" if self.foreign else stored
 
     def states(self, connection: Any) -> ibis.Table | None:
         """Return what was done to records, of those to which something was: the record, ``edited``,

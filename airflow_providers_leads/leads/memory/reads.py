@@ -9,9 +9,12 @@ from typing import Any, Final
 
 import msgspec
 
+from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.memory.generation import Gap, Generation, Scope, scope_name
 from airflow_providers_leads.leads.memory.table import PROPERTY
 
+_BY_SCOPE: Final = ("gaps", "looks", "accounts")
+"""What a generation keeps by the names of scopes, besides the scopes."""
 LEAST_SHARE: Final = 0.5
 """A complete read with less than this share of the records of the last one concludes no deletion."""
 
@@ -92,16 +95,56 @@ def under_new_names(generation: Generation, names: Mapping[tuple[str, str], str]
     :param generation: that counts
     :param names: see :func:`new_names`
     """
-    scopes, called = {}, {}
-    for name, scope in generation.scopes.items():
-        source, _, part = name.partition("|")
-        now = names.get((source, scope.conn_id), scope.conn_id)
+
+    def called(name: str) -> str:
         # A funnel keeps its name whatever the connection is called.
-        part = now if part == scope.conn_id else part
-        called[name] = scope_name(source, part)
-        scopes[called[name]] = msgspec.structs.replace(scope, conn_id=now)
-    gaps = {called.get(name, name): gap for name, gap in generation.gaps.items()}
-    return msgspec.structs.replace(generation, scopes=scopes, gaps=gaps)
+        source, _, part = name.partition("|")
+        return scope_name(source, names.get((source, part), part))
+
+    scopes = {}
+    for name, scope in generation.scopes.items():
+        now = names.get((name.partition("|")[0], scope.conn_id), scope.conn_id)
+        scopes[called(name)] = msgspec.structs.replace(scope, conn_id=now)
+    others: dict[str, Any] = {
+        each: {called(name): known for name, known in getattr(generation, each).items()} for each in _BY_SCOPE
+    }
+    return msgspec.structs.replace(generation, scopes=scopes, **others)
+
+
+def of_other_accounts(plans: Iterable[PlanFacts]) -> list[tuple[str, str]]:
+    """Return the sources and scopes of which a plan has found that what is remembered is of another account.
+
+    :param plans: what runs have set out to write since it was remembered
+    """
+    return [(facts.conn_type, facts.scope or facts.conn_id) for facts in plans if facts.other_account]
+
+
+def without(generation: Generation, places: Iterable[tuple[str, str]]) -> Generation:
+    """Return a generation that knows nothing of some sources and scopes."""
+    left = {scope_name(*place) for place in places}
+    kept: dict[str, Any] = {
+        each: {name: known for name, known in getattr(generation, each).items() if name not in left}
+        for each in ("scopes", *_BY_SCOPE)
+    }
+    return msgspec.structs.replace(generation, **kept)
+
+
+def next_accounts(
+    generation: Generation | None, reads: Iterable[ReadFacts], plans: Iterable[PlanFacts]
+) -> dict[str, str]:
+    """Return of which account the records of each scope are, after some reads and writes.
+
+    :param generation: that counted
+    :param reads: what the run has read
+    :param plans: what was written, the oldest first
+    """
+    accounts = dict(generation.accounts) if generation else {}
+    for read in reads:
+        if read.account:
+            accounts |= {scope_name(read.source, part): read.account for part in read.parts or (read.conn_id,)}
+    return accounts | {
+        scope_name(facts.conn_type, facts.scope or facts.conn_id): facts.account for facts in plans if facts.account
+    }
 
 
 def first_looks(generation: Generation | None, reads: Iterable[ReadFacts]) -> list[tuple[str, str]]:

@@ -33,9 +33,12 @@ from airflow_providers_leads.leads.memory.reads import (
     gaps_of,
     has_read,
     new_names,
+    next_accounts,
     next_gaps,
     next_scopes,
+    of_other_accounts,
     under_new_names,
+    without,
 )
 
 _MEMORY: Final = "1GB"
@@ -107,12 +110,15 @@ def remember(
     open_marks: list[Writing] = []
     with TemporaryDirectory(prefix="leads-memory-") as scratch:
         work = _Work(Path(scratch), folder, kept)
+        since = [facts for facts, _, _ in known_plans(folder.plans(marks), new_names(reads))]
+        foreign = of_other_accounts(since)
+        before = without(before, foreign) if before else None
         properties = set(before.properties if before else ())
         plans = known_plans(folder.plans(own))
         properties |= properties_in(plans)
         fields = table.fields_of(properties)
         with closing(work.connect()) as con:
-            work.load(con, fields, reads)
+            work.load(con, fields, reads, foreign)
             work.people(con, fields)
             work.look(con, plans, fields, reads, members, before)
             for mark in own:
@@ -134,6 +140,7 @@ def remember(
         scopes=next_scopes(before, reads, now),
         gaps=next_gaps(before, reads, work.looks, now),
         looks={**(before.looks if before else {}), **{scope: at for scope, at, _ in work.looks}},
+        accounts=next_accounts(before, reads, since),
         made_with=mark_of_key(folder.key),
     )
     folder.publish(generation)
@@ -160,8 +167,10 @@ class _Work:
         """Return the local name of a file, which is copied from a remote store."""
         return local_copy(uri, self._scratch)
 
-    def load(self, con: Any, fields: Sequence[str], reads: Sequence[ReadFacts]) -> None:
-        """Make ``read``: what is remembered once what was read is taken in."""
+    def load(
+        self, con: Any, fields: Sequence[str], reads: Sequence[ReadFacts], foreign: Sequence[tuple[str, str]]
+    ) -> None:
+        """Make ``read``: what is remembered once what was read is taken in, and what is of other accounts left out."""
         files = [self.local(uri) for uri in self._kept.baseline]
         delta = self.local(self._kept.delta)
         self.changed = con.sql(f"SELECT count(*) FROM read_parquet({quoted(delta)})").fetchall()[0][0] > 0
@@ -170,6 +179,8 @@ class _Work:
         read = new
         if files:
             old = table.stored_sql(files, fields, table.columns_in(con, files))
+            if foreign:
+                old, self.changed = f"{old} WHERE NOT {table.in_scopes_sql(foreign)}", True
             con.execute(f"CREATE VIEW delta AS {new}")
             read = (
                 f"SELECT {table.listed(fields)} FROM ({old}) b ANTI JOIN delta d {table.SAME_RECORD} "

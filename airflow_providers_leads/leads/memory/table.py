@@ -158,6 +158,12 @@ def renamed_sql(select: str, names: Mapping[tuple[str, str], str]) -> str:
     return f"SELECT * REPLACE (CASE {cases} ELSE source_scope END AS source_scope) FROM ({select})"
 
 
+def in_scopes_sql(places: Iterable[tuple[str, str]]) -> str:
+    """Return the SQL that tells whether a row is of one of some sources and scopes."""
+    listed = ", ".join(f"({quoted(source)}, {quoted(scope)})" for source, scope in places)
+    return f"(source, source_scope) IN ({listed})"
+
+
 def unseen_sql(field: str, gaps: Gaps, read: str = "c", before: str = "p") -> str:
     """Return the SQL that tells whether a record was last seen while a field of it was not read.
 

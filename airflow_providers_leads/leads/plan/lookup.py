@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_providers_leads.leads.files.staging import open_parquet
+from airflow_providers_leads.leads.memory.planned import PlanMemory
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import collect, connect, read_parquet
 from airflow_providers_leads.leads.model.identity import spellings
@@ -48,6 +49,23 @@ def unfound(golden_uri: Any, members_uri: Any, found_uri: Any, source: str, scop
         missing = known.semi_join(golden, "email_key").anti_join(found, list(RECORD))
         (counted,) = collect(connection, missing.aggregate(records=missing.count()))
         return int(counted["records"])
+
+
+def missed(golden_uri: Any, found_uri: Any, memory: PlanMemory) -> int:
+    """Return of how many people who come anew a record is remembered that was not found by address.
+
+    It may have got another address, and they would be made a second time.
+
+    :param golden_uri: file of golden records
+    :param found_uri: file of the records found
+    :param memory: of the sync
+    """
+    if memory.merged or memory.foreign or not memory.baseline:
+        return 0
+    with connect() as connection:
+        golden = read_parquet(connection, golden_uri, ("email_key",))
+        memory.prepare(connection, golden, read_parquet(connection, found_uri, (*RECORD, "email_key")))
+        return memory.missed(connection)
 
 
 def people_elsewhere(uris: Sequence[Any], source: str, scope: str) -> tuple[list[str], set[str]]:

@@ -9,9 +9,15 @@ import msgspec
 import pytest
 from people_at_work import HUBSPOT, PERSISTIQ, PERSPECTIVE, Crm, World, emails
 
-from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError
+from airflow_providers_leads.leads.memory.generation import Folder, Gap, Generation, Scope, SyncMemoryError
 from airflow_providers_leads.leads.memory.looking import erase_people
-from airflow_providers_leads.leads.memory.reads import ReadFacts, concluding, next_scopes, remembered_rows
+from airflow_providers_leads.leads.memory.reads import (
+    ReadFacts,
+    concluding,
+    next_scopes,
+    remembered_rows,
+    under_new_names,
+)
 
 PEOPLE = emails(range(12))
 
@@ -159,6 +165,23 @@ def test_a_funnel_that_is_gone_is_missed_once() -> None:
     after = msgspec.structs.replace(generation, scopes=next_scopes(generation, [one], now))
     assert remembered_rows(after, "perspective_default") == 10
     assert concluding(after, [one]) == ([(PERSPECTIVE, "b")], [])
+
+
+def test_a_renamed_connection_is_known_by_its_new_name_wherever_a_generation_names_it() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    places = ("hubspot|old", "hubspot|other", "perspective|funnel")
+    gaps = {name: {"note": Gap(until=now)} for name in places}
+    generation = Generation(
+        number=1, sync="s", run="r", at=now, since=now, files=[], records=0, probe="", gaps=gaps,
+        looks=dict.fromkeys(places, now), accounts=dict.fromkeys(places, "key:1"),
+        scopes={"hubspot|old": Scope(conn_id="old"), "perspective|funnel": Scope(conn_id="p")},
+    )  # fmt: skip
+    after = under_new_names(generation, {("hubspot", "old"): "new", ("perspective", "p"): "q"})
+    named = {"hubspot|new", "hubspot|other", "perspective|funnel"}
+    assert set(after.gaps) == set(after.looks) == set(after.accounts) == named
+    assert {name: scope.conn_id for name, scope in after.scopes.items()} == {
+        "hubspot|new": "new", "perspective|funnel": "q",
+    }  # fmt: skip
 
 
 def test_a_memory_of_another_key_is_no_past_and_lets_nobody_in_who_was_erased(tmp_path: Path) -> None:

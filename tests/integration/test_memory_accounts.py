@@ -1,0 +1,96 @@
+"""A CRM that a sync writes to and doesn't read is led to another account, or its people get other addresses."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from memory_world import HUBSPOT, PERSISTIQ, PERSPECTIVE, World
+
+from airflow_providers_leads.hooks import account
+from airflow_providers_leads.sandbox import Sandbox
+from airflow_providers_leads.sandbox.persistiq.store import Lead as PersistIQLead
+
+ROTATED = "another-key-of-this-account"
+
+
+@pytest.fixture(autouse=True)
+def no_ids_known() -> Iterator[None]:
+    account._IDS.clear()
+    yield
+    account._IDS.clear()
+
+
+def lead_to(crm: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, key: str | None = None) -> None:
+    """Let the connection lead to another account."""
+    name, api = f"AIRFLOW_CONN_{crm.upper()}_DEFAULT", getattr(sandbox, crm)
+    value = json.loads(os.environ[name])
+    monkeypatch.setenv(name, json.dumps({**value, "host": api.origin, "password": key or api.key}))
+
+
+def run(world: World) -> list[str]:
+    """Run the sync, and return the reasons of its plan."""
+    world.run((PERSPECTIVE,), (PERSISTIQ,))
+    return sorted({row.reason or row.action for row in world.plan(PERSISTIQ).values()})
+
+
+def test_nobody_counts_as_deleted_in_an_account_that_was_never_written_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [world.converts(first_name="Ann") for _ in range(4)]
+    assert run(world) == ["create"]
+    gone, cleared, *_ = people
+    world.deletes(gone, PERSISTIQ)
+    world.edits(PERSISTIQ, cleared, "first_name", "")
+    with Sandbox(people=0, limits=False, persistiq_key=ROTATED) as other:
+        # A lead there has the id of one of ours, and is somebody else.
+        (ours,) = world.in_persistiq(cleared)
+        at = world.persistiq.clock.now()
+        [other.persistiq.store.next_id("l") for _ in people]
+        stranger = PersistIQLead(ours.id, "active", {"email": people[3], "first_name": "Eve"}, at, at)
+        other.persistiq.store.add(stranger)
+        lead_to("persistiq", other, monkeypatch, ROTATED)
+        assert run(world) == ["create", "update"]
+        world.persistiq = other.persistiq.store
+        assert [len(world.in_persistiq(person)) for person in people] == [1] * 4
+        # From here on it has a past there.
+        world.deletes(people[0], PERSISTIQ)
+        assert run(world) == ["deleted_here", "unchanged"]
+
+
+def test_another_key_of_the_account_that_is_written_to_keeps_its_past(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [world.converts(first_name="Ann") for _ in range(4)]
+    run(world)
+    world.deletes(people[0], PERSISTIQ)
+    world.persistiq.config = replace(world.persistiq.config, persistiq_key=ROTATED)
+    lead_to("persistiq", world.sandbox, monkeypatch, ROTATED)
+    assert run(world) == ["deleted_here", "unchanged"]
+
+
+@pytest.mark.parametrize("died", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_hubspot_account_is_known_by_its_id(world: World, monkeypatch: pytest.MonkeyPatch, died: bool) -> None:
+    people = [world.converts(first_name="Ann") for _ in range(3)]
+    world.run((PERSPECTIVE,), (HUBSPOT,), remember=not died)
+    world.deletes(people[0])
+    if not died:
+        assert world.run((PERSPECTIVE,), (HUBSPOT,))[HUBSPOT]["suppressed"] == 1
+    with Sandbox(people=0, limits=False) as other:
+        lead_to("hubspot", other, monkeypatch)
+        assert world.run((PERSPECTIVE,), (HUBSPOT,))[HUBSPOT]["created"] == 3
+
+
+def test_whoever_comes_anew_is_not_made_beside_a_record_of_another_address(world: World) -> None:
+    moved, deleted = (world.converts(first_name="Ann") for _ in range(2))
+    world.run((PERSPECTIVE,), (HUBSPOT,))
+    (contact,) = world.in_hubspot(moved)
+    world.hubspot.plan_update(contact, {"email": "ann2@people.example"}).commit()
+    world.deletes(deleted)
+    for person in (moved, deleted):
+        world.converts(person, first_name="Ann")
+    assert world.run((PERSPECTIVE,), (HUBSPOT,))[HUBSPOT]["created"] == 1
+    assert (len(world.in_hubspot(moved)), len(world.in_hubspot(deleted))) == (0, 1)
