@@ -15,7 +15,7 @@ from airflow_providers_leads.leads.files.staging import RowWriter, check_parquet
 from airflow_providers_leads.leads.merge.shares import MEMBERS
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, PROFILE_FIELDS
-from airflow_providers_leads.leads.plan.fields import check_rules, sources_of, with_owners
+from airflow_providers_leads.leads.plan.fields import check_rules, property_sources, sources_of, with_owners
 from airflow_providers_leads.leads.plan.planning import PlanRules, check_mode, iter_plan
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
 from airflow_providers_leads.tasks.arguments import given_entries
@@ -114,7 +114,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         existing_at=existing_at,
         requests_per_second=hook.requests_per_second,
         properties=sorted(task.own_properties),
-        property_keys=sorted(set(task.properties) | (sources_of(task.fields) - set(PROFILE_FIELDS))),
+        property_keys=sorted({*task.properties, *property_sources(task.fields)}),
         only={name: rule.only for name, rule in task.fields.items() if rule.only},
         back=back,
         suppressions=lists,

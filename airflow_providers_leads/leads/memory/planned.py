@@ -311,7 +311,10 @@ class PlanMemory:
         fresh = any(fact["fresh"] for fact in edits)
         until = max((fact["until"] for fact in edits if fact["until"] and (fact["fresh"] or not fresh)), default=None)
         after = max((fact["after"] for fact in edits if fact["after"]), default=None)
-        emptied = past.state.cleared.get(name) if self.cleared == "keep" else None
+        # A field of another name the merge has not weighed against this one.
+        weighed = origin == name and past.weighed
+        # What the merge has weighed it has emptied everywhere.
+        emptied = None if self.cleared == "spread" and weighed else past.state.cleared.get(name)
         if emptied is not None and stays_empty(
             emptied.until,
             cleared_after=emptied.after,
@@ -325,8 +328,6 @@ class PlanMemory:
         if alike and self.baseline and not fresh and (until is None or (noted is not None and noted >= until)):
             # The CRM keeps it in a form of its own, and would at every run.
             return ALIKE_HERE
-        # A field of another name the merge has not weighed against this one.
-        weighed = origin == name and past.weighed
         if not weighed and not fresh and noted is not None and (after is None or after < noted):
             # What the merge has read of others may be what lost against this in an earlier run.
             return EDITED_HERE
@@ -338,6 +339,20 @@ class PlanMemory:
         # Changed here and elsewhere: the policy's order decides between the two.
         elsewhere = {str(fact["source"]) for fact in edits if fact["fresh"]}
         return EDITED_HERE if self._place(self.source) <= min(map(self._place, elsewhere)) else None
+
+    def outlives(self, name: str, past: Past, emptied: Mapping[str, Any]) -> str | None:
+        """Return why a field stays as it is although it was emptied elsewhere, ``None`` when it is emptied here too.
+
+        :param name: of the field
+        :param past: what is remembered
+        :param emptied: the fact of the clearing
+        """
+        if emptied["field"] == name and past.weighed:
+            return None
+        noted, after = past.state.noted.get(name), emptied["after"]
+        # What was changed here that the merge has not weighed stays, unless it is known to be older.
+        changed = name in past.state.edited or (noted is not None and (after is None or after < noted))
+        return EDITED_HERE if changed else None
 
     def _place(self, source: str) -> tuple[int, str]:
         return (self.priority.index(source) if source in self.priority else len(self.priority), source)

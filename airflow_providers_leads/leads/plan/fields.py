@@ -220,6 +220,11 @@ def may_write(rule: FieldRule, now: str | None) -> bool:
     return rule.only is None or (rule.only == "empty" and not now)
 
 
+def property_sources(rules: Rules) -> set[str]:
+    """Return the golden properties that a table reads, by their keys."""
+    return {name.removeprefix(PROPERTY) for name in sources_of(rules) - set(PROFILE_FIELDS)}
+
+
 def sources_of(rules: Rules) -> set[str]:
     """Return the golden fields and properties that a table reads."""
     return {rule.source for rule in rules.values() if rule.source is not None}

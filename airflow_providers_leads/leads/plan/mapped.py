@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS, Lead, text
-from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, Unconvertible
+from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, Unconvertible, value_text
 
 LEFT_OUT: Final = "left out: "
 """How the part of a reason begins that names values which the destination can't hold."""
@@ -102,6 +102,34 @@ def _converted(
         if written:
             converted[name] = written
     return converted, left_out
+
+
+def property_text(properties: Mapping[str, Any], key: str) -> str | None:
+    """Return a record's property as text, ``None`` where it is absent or an object of several values.
+
+    :param properties: decoded ``properties`` of a lead
+    :param key: its key
+    """
+    return value_text(properties.get(key))
+
+
+def current_values(record: Lead, fields: Iterable[str], properties: Iterable[str]) -> dict[str, str | None]:
+    """Return what a record has now, by lead field and ``properties.`` + property.
+
+    :param record: of the destination
+    :param fields: names; those of properties are passed over
+    :param properties: names of custom properties
+    """
+    now = {name: flag_or_text(record, name) for name in fields if not name.startswith(PROPERTY)}
+    names = list(properties)
+    decoded = msgspec.json.decode(record.properties) if names and record.properties else {}
+    return now | {f"{PROPERTY}{name}": property_text(decoded, name) for name in names}
+
+
+def flag_or_text(record: Lead, name: str) -> str | None:
+    """Return a field of a lead as a plan names its value."""
+    value = getattr(record, name, None)
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def by_place(values: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:

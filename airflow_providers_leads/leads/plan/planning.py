@@ -25,8 +25,15 @@ from airflow_providers_leads.leads.model.schema import (
 from airflow_providers_leads.leads.plan.alike import EXISTING, one_by_one, rows_of_alike, several_records
 from airflow_providers_leads.leads.plan.fields import may_write, ruled_values
 from airflow_providers_leads.leads.plan.linked import alias_owners, linked_records, odd_owners
-from airflow_providers_leads.leads.plan.mapped import field_values, property_values, with_left_out
-from airflow_providers_leads.leads.plan.property_types import PROPERTY, value_text
+from airflow_providers_leads.leads.plan.mapped import (
+    current_values,
+    field_values,
+    flag_or_text,
+    property_text,
+    property_values,
+    with_left_out,
+)
+from airflow_providers_leads.leads.plan.property_types import PROPERTY
 from airflow_providers_leads.leads.plan.query import FACTS, PAST, Pasts, people_beside
 from airflow_providers_leads.leads.plan.remembered import remembered
 from airflow_providers_leads.leads.plan.rules import Mode, PlanRules
@@ -110,15 +117,6 @@ def aliases_of(lead: Lead) -> list[str]:
     return [str(alias) for alias in listed] if isinstance(listed, list) else []
 
 
-def property_text(properties: Mapping[str, Any], key: str) -> str | None:
-    """Return a record's property as text, ``None`` where it is absent or an object of several values.
-
-    :param properties: decoded ``properties`` of a lead
-    :param key: its key
-    """
-    return value_text(properties.get(key))
-
-
 def plan_row(
     golden: Lead,
     held: Held,
@@ -191,25 +189,6 @@ def plan_row(
 
 def _own(name: str) -> str:
     return name.removeprefix(PROPERTY)
-
-
-def current_values(record: Lead, fields: Iterable[str], properties: Iterable[str]) -> dict[str, str | None]:
-    """Return what a record has now, by lead field and ``properties.`` + property.
-
-    :param record: of the destination
-    :param fields: names; those of properties are passed over
-    :param properties: names of custom properties
-    """
-    now = {name: flag_or_text(record, name) for name in fields if not name.startswith(PROPERTY)}
-    names = list(properties)
-    decoded = msgspec.json.decode(record.properties) if names and record.properties else {}
-    return now | {f"{PROPERTY}{name}": property_text(decoded, name) for name in names}
-
-
-def flag_or_text(record: Lead, name: str) -> str | None:
-    """Return a field of a lead as a plan names its value."""
-    value = getattr(record, name, None)
-    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _changes(

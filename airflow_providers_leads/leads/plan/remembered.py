@@ -14,6 +14,7 @@ from airflow_providers_leads.leads.memory.planned import (
 from airflow_providers_leads.leads.memory.table import PROPERTY
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.leads.plan.mapped import current_values
 from airflow_providers_leads.leads.plan.rules import PlanRules
 from airflow_providers_leads.leads.plan.suppression import LISTED
 
@@ -46,13 +47,12 @@ def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Pa
     if existing is None or row.action not in ("update", "unchanged"):
         return row
     reasons: dict[str, list[str]] = {}
-    origins = {target: key for key, target in rules.properties.items()}
     for values, before, prefix in (
         (row.values, row.before, ""),
         (row.properties, row.properties_before, PROPERTY),
     ):
         for name in list(values):
-            origin = f"{prefix}{origins[name] if prefix else name}"
+            origin = rules.origins.get(f"{prefix}{name}", name)
             kept = memory.keeps(f"{prefix}{name}", values[name], past)
             alike = kept or same_but_for_form(values[name], before[name])
             if reason := memory.leave(f"{prefix}{name}", past, origin, alike=alike):
@@ -60,8 +60,8 @@ def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Pa
                 del values[name], before[name]
             elif past.of("both_changed", origin):
                 reasons.setdefault(BOTH_CHANGED, []).append(f"{prefix}{name}")
-    _spread(row, existing, memory, past, rules.writable, reasons)
-    _readdress(row, existing, memory, past, reasons)
+    _spread(row, existing, memory, past, rules, reasons)
+    _readdress(row, existing, memory, past, rules, reasons)
     row.action = "update" if row.values or row.properties else "unchanged"
     parts = [row.reason] if row.reason else []
     parts += [f"{reason}: {', '.join(names)}" if names else reason for reason, names in sorted(reasons.items())]
@@ -74,25 +74,40 @@ def _spread(
     existing: Lead,
     memory: PlanMemory,
     past: Past,
-    writable: frozenset[str],
+    rules: PlanRules,
     reasons: dict[str, list[str]],
 ) -> None:
     """Empty what somebody emptied elsewhere, where the policy says so."""
-    if memory.cleared != "spread":
+    if memory.cleared != "spread" or rules.mode != "update":
         return
-    for fact in past.of("spread"):
-        name = str(fact["field"])
-        if name in writable and (value := getattr(existing, name)):
-            row.values[name], row.before[name] = "", value
-            reasons.setdefault(_SPREAD, []).append(name)
+    emptied = {str(fact["field"]): fact for fact in past.of("spread")}
+    # A field that is written to new records or into empty places alone is none that a run takes anything out of.
+    places = {
+        place: emptied[origin]
+        for place, origin in rules.origins.items()
+        if origin in emptied and not (place in rules.fields and rules.fields[place].only)
+    }
+    names = [place.removeprefix(PROPERTY) for place in places if place.startswith(PROPERTY)]
+    for place, now in current_values(existing, places, names).items() if places else ():
+        own = place.removeprefix(PROPERTY)
+        values, before = (row.values, row.before) if own == place else (row.properties, row.properties_before)
+        if not now or own in values:
+            continue
+        if reason := memory.outlives(place, past, places[place]):
+            reasons.setdefault(reason, []).append(place)
+            continue
+        values[own], before[own] = "", now
+        reasons.setdefault(_SPREAD, []).append(place)
 
 
-def _readdress(row: PlanRow, existing: Lead, memory: PlanMemory, past: Past, reasons: dict[str, list[str]]) -> None:
+def _readdress(
+    row: PlanRow, existing: Lead, memory: PlanMemory, past: Past, rules: PlanRules, reasons: dict[str, list[str]]
+) -> None:
     """Say that a linked record has another address than its person, and write it where the policy says so."""
     if not existing.email_key or existing.email_key == row.email_key or not (past.of("former") or past.of("link")):
         return
     reasons.setdefault(ADDRESS_CHANGED, [])
-    if memory.address == "spread":
+    if memory.address == "spread" and rules.mode == "update":
         row.values["email"], row.before["email"] = row.email_key, existing.email
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
 from airflow_providers_leads.leads.plan.fields import Rules
-from airflow_providers_leads.leads.plan.property_types import PropertyTypes
+from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes
 from airflow_providers_leads.leads.plan.suppression import Suppressions
 
 Mode = Literal["update", "fill", "create_only"]
@@ -40,3 +41,15 @@ class PlanRules:
     push_opt_outs: bool = False
     types: PropertyTypes = field(default_factory=PropertyTypes)
     met: set[str] = field(default_factory=set, compare=False)
+    origins: Mapping[str, str] = field(init=False, compare=False, repr=False)
+    """What is written to, lead field or ``properties.`` + the destination's own, → where golden records have it from,
+    likewise; an empty text for a constant."""
+
+    def __post_init__(self) -> None:
+        origins = {name: name for name in self.writable}
+        origins |= {f"{PROPERTY}{target}": f"{PROPERTY}{key}" for key, target in self.properties.items()}
+        for place, rule in self.fields.items():
+            source = rule.source or ""
+            plain = source in ("", *PROFILE_FIELDS) or source.startswith(PROPERTY)
+            origins[place] = source if plain else f"{PROPERTY}{source}"
+        object.__setattr__(self, "origins", origins)

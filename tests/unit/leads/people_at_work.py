@@ -28,6 +28,7 @@ from airflow_providers_leads.leads.merge.policy import MergePolicy
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.outcomes import PlanRow, WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.leads.plan.fields import FieldRule, property_sources
 from airflow_providers_leads.leads.plan.planning import PlanRules, iter_plan
 from airflow_providers_leads.leads.plan.property_types import PropertyType, PropertyTypes
 
@@ -157,6 +158,9 @@ class World:
         """Ids of records that a run made and did not write down."""
         self.known_as: dict[str, str] = {}
         """Source → what its connection was called when the sync last remembered."""
+        self.mode: Any = "update"
+        self.fields: dict[str, Mapping[str, FieldRule]] = {}
+        """Source → its table of fields."""
         self.refuses: set[str] = set()
         """Email keys whose writes the CRMs refuse."""
 
@@ -290,16 +294,18 @@ class World:
         reads: Sequence[ReadFacts], recall: Recall, step: Callable[[str], None],
     ) -> None:  # fmt: skip
         step(f"plan:{source}")
-        crm, names = self[source], self._names(source)
+        crm, names, table = self[source], self._names(source), self.fields.get(source, {})
+        own = {*names.values(), *(name.removeprefix("properties.") for name in table if name.startswith("properties."))}
         planned_at = self.tick()
         complete = any(read.source == source and read.complete for read in reads)
         existing = at / f"{source}.parquet" if complete else at / f"{source}.existing.parquet"
         if not complete:
             write_rows(existing, Lead, self.order([self._lead(crm, record) for record in crm.records.values()]))
         rules = PlanRules(
-            mode="update",
+            mode=self.mode,
             writable=frozenset(name for name in FIELDS if not name.startswith("properties.")),
             properties=names,
+            fields=table,
             types=PropertyTypes(KINDS) if source == HUBSPOT else PropertyTypes(),
         )
         memory = PlanMemory(
@@ -313,8 +319,8 @@ class World:
         scope = crm.scope if source == PERSPECTIVE else None
         facts = PlanFacts(
             conn_id=crm.conn_id, conn_type=source, mode="update", scope=scope, planned_at=planned_at,
-            existing_at=planned_at, requests_per_second=1.0, properties=sorted(names.values()),
-            property_keys=sorted(names),
+            existing_at=planned_at, requests_per_second=1.0, properties=sorted(own),
+            property_keys=sorted({*names, *property_sources(table)}),
             looked=Looked(uri=str(existing), at=planned_at, properties=sorted(names) if source == HUBSPOT else None),
         )  # fmt: skip
         plan, results = at / f"{source}.plan.parquet", at / f"{source}.results.parquet"
