@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import Context, conf
 from airflow_providers_leads.hooks.account import read_mark
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.leads.files.provenance import memory_uri_in
+from airflow_providers_leads.leads.files.staging import appearing
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing, scope_name
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed
 from airflow_providers_leads.leads.memory.looking import erase_people
@@ -201,7 +202,8 @@ def recalled(folder: Folder, recall: Recall, inputs: Sequence[Any], log: Any) ->
         | {"priority": list(recall.policy.priority)},
     }
     # Partitions of the golden records are handed on by their URIs alone.
-    storage_path(str(recall.beside)).write_bytes(msgspec.json.encode(facts))
+    with appearing(storage_path(str(recall.beside))) as part:
+        part.write_bytes(msgspec.json.encode(facts))
     return facts
 
 

@@ -212,7 +212,7 @@ def appearing(path: Any) -> Iterator[Any]:
     :raises StagingError: when the store or the disk refuses the file
     """
     part = path.with_name(f".{path.name}.part")
-    try:
+    with _told(path, part):
         if has_folders(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         if is_local(part):
@@ -228,6 +228,17 @@ def appearing(path: Any) -> Iterator[Any]:
                 else:
                     remove(part)
             raise
+
+
+@contextmanager
+def _told(path: Any, part: Any) -> Iterator[None]:
+    """Say in one line why a file can't be written.
+
+    :param path: path object of the file
+    :param part: of what is written before it gets its name
+    """
+    try:
+        yield
     except Exception as error:
         if (problem := _unwritable(path, part, error)) is None:
             raise
@@ -271,6 +282,7 @@ def publish(parts: Sequence[Any], path: Any) -> None:
 
     :param parts: one or more path objects
     :param path: path object; its folder is made
+    :raises StagingError: when the store or the disk refuses the files
     """
     if len(parts) == 1:
         with appearing(path) as file:
@@ -283,17 +295,18 @@ def publish(parts: Sequence[Any], path: Any) -> None:
             for name, part in zip(names, parts, strict=True):
                 _copy(part, folder.joinpath(name))
         return
-    if path.fs.isfile(str(path.path)):
-        remove(path)
-    if has_folders(path):
-        path.mkdir(parents=True, exist_ok=True)
-    mark = path.joinpath(_INCOMPLETE)
-    mark.write_bytes(b"")
-    for old in _parts_below(path):
-        remove(old)
-    for name, part in zip(names, parts, strict=True):
-        _copy(part, path.joinpath(name))
-    remove(mark)
+    with _told(path, path):
+        if path.fs.isfile(str(path.path)):
+            remove(path)
+        if has_folders(path):
+            path.mkdir(parents=True, exist_ok=True)
+        mark = path.joinpath(_INCOMPLETE)
+        mark.write_bytes(b"")
+        for old in _parts_below(path):
+            remove(old)
+        for name, part in zip(names, parts, strict=True):
+            _copy(part, path.joinpath(name))
+        remove(mark)
 
 
 def _copy(source: Any, target: Any) -> None:

@@ -22,7 +22,8 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.files.staging import StagingError, appearing, as_path, open_parquet
+from airflow_providers_leads.leads.files.staging import StagingError, appearing, as_path, is_local, open_parquet
+from airflow_providers_leads.leads.files.stores import is_store_error, store_problem
 
 VERSION: Final = 2
 _CURRENT: Final = "current.json"
@@ -290,6 +291,10 @@ class Folder:
             return msgspec.json.decode(path.read_bytes(), type=kind)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+        except Exception as error:
+            if is_local(path) or not is_store_error(error):
+                raise
+            raise SyncMemoryError(f"memory: {store_problem(path, error)}") from None
 
     def _write(self, name: str, content: Any) -> None:
         with appearing(self.path / name) as part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -21,10 +22,12 @@ from airflow_providers_leads.leads.files.staging import (
     write_rows,
 )
 from airflow_providers_leads.leads.files.stores import check_writable
-from airflow_providers_leads.leads.memory.generation import Folder, SyncMemoryError, Writing
+from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
 from airflow_providers_leads.leads.model.outcomes import WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
 
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+GENERATION = Generation(number=1, sync="s", run="r", at=AT, since=AT, files=[], records=0, probe="")
 LEADS = [Lead("hubspot", "", "1", email="ann@example.org", email_key="ann@example.org")]
 
 
@@ -126,16 +129,22 @@ def test_a_bucket_that_is_missing_is_told_and_never_made(at: Callable[[str], Any
     told = (
         r"^[a-z]+://laeds/.* no such bucket .*\(bucket laeds, .* type (google_cloud_platform|wasb or adls) .*No bucket"
     )
+    write_rows(at("leads/a/x.parquet"), Lead, LEADS)
     for attempt in (
         lambda: check_writable(at("laeds/run")),
+        lambda: publish([at("leads/a/x.parquet")] * 2, at("laeds/a/x.parquet")),
         lambda: write_rows(at("laeds/a/x.parquet"), Lead, LEADS),
         lambda: list(read_rows(at("laeds/a/x.parquet"), Lead)),
     ):
         with pytest.raises(StagingError, match=told) as caught:
             attempt()
         assert "secret-4711" not in str(caught.value)
+    lost = Folder(at("laeds/memory"), "ab" * 16)
+    for attempt in (lambda: lost.begin(Writing(run="r")), lambda: lost.erase([1]), lambda: lost.publish(GENERATION)):
+        with pytest.raises(StagingError, match="bucket laeds"):
+            attempt()
     with pytest.raises(SyncMemoryError, match="bucket laeds"):
-        Folder(at("laeds/memory")).open()
+        lost.open()
 
 
 def test_a_memory_is_kept(at: Callable[[str], Any]) -> None:
