@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from airflow_providers_leads.leads.files.list_entries import addresses_within
 from airflow_providers_leads.leads.model.identity import email_key, spellings
 from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, moment, text
 
@@ -92,11 +93,15 @@ def fold(events: Iterable[Mapping[str, Any]]) -> Folded:
         folded.counts[field] += 1
         address = text((event.get("lead") or {}).get("email"))
         key = email_key(address)
-        if key is None or address is None:
-            folded.without_address += 1
-            continue
         # HubSpot keeps milliseconds: what is finer would differ from what it holds for ever.
         when = when.replace(microsecond=when.microsecond // 1000 * 1000)
+        if key is None or address is None:
+            folded.without_address += 1
+            # Two addresses in one field are none, but whoever opted out there has opted out.
+            for one in sorted(addresses_within(address)) if address and field == "opted_out_at" else ():
+                folded.addresses.setdefault(one, one)
+                folded.people.setdefault(one, Engagement()).add(Engagement(opted_out_at=when))
+            continue
         campaign = text((event.get("campaign") or {}).get("name"))
         happened = Engagement(last_campaign=campaign, campaign_at=when, **{field: when})
         folded.addresses.setdefault(key, address)

@@ -23,6 +23,7 @@ from airflow_providers_leads.leads.files.staging import count_rows, read_rows, w
 from airflow_providers_leads.leads.memory.generation import scope_name
 from airflow_providers_leads.leads.memory.intended import known_plans
 from airflow_providers_leads.leads.memory.whereabouts import shows_same
+from airflow_providers_leads.leads.merge.objections import objector_keys
 from airflow_providers_leads.leads.model.identity import IdentityRules, email_key, person_key, spellings
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import STICKY_FIELDS, Lead
@@ -275,7 +276,7 @@ class Objections:
         for lead in leads:
             if reason := next((name for name in STICKY_FIELDS if getattr(lead, name)), None):
                 self._records[lead.source_id] = reason
-                for key in (lead.email_key, *aliases_of(lead)):
+                for key in (lead.email_key, *aliases_of(lead), *objector_keys(lead)):
                     if key:
                         self._people[person_key(key, self._identity)] = reason
 

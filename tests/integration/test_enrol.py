@@ -137,6 +137,21 @@ def test_who_must_not_be_mailed_by_now_is_left_out(sandbox: Sandbox, tmp_path: P
     assert "@" not in str(caught.value)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_who_objected_beside_another_address_in_one_field_is_left_out(
+    sandbox: Sandbox, tmp_path: Path, known: bool
+) -> None:
+    leads, campaign = new_leads(sandbox, 3), active(sandbox)
+    addresses = [lead.data["email"] for lead in leads]
+    scope = ("persistiq", CONN) if known else ("fair", "fair")
+    rows = [Lead(*scope, lead.id, email=a, email_key=a) for lead, a in zip(leads, addresses, strict=True)]
+    rows.append(Lead("fair", "fair", "9", email=f"old@neu.example, {addresses[1]}", opted_out=True))
+    uri = f"{tmp_path}/people.leads.parquet"
+    write_rows(uri, Lead, rows)
+    assert counts(enrol(tmp_path, uri, campaign)) == {"enrolled": 2, "suppressed": 1}
+    assert set(campaign.members) & {lead.id for lead in leads} == {leads[0].id, leads[2].id}
+
+
 @pytest.mark.parametrize("fault", [None, Fault(status=404, body={"status": "error"}), Fault(status=400, body={})])
 def test_members_stay_as_they_are_even_where_they_can_not_be_listed(
     sandbox: Sandbox, tmp_path: Path, fault: Fault | None

@@ -10,6 +10,7 @@ import ibis
 from airflow_providers_leads.leads.files.list_entries import addresses_within
 from airflow_providers_leads.leads.merge.engine import collect, in_memory
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key, person_key_expr
+from airflow_providers_leads.leads.model.schema import Lead
 
 
 def objecting_people(connection: Any, leads: ibis.Table, rules: IdentityRules) -> frozenset[str]:
@@ -25,6 +26,18 @@ def objecting_people(connection: Any, leads: ibis.Table, rules: IdentityRules) -
     odd = leads.filter(leads.email_key.isnull() & leads.email.notnull() & leads.opted_out.fill_null(False))
     found = (addresses_within(row["email"]) for row in collect(connection, odd.select("email").distinct()))
     return frozenset(person_key(key, rules) for keys in found for key in keys)
+
+
+def objector_keys(lead: Lead) -> set[str]:
+    """Return the addresses for which an objection in a record counts where its address field is none.
+
+    A bounce counts for none of them: which of several addresses it was, the record doesn't say.
+
+    :param lead: a record
+    :return: email keys
+    """
+    odd = lead.email_key is None and lead.email is not None and lead.opted_out is True
+    return addresses_within(lead.email or "") if odd else set()
 
 
 def opted_out_where(leads: ibis.Table, people: Collection[str], rules: IdentityRules) -> ibis.Table:

@@ -137,8 +137,11 @@ def make_leads(rows: Rows, columns: Columns, origin: Origin, orders: Mapping[str
     if batch.column("email_key").null_count:
         usable = pc.is_valid(batch.column("email_key"))
         rejects += _rejects(batch, cleaned, rows, pc.invert(usable), origin)
-        lines = [line for line, good in zip(lines, usable.to_pylist(), strict=True) if good]
-        batch = batch.filter(usable)
+        # Two addresses in one cell are none to write to, but whoever objected there has objected: the merge hears it.
+        heard = pc.and_(batch.column("opted_out").fill_null(False), pc.match_substring(batch.column("email"), "@"))
+        kept = pc.or_(usable, heard.fill_null(False))
+        lines = [line for line, good in zip(lines, kept.to_pylist(), strict=True) if good]
+        batch = batch.filter(kept)
     rejects.sort(key=lambda reject: reject.line)
     return Made(batch, rejects, +lost, lines, "source_id" in columns.fields)
 

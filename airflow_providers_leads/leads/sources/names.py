@@ -67,13 +67,25 @@ _OPTED_OUT: Final = re.compile(
     r"|werbesperre|sperrvermerk|e?mail_?sperre|keine?_?(werbung|e?_?mail|kontakt|newsletter)|nicht_?(kontakt|mail|an(mail|schr))"
     r"|gesperrt|widerr[uo]f|widers[pr]+[uo]ch|blacklist|sperrliste|robinson|suppress|no_?(e_?)?mail(ing)?s?$|no_?contact"
     r"|complain|spam_?report"
+    # Spanish, French, Italian, Dutch, Portuguese, the Scandinavian languages, Polish.
+    r"|(^|_)bajas?(_|$)|desuscri|no_(enviar|molestar|publicidad)|desabonn|desinscri|ne_pas_(contact|envoy|sollicit|demarch)"
+    r"|disiscri|non_(contattare|inviare)|uitgeschr|uitschrijf|af(ge)?meld|niet_(contact|mail|benader)|geen_(e?mail|nieuwsbrief|reclame)"
+    r"|descadastr|nao_(contat|enviar|perturb)|avmeld|avregistrer|avanmal|wypisan|sprzeciw"
 )
 # Consent to be called or written to on paper says nothing of mail, and a link to unsubscribe stands in every row.
-_OTHER_CHANNEL: Final = re.compile(r"sms|fax|call|phone|telefon|anruf|whatsapp|brief|_?(link|url)$")
+_OTHER_CHANNEL: Final = re.compile(
+    r"sms|fax|call|phone|telefon|anruf|appel|llamad|voicemail|whatsapp|(?<!nieuws)brief|courrier|postal"
+)
+_BY_MAIL_TOO: Final = re.compile(r"(?<!voice)mail|newsletter|nieuwsbrief")
+_LINK: Final = re.compile(r"_?(link|url)$")
 _OPTED_IN: Final = re.compile(
     r"(^|_)(double_?)?opt(ed)?_?in(_|$)|(^|_)subscribed(_|$)|einwilligung|consent|(^|_)accepts_(email_)?marketing"
     r"|^newsletter(_(abo|anmeldung|subscription|signup|opt_?in))?$|(^|_)angemeldet(_|$)|(^|_)abonniert(_|$)|(^|_)doi(_|$)|zustimmung|werbeerlaubnis"
     r"|(^|_)(newsletter|werb\w*|e?mail\w*|marketing|kontakt\w*|contact)_(erlaubt|allowed|erwuenscht|gewuenscht)(_|$)"
+    r"|einverstaend|einverstanden|^(dsgvo|gdpr|rgpd)(_(ok|status))?$|(^|_)permission(_to_(e?mail|contact))?$"
+    r"|consenso|toestemming|samtykke|samtycke|(^|_)zgoda(_|$)|autoriza|acepta_|accetta_|accepte_"
+    r"|^(suscrito|suscripcion|abonnee?|inscrite?|iscritto|iscrizione|inscrito|ingeschreven|tilmeldt)"
+    r"(_(al?_|la_|alla_|voor_)*(newsletter|boletin|nieuwsbrief))?$|^(boletin|nieuwsbrief|nyhedsbrev|nyhetsbrev)$"
 )
 _MAIL_STATUS: Final = re.compile(
     r"(^|_)(e_?)?(mail|newsletter|subscri(ption|ber)|marketing|opt_?in|consent|mailing|abo)_?(e?mail_?)?status(_|$)"
@@ -143,7 +155,7 @@ def is_unsure(found: tuple[str, int]) -> bool:
 def consent_kind(name: str) -> str | None:
     """Return whether a column tells who opted ``out``, who opted ``in``, or the ``status`` of mail to them."""
     plain = folded(name)
-    if _OTHER_CHANNEL.search(plain):
+    if _LINK.search(plain) or (_OTHER_CHANNEL.search(plain) and not _BY_MAIL_TOO.search(plain)):
         return None
     kinds = (("out", _OPTED_OUT), ("status", _MAIL_STATUS), ("in", _OPTED_IN))
     return next((kind for kind, pattern in kinds if pattern.search(plain)), None)

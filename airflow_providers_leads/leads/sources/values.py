@@ -40,12 +40,12 @@ _FLOAT: Final = re.compile(r"([+-]?)(\d+)(?:[.,](\d*))?(?:[eE]([+-]?\d+))?")
 _NEVER: Final = 3000
 _NO: Final = (
     "false", "0", "no", "n", "nein", "falsch", "f", "off", "never", "nie", "none", "kein", "keine", "nicht", "0.0",
-    "0,0", "aktiv", "active",
+    "0,0", "aktiv", "active", "non", "não", "nao", "nee", "nej", "nei", "ne", "falso", "faux", "onwaar", "falsk",
 )  # fmt: skip
 _YES: Final = (
     "true", "1", "yes", "y", "ja", "j", "wahr", "t", "on", "x", "✓", "✔", "☑", "1.0", "1,0", "ok", "confirmed",
     "bestätigt", "erteilt", "granted", "given", "subscribed", "opted in", "opted-in", "opted_in", "opt-in", "opt in",
-    "optin", "angemeldet", "abonniert",
+    "optin", "angemeldet", "abonniert", "sí", "si", "sì", "oui", "sim", "tak", "vrai", "vero", "verdadero", "waar",
 )  # fmt: skip
 _IN: Final = ("subscribed", "opted in", "opted-in", "opted_in", "opt-in", "opt in", "optin", "angemeldet", "abonniert")
 _OUT: Final = (
@@ -55,6 +55,16 @@ _OUT: Final = (
     "revoked", "withdrawn", "nicht kontaktieren", "keine werbung", "kein newsletter", "non-subscribed", "nonsubscribed",
     "not subscribed",
 )  # fmt: skip
+# Whoever says no in more words than one, or adds to a word that says so ("nein danke", "Unsubscribed on 3 May").
+_BEGINS_NO: Final = r"^(no|nope|nein|nö|non|não|nao|nee|nej|nei|nie|not|nicht)([ ,;.!-]|$)|^[✗✘❌✖☐🚫]"
+_BEGINS_OUT: Final = (
+    r"^(unsubscrib|opt(ed|ing)?[ _-]?out|abgemeldet|abmeldung|ausgetragen|widerruf|widersproch|widerspruch"
+    r"|do[ _]?not[ _]?(contact|e?-?mail|market)|nicht (kontaktieren|anschreiben|anmailen)"
+    r"|keine? (werbung|newsletter|e?-?mail)"
+    r"|dad[oa] de baja|baja$|desuscrit|no (contactar|enviar)|d[ée]sabonn|d[ée]sinscrit|ne pas contacter"
+    r"|disiscritt|non contattare|uitgeschreven|afgemeld|niet (contacteren|mailen|benaderen)|descadastrad"
+    r"|n[ãa]o (contatar|contactar|enviar)|avmeldt|afmeldt|avregistrerad|wypisan)"
+)
 _UNCONFIRMED: Final = ("pending", "ausstehend", "offen", "unconfirmed", "unbestätigt", "denied", "abgelehnt", "refused")
 _BOUNCED: Final = ("bounced", "hard", "hard bounce", "hard_bounce", "hardbounce", "cleaned", "unzustellbar", "invalid")
 _PLACES: Final = r"^[01][.,]0+$"
@@ -178,14 +188,19 @@ def consent(column: pa.Array, kind: str) -> pa.Array:
     if kind == "out":
         marked = pc.invert(pc.is_in(words, value_set=strings([*_NO, *_IN])))
         return pc.if_else(pc.is_valid(words), marked, none)
-    out = pc.is_in(words, value_set=strings([*_OUT]))
+    out = pc.or_(pc.is_in(words, value_set=strings([*_OUT])), _begins(words, _BEGINS_OUT))
     if kind == "in":
         out = pc.or_(out, pc.is_in(words, value_set=strings([*_NO, *_UNCONFIRMED])))
+        out = pc.or_(out, _begins(words, _BEGINS_NO))
         agreed = pc.or_kleene(
             pc.is_in(words, value_set=strings(_YES)), pc.match_substring_regex(words, _DATED).fill_null(False)
         )
         return pc.if_else(out, True, pc.if_else(agreed, False, none))
     return pc.if_else(out, True, none)
+
+
+def _begins(words: pa.Array, pattern: str) -> pa.Array:
+    return pc.match_substring_regex(words, pattern).fill_null(False)
 
 
 def _words(column: pa.Array) -> pa.Array:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_providers_leads.leads.files.provenance import identity_of, members_of
 from airflow_providers_leads.leads.files.staging import open_parquet, structs
+from airflow_providers_leads.leads.merge.objections import objector_keys
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key, spellings
 from airflow_providers_leads.leads.model.outcomes import MAYBE_NOT_NEW, WriteResult
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 # Of more people than these a CRM is read as a whole, where it takes a request to ask for one.
 _LEAST_LOOKED_UP: Final = 1_000
 _MEMBER: Final = ("email_key", "source", "source_scope", "source_id", "address", "rank")
-_LEAD: Final = ("email_key", "source", "source_scope", "source_id", "updated_at", "properties", *STICKY_FIELDS)
+_LEAD: Final = ("email", "email_key", "source", "source_scope", "source_id", "updated_at", "properties", *STICKY_FIELDS)
 _KINDS: Final = ("results", "golden", "uri")
 _RESULT: Final = ("email_key", "outcome", "target_id")
 _LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
@@ -49,6 +50,7 @@ class Candidates:
     identity: IdentityRules = field(default_factory=IdentityRules)
     results: list[str] = field(default_factory=list)
     files: list[Any] = field(default_factory=list)
+    _objectors: set[str] = field(default_factory=set)
 
     def barred(self, hook: LeadsHook, names: Sequence[str], log: Any) -> Suppressions:
         """Return who must not be mailed by lists as they are now, and by the CRMs that the people were read from.
@@ -67,6 +69,20 @@ class Candidates:
         records = self.people.setdefault(person, [])
         if record is not None and record not in records:
             records.append(record)
+
+    def hear(self, lead: Lead) -> None:
+        """Take in an objection in a record whose address field is no usable address, but names some."""
+        self._objectors |= objector_keys(lead)
+
+    def heard(self) -> None:
+        """Let what was heard stand against those whom it is about."""
+        if not self._objectors:
+            return
+        objected = {person_key(key, self.identity) for key in self._objectors}
+        for person in self.people:
+            known = (person, *self.addresses.get(person, ()))
+            if any(person_key(key, self.identity) in objected for key in known):
+                self.objections.setdefault(person, "opted_out")
 
 
 def candidates(hook: LeadsHook, items: Sequence[Any], outcomes: Collection[str], log: Any) -> Candidates:
@@ -96,6 +112,7 @@ def candidates(hook: LeadsHook, items: Sequence[Any], outcomes: Collection[str],
     absent = [person for person, records in found.people.items() if not records and person not in found.objections]
     if absent:
         _look_up(found, hook, absent, log)
+    found.heard()
     return found
 
 
@@ -148,6 +165,7 @@ def _take_people(found: Candidates, hook: LeadsHook, path: Any, members: str | N
             for lead in structs(batch, Lead):
                 if not (person := lead.email_key):
                     nobody += 1
+                    found.hear(lead)
                     continue
                 ours = whole is None and (lead.source, lead.source_scope) == mine
                 found.add(person, lead.source_id if ours else None)
@@ -189,6 +207,7 @@ def _look_up(found: Candidates, hook: LeadsHook, absent: Sequence[str], log: Any
         log.info("%s: reading all that it holds, to find %d people", hook.conn_id, len(absent))
     records: dict[str, list[tuple[bool, float, str]]] = {}
     for lead in hook.find_leads(asked) if few else hook.iter_leads():
+        found.hear(lead)
         keys = (person_key(key, found.identity) for key in (lead.email_key, *aliases_of(lead)) if key)
         owner = next((owners[key] for key in keys if key in owners), None)
         if owner is not None:

@@ -66,6 +66,13 @@ def test_who_has_no_address_is_counted(broken: dict[str, Any]) -> None:
     assert (folded.without_address, list(folded.people)) == (1, [ANN])
 
 
+def test_who_opts_out_under_two_addresses_in_one_field_has_opted_out_under_both() -> None:
+    both = f"{ANN}; bob@people.example"
+    folded = fold([event("message_optout", 3, email=both), event("message_received", 4, email=both)])
+    assert folded.people == dict.fromkeys((ANN, "bob@people.example"), Engagement(opted_out_at=at(3)))
+    assert (folded.without_address, set(folded.addresses)) == (2, set(folded.people))
+
+
 @pytest.mark.parametrize("broken", [{}, {"kind": None}, {"kind": "message_received", "event_at": "soon", "lead": {}}])
 def test_what_is_no_such_event_is_passed_over(broken: dict[str, Any]) -> None:
     folded = fold([broken])
