@@ -15,7 +15,7 @@ from requests_mock import Mocker
 from airflow_providers_leads.http.json_text import decode, encode, mend, readable
 
 LONE = st.characters(categories=("Cs",))
-ANY_TEXT = st.text(st.characters() | LONE | st.sampled_from('\\"u/dD8'))
+ANY_TEXT = st.text(st.characters(exclude_characters="\0") | LONE | st.sampled_from('\\"u/dD8'))
 
 
 def whole(text: str) -> str:
@@ -43,6 +43,21 @@ def test_what_is_no_text_costs_its_own_place(raw: bytes, expected: str) -> None:
     # Others are left as they are, names too.
     assert decode(b'[{"a":"b \\u00fc"},{"c":' + raw + b"}]") == [{"a": "b ü"}, {"c": expected}]
     assert decode(b"{" + raw + b":1}") == {expected: 1}
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (rb'"A\u0000nn"', "Ann"),
+        (rb'"\u0000"', ""),
+        (rb'"C:\\u0000 \u0000"', "C:\\u0000 "),
+        (rb'"\\\u0000"', "\\"),
+        (rb'"\u0000\ud83d"', "\ufffd"),
+    ],
+)
+def test_nul_is_left_out_of_what_is_read_and_sent(raw: bytes, expected: str) -> None:
+    assert decode(b'{"a":' + raw + b"}") == {"a": expected}
+    assert msgspec.json.decode(encode({"a": json.loads(raw)})) == {"a": expected}
 
 
 @given(value=st.recursive(ANY_TEXT, lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT, inner), max_leaves=9))

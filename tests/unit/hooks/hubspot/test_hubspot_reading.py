@@ -34,7 +34,8 @@ times = st.sampled_from(
 )  # fmt: skip
 values = (
     st.none()
-    | st.text(max_size=8)
+    # The client leaves NUL out before a page comes here.
+    | st.text(st.characters(exclude_characters="\0"), max_size=8)
     | st.emails()
     | times
     | st.sampled_from(
