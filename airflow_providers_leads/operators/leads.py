@@ -154,7 +154,7 @@ class LeadsExtractOperator(LeadsOperator):
         """Extract; see the class."""
         from airflow_providers_leads.hooks.arguments import maybe_instant
         from airflow_providers_leads.tasks.extract import extract, frozen_round
-        from airflow_providers_leads.tasks.memory import check_read, open_memory, share
+        from airflow_providers_leads.tasks.memory import check_read, open_memory, refuse_beside, share
 
         hook = get_hook(self.conn_id)
         folder, least = open_memory(self.memory, context), share("min_share_of_last", self.min_share_of_last)
@@ -164,7 +164,12 @@ class LeadsExtractOperator(LeadsOperator):
         store = WatermarkStore(context) if mode else None
         checkpoint = Checkpoint(context, "extract", uri, hook) if context.get("ti") else None
         key = watermark_key(self.conn_id, scope)
-        asked = repr([uri, key, mode, *(getattr(self, name) for name in ("updated_after", "overlap", "settle"))])
+        token = None
+        if folder is not None:
+            refuse_beside(folder, context)
+            token = folder.token()
+        # What a try has read before another run wrote says nothing of what is there since.
+        asked = repr([uri, key, mode, token, *(getattr(self, name) for name in ("updated_after", "overlap", "settle"))])
         stored = store.read(key) if store and mode == "auto" else None
         mark = store.read_for(key, hook) if store and mode == "auto" else None
         reads = frozen_round(checkpoint, asked, lambda: self._round(hook, scope, mode, mark))
@@ -174,6 +179,7 @@ class LeadsExtractOperator(LeadsOperator):
             self.log.warning("%s: no longer there: %s", hook.conn_id, ", ".join(reads.gone))
         result = extract(hook, uri, scope=scope, log=self.log, reads=reads, checkpoint=checkpoint)
         if folder is not None:
+            result["memory_token"] = token
             check_read(folder, hook, result, least, self.log)
         if store is not None:
             result |= {

@@ -64,7 +64,7 @@ class LeadsLookupOperator(LeadsOperator):
         from airflow_providers_leads.leads.model.identity import spellings
         from airflow_providers_leads.leads.plan.lookup import people_elsewhere
         from airflow_providers_leads.tasks.extract import extract
-        from airflow_providers_leads.tasks.memory import open_memory, remembered_people
+        from airflow_providers_leads.tasks.memory import open_memory, refuse_beside, remembered_people
 
         hook = get_hook(self.conn_id, self.max_people)
         most = max(hook.lookup_rows, 1_000) if given(self.max_people) is None else hook.lookup_rows
@@ -79,12 +79,16 @@ class LeadsLookupOperator(LeadsOperator):
         people, held = people_elsewhere(sources, hook.conn_type, hook.conn_id)
         # Whose records were all read has no others.
         asks = hook.lookup_rows and not any(_holds_all(item, self.conn_id) for item in inputs)
-        if asks and (remembering := open_memory(self.memory, context)) is not None:
-            remembered = remembered_people(remembering, hook, people)
+        token = None
+        if (remembering := open_memory(self.memory, context)) is not None:
+            refuse_beside(remembering, context)
+            token = remembering.token()
+            remembered = remembered_people(remembering, hook, people) if asks else None
             people = people if remembered is None else remembered
         if asks and len(people) > most:
             self.log.info("%s: %d people are more than are asked for one by one", hook.conn_id, len(people))
-            return {**extract(hook, uri, scope=scope, log=self.log), "people": len(people)}
+            whole = extract(hook, uri, scope=scope, log=self.log)
+            return {**whole, "people": len(people), "memory_token": token}
         asked = people if asks else []
         addresses = [spelling for person in asked for spelling in spellings(person, person)]
         found = hook.find_leads(addresses, **scope) if addresses else ()
@@ -95,6 +99,7 @@ class LeadsLookupOperator(LeadsOperator):
         return {
             "uri": uri, "rows": rows, "people": len(asked), "conn_id": hook.conn_id, "source": hook.conn_type,
             "complete": False, "narrows_properties": narrows, "properties": scope.get("properties", []),
+            "memory_token": token,
         }  # fmt: skip
 
 

@@ -148,12 +148,18 @@ def recall_for(
     :param stem: URI of the folder of the merge's files
     :param context: the task's context
     :param log: the task's logger
-    :raises ValueError: when another run is writing
+    :raises ValueError: when another run is writing, or has written since the inputs were read
     """
-    _refuse_beside(folder, context)
+    refuse_beside(folder, context)
     reads = reads_of(inputs)
     outputs = {name: storage_path(f"{stem}/memory.{name}.parquet") for name in OUTPUTS}
     recall = Recall(folder, reads, outputs, policy, beside=f"{stem}/memory.json", now=datetime.now(UTC))
+    if older := sorted({read.conn_id for read in reads if read.token not in (None, recall.result.token)}):
+        raise SyncMemoryError(
+            f"Memory {folder.path}: something was written or remembered since {', '.join(older)} was read, which would "
+            "pass for what people have done. Nothing was merged. Clear the extracts and what comes after them, or "
+            "leave it to the next run; give the DAG max_active_runs=1."
+        )
     if recall.result.first:
         log.warning("Memory %s: %s. This run compares with no past", folder.path, recall.result.first)
     return recall
@@ -356,6 +362,7 @@ def begin_writing(known: Mapping[str, Any], context: Context, conn_id: str, plan
     """
     ti: Any = context["ti"]
     folder = folder_at(str(known["memory"]))
+    refuse_beside(folder, context)
     kept = msgspec.convert({name: known[name] for name in Kept.__struct_fields__}, Kept)
     mark = Writing(run=ti.run_id, dag=ti.dag_id, plans={conn_id: [plan, results]})
     reason, again = other_runs(folder, kept, ti.run_id), mark in folder.writing()
@@ -390,8 +397,11 @@ def remember_run(known: Mapping[str, Any], members: Sequence[str], context: Cont
     return remember(folder, on_store, reads_of(known["reads"]), paths, run=ti.run_id)
 
 
-def _refuse_beside(folder: Folder, context: Context) -> None:
-    """Refuse to merge while another run writes, as far as Airflow tells."""
+def refuse_beside(folder: Folder, context: Context) -> None:
+    """Refuse to read, merge or write while another run writes, as far as Airflow tells.
+
+    :raises SyncMemoryError: naming the run
+    """
     ti: Any = context["ti"]
     for mark in folder.writing():
         if mark.run == ti.run_id or not mark.dag:

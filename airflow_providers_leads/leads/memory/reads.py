@@ -33,6 +33,7 @@ class ReadFacts:
     :param other_account: it is another account than the one that is remembered
     :param known_as: another connection under which its account is remembered, ``None``: it is remembered under its own
         name, or not at all
+    :param token: the memory's when the read began, see :meth:`~…memory.generation.Folder.token`; ``None``: not known
     """
 
     conn_id: str
@@ -44,6 +45,7 @@ class ReadFacts:
     properties: frozenset[str] | None = None
     other_account: bool = False
     known_as: str | None = None
+    token: str | None = None
 
 
 def read_facts(result: Any) -> ReadFacts | None:
@@ -62,6 +64,7 @@ def read_facts(result: Any) -> ReadFacts | None:
         properties=None if known is None else frozenset(known),
         other_account=bool(result.get("other_account")),
         known_as=result.get("known_as"),
+        token=result.get("memory_token"),
     )
 
 
