@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from itertools import chain, islice
@@ -97,7 +97,7 @@ def apply_plan(
             hook.conn_id, work.done, work.total, results,
         )  # fmt: skip
         raise fatal
-    outcomes, reasons = _tally(work.parts)
+    outcomes, reasons = _tally(work.parts.counts("outcome", "reason"))
     count_rows(hook.conn_type, outcomes)
     if ledger is not None:
         keep_ledger(ledger, plan, work.parts)
@@ -372,14 +372,14 @@ def _is_quarantine(reason: str) -> bool:
     return reason.startswith(QUARANTINED)
 
 
-def _tally(results: Iterable[WriteResult]) -> tuple[dict[str, int], Counter[str]]:
-    """Return the number of results per outcome, and of failures per reason."""
+def _tally(counts: Mapping[tuple[str, str | None], int]) -> tuple[dict[str, int], Counter[str]]:
+    """Return the number of results per outcome, and of failures per reason, from those per outcome and reason."""
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for result in results:
-        outcomes[result.outcome] += 1
-        if result.outcome in _UNWRITTEN:
-            reasons[result.reason or "no reason given"] += 1
+    for (outcome, reason), number in counts.items():
+        outcomes[outcome] += number
+        if outcome in _UNWRITTEN:
+            reasons[reason or "no reason given"] += number
     return {outcome: outcomes[outcome] for outcome in OUTCOMES}, reasons
 
 

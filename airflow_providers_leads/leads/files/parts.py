@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -16,6 +17,7 @@ from airflow_providers_leads.leads.files.staging import (
     as_path,
     check_parquet,
     count_rows,
+    open_parquet,
     read_rows,
     write_rows,
 )
@@ -85,6 +87,15 @@ class Parts(Generic[S]):
         """Yield the rows of all parts in their order."""
         for number in range(self.count):
             yield from read_rows(self._part(number), self._kind)
+
+    def counts(self, *columns: str) -> Counter[tuple[Any, ...]]:
+        """Return how many rows of all parts have which values of some columns."""
+        found: Counter[tuple[Any, ...]] = Counter()
+        for number in range(self.count):
+            with open_parquet(self._part(number), columns) as file:
+                for batch in file.iter_batches(columns=columns):
+                    found.update(zip(*(batch.column(name).to_pylist() for name in columns), strict=True))
+        return found
 
     def complete(self) -> bool:
         """Tell whether every part that should be there is: a store may have been cleared between two tries."""

@@ -48,13 +48,16 @@ _BATCH_ROWS: Final = 10_000
 # So few that they are still in the processor's caches.
 _TURNED_ROWS: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Most maps and lists are empty, and there are several in each row.
+_EMPTY: Final[Mapping[Any, str]] = {dict: "{}", list: "[]"}
 VERSION_METADATA: Final = {"leads.schema_version": SCHEMA_VERSION}
 
 
 @cache
-def _kept_as_json(kind: type[msgspec.Struct]) -> frozenset[str]:
-    """Return the fields of a row type that are maps or lists, for which a column of text holds JSON."""
-    return frozenset(name for name, hint in get_type_hints(kind).items() if get_origin(hint) in (dict, list))
+def _kept_as_json(kind: type[msgspec.Struct]) -> dict[str, type]:
+    """Return the fields of a row type that are maps or lists, for which a column of text holds JSON, and which."""
+    kinds = {name: get_origin(hint) for name, hint in get_type_hints(kind).items()}
+    return {name: kept for name, kept in kinds.items() if kept in _EMPTY}
 
 
 class RowWriter:
@@ -134,8 +137,10 @@ class RowWriter:
 
     def _flat(self, row: msgspec.Struct) -> dict[str, Any]:
         found = msgspec.structs.asdict(row)
-        kept = {name: msgspec.json.encode(found[name], order="sorted").decode() for name in self._kept_as_json}
-        return {**found, **kept}
+        for name, kept in self._kept_as_json.items():
+            held = found[name]
+            found[name] = msgspec.json.encode(held, order="sorted").decode() if held else _EMPTY[kept]
+        return found
 
     def _hold(self, batches: Sequence[pa.RecordBatch]) -> None:
         self._turned += batches
@@ -209,8 +214,9 @@ def structs(batch: Any, kind: type[S], prefix: str = "") -> Iterator[S]:
         column = f"{prefix}{name}"
         there = column in batch.schema.names
         values: Any = _values_of(batch.column(column)) if there else [None] * batch.num_rows
-        if name in _kept_as_json(kind):
-            values = [msgspec.json.decode(v) if v else {} for v in values]
+        if kept := _kept_as_json(kind).get(name):
+            nothing = (None, "", _EMPTY[kept])
+            values = [kept() if value in nothing else msgspec.json.decode(value) for value in values]
         columns.append(values)
     rows = zip(*columns, strict=True)
     if _by_position(kind):

@@ -12,7 +12,7 @@ Outcome = Literal["created", "updated", "unchanged", "suppressed", "failed", "am
 OUTCOMES: tuple[Outcome, ...] = ("created", "updated", "unchanged", "suppressed", "failed", "ambiguous")
 
 
-class PlanRow(msgspec.Struct, kw_only=True):
+class PlanRow(msgspec.Struct, kw_only=True, gc=False):
     """What one golden record means for one destination.
 
     :param email_key: the person
@@ -43,7 +43,7 @@ class PlanRow(msgspec.Struct, kw_only=True):
     addresses: list[str] = []
 
 
-class WriteResult(msgspec.Struct, kw_only=True):
+class WriteResult(msgspec.Struct, kw_only=True, gc=False):
     """What became of one plan row.
 
     :param outcome: ``ambiguous``: the write was sent and no answer tells whether it took effect

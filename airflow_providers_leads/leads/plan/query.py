@@ -82,13 +82,7 @@ def people_beside(
     if linked is not None:
         linked = linked.mutate(weighed=ibis.literal(False))
         belongs = linked if belongs is None else ibis.union(belongs, linked.anti_join(belongs, list(RECORD)))
-    if belongs is None:
-        existing = existing.mutate(golden_key=ibis.null(str), weighed=ibis.literal(True))
-    else:
-        # Once for all slices: whose a record is takes all members to tell.
-        existing = existing.left_join(connection.create_table(_BELONGS, belongs, temp=True), list(RECORD))
-    existing = existing.mutate(person=ibis.coalesce(existing.golden_key, existing.email_key))
-    usable = within(existing.filter(existing.person.notnull()), "person")
+    usable = _of_slice(existing, None if belongs is None else connection.create_table(_BELONGS, belongs, temp=True))
     by_key = ibis.window(
         group_by=usable.person,
         # Among duplicates the same record is chosen in every run, or each run would write to another; and one of the
@@ -123,6 +117,23 @@ def people_beside(
     plain = not rules.properties and not rules.fields
     holds = alike(joined, rules.writable, rules.types, PAST) if plain else ibis.literal(False)
     return joined.mutate(**{ALIKE: holds})
+
+
+def _of_slice(existing: ibis.Table, belongs: ibis.Table | None) -> ibis.Table:
+    """Return the records of the people of the slice that is planned, with ``person`` and ``weighed``.
+
+    Whose a record is takes all members to tell, so that it is told once for all slices; what a slice has to join is no
+    more than its own people and records.
+    """
+    by_address = within(existing.mutate(person=existing.email_key), "person")
+    if belongs is None:
+        return by_address.mutate(weighed=ibis.literal(True))
+    of_people = within(belongs, "golden_key").rename(person="golden_key")
+    others = by_address.anti_join(belongs.filter(belongs.golden_key.notnull()), list(RECORD))
+    return ibis.union(
+        existing.join(of_people, list(RECORD)).select(*existing.columns, "person", "weighed"),
+        others.select(*existing.columns, "person", weighed=ibis.null(bool)),
+    )
 
 
 def _with_pasts(joined: ibis.Table, pasts: Pasts | None) -> ibis.Table:

@@ -98,10 +98,12 @@ class Suppressions:
 
     def _reason(self, key: str) -> str | None:
         person = self._person(key)
-        wanted = _hash(person)
-        place = bisect_left(self._hashes, wanted)
-        listed = place < len(self._hashes) and self._hashes[place] == wanted
-        return LISTED if listed else self.domains.get(domain_of(key)) or self.domains.get(domain_of(person))
+        if self._hashes:
+            wanted = _hash(person)
+            place = bisect_left(self._hashes, wanted)
+            if place < len(self._hashes) and self._hashes[place] == wanted:
+                return LISTED
+        return self.domains.get(domain_of(key)) or self.domains.get(domain_of(person))
 
 
 def _in_order(hashes: array[int]) -> array[int]:
