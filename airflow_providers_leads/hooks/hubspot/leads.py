@@ -22,6 +22,7 @@ from airflow_providers_leads.leads.model.schema import (
     moment,
     text,
 )
+from airflow_providers_leads.leads.model.statuses import bounced, opted_out
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
 
 PROPERTY_OF: Final[Mapping[str, str]] = {
@@ -93,6 +94,7 @@ def to_lead(contact: Contact | Mapping[str, Any], scope: str, kept: Iterable[str
     held = contact.properties
     email = text(held.get("email"))
     rest = {name: held.get(name) for name in kept}
+    status = text(held.get(PROPERTY_OF["status"]))
     return Lead(
         source="hubspot",
         source_scope=scope,
@@ -100,8 +102,8 @@ def to_lead(contact: Contact | Mapping[str, Any], scope: str, kept: Iterable[str
         email=email,
         email_key=email_key(email),
         **{field: text(held.get(name)) for field, name in PROPERTY_OF.items()},
-        opted_out=flag(text(held.get(OPTED_OUT))),
-        bounced=True if text(held.get(BOUNCE)) else None,
+        opted_out=opted_out(flag(text(held.get(OPTED_OUT))), status),
+        bounced=bounced(True if text(held.get(BOUNCE)) else None, status),
         created_at=moment(contact.created_at or held.get(CREATED)),
         updated_at=moment(contact.updated_at or held.get(CHANGED)),
         properties=lead_properties(rest, held.get(ALIASES), held.get(MERGED), contact.archived),

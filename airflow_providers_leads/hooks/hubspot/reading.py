@@ -29,6 +29,7 @@ from airflow_providers_leads.leads.files.columns import (
     together,
 )
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, Lead, arrow_schema
+from airflow_providers_leads.leads.model.statuses import SAYS_BOUNCED, SAYS_OPTED_OUT
 
 
 class _Told(msgspec.Struct, gc=False):
@@ -139,6 +140,7 @@ class LeadReader:
             "created_at": pc.coalesce(given["createdAt"], held[contacts.CREATED]),
             "updated_at": pc.coalesce(given["updatedAt"], held[contacts.CHANGED]),
         }
+        status = trimmed[contacts.PROPERTY_OF["status"]]
         made = {
             "source": pa.repeat(constant("hubspot"), count),
             "source_scope": pa.repeat(constant(self._scope), count),
@@ -146,8 +148,8 @@ class LeadReader:
             "email": trimmed["email"],
             "email_key": email_keys(trimmed["email"]),
             **{field: trimmed[name] for field, name in contacts.PROPERTY_OF.items()},
-            "opted_out": flags(trimmed[contacts.OPTED_OUT]),
-            "bounced": marks(trimmed[contacts.BOUNCE]),
+            "opted_out": _or_said(flags(trimmed[contacts.OPTED_OUT]), status, SAYS_OPTED_OUT),
+            "bounced": _or_said(marks(trimmed[contacts.BOUNCE]), status, SAYS_BOUNCED),
             **together(times, moments),
             "properties": self._properties(given, told["archived"]),
         }
@@ -165,6 +167,14 @@ class LeadReader:
             return contacts.lead_properties(dict(zip(self.kept, values, strict=True)), aliases, merged, archived)
 
         return patched(made, odd, rows, make)
+
+
+def _or_said(flag: pa.Array, status: pa.Array, pattern: str) -> pa.Array:
+    """Return a flag, true also where the status says so by its name; see :mod:`~.model.statuses`."""
+    if status.null_count == len(status):
+        return flag
+    said = pc.match_substring_regex(status, pattern).fill_null(False)
+    return pc.if_else(said, True, flag) if pc.any(said).as_py() else flag
 
 
 def _fields(column: pa.StructArray) -> dict[str, pa.Array]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from airflow_providers_leads.hooks.arguments import json_body
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import Lead, flag, leftover, text
+from airflow_providers_leads.leads.model.statuses import bounced, opted_out
 
 EVENT_GROUPS: Final = ("campaign", "settings", "lead_detail")
 """Groups of ``list_events``; https://apidocs.persistiq.com/#events lists the kinds in each."""
@@ -82,6 +83,7 @@ def to_lead(row: Mapping[str, Any], conn_id: str) -> Lead:
                 del rest[name]
                 break
     rest |= {name: value for name, value in row.items() if name not in _READ_APART}
+    status = text(row.get("status"))
     return Lead(
         source="persistiq",
         source_scope=conn_id,
@@ -100,8 +102,9 @@ def to_lead(row: Mapping[str, Any], conn_id: str) -> Lead:
         postal_code=values.get("postal_code"),
         country=values.get("country"),
         industry=values.get("industry"),
-        status=text(row.get("status")),
-        opted_out=flag(row.get("optedout")),
-        bounced=flag(row.get("bounced")),
+        status=status,
+        # The reference's samples have a lead without its flags, and its status alone says what became of it.
+        opted_out=opted_out(flag(row.get("optedout")), status),
+        bounced=bounced(flag(row.get("bounced")), status),
         properties=leftover(rest),
     )

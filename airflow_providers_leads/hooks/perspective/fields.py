@@ -11,6 +11,7 @@ from typing import Any, Final
 from airflow_providers_leads.hooks.arguments import plain_value, text_value
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import Lead, leftover, moment, text
+from airflow_providers_leads.leads.model.statuses import bounced, opted_out
 
 KPI_SUBTYPES: Final = (
     "kpi_conversion_rate", "kpi_completion_rate", "kpi_messages_delivery_rate", "kpi_messages_open_rate",
@@ -186,6 +187,7 @@ def to_lead(contact: Mapping[str, Any], funnel_id: str) -> Lead:
     rest = {name: value for name, value in contact.items() if name not in _READ_APART}
     rest["address"] = {name: value for name, value in nested.items() if name not in _READ_APART}
     street = " ".join(filter(None, (part("street"), part("houseNumber"))))
+    status = text(plain(contact.get("status")))
     return Lead(
         source="perspective",
         source_scope=funnel_id,
@@ -204,7 +206,9 @@ def to_lead(contact: Mapping[str, Any], funnel_id: str) -> Lead:
         state=part("state"),
         postal_code=part("postalCode") or part("zip"),
         country=part("country"),
-        status=text(plain(contact.get("status"))),
+        status=status,
+        opted_out=opted_out(None, status),
+        bounced=bounced(None, status),
         created_at=moment(meta.get("ps_first_seen_at")) or converted,
         updated_at=converted,
         properties=leftover({**rest, "properties": properties}),

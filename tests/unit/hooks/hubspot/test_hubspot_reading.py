@@ -35,7 +35,7 @@ times = st.sampled_from(
 values = (
     st.none()
     # The client leaves NUL out before a page comes here.
-    | st.text(st.characters(exclude_characters="\0"), max_size=8)
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
     | st.emails()
     | times
     | st.sampled_from(
@@ -47,6 +47,8 @@ values = (
             "0",
             "Ann@B.de",
             "Ann <ann@b.de>",
+            "Do Not Contact",
+            "bounced",
             "ann@bücher.de",
             "a" * 70 + "@b.de",
             "a;b",
