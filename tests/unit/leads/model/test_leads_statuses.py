@@ -13,7 +13,8 @@ from airflow_providers_leads.leads.model.statuses import SAYS_BOUNCED, SAYS_OPTE
 
 OUT = (
     "unsubscribed", "Unsubscribe", "Opted Out", "optedout", "OPT_OUT", "opt-out (2024)", "Do Not Contact",
-    "DO_NOT_EMAIL", "donotmail", "DNC", "abgemeldet", "Nicht kontaktieren", "keine Werbung", "dado de baja", "Désabonnée", "afgemeld",
+    "DO_NOT_EMAIL", "donotmail", "DNC", "abgemeldet", "Nicht kontaktieren", "keine Werbung",
+    "dado de baja", "Désabonnée", "afgemeld",
 )  # fmt: skip
 BOUNCED = ("bounced", "Bounce", "Hard bounced", "HARD_BOUNCE")
 NEITHER = (
