@@ -19,11 +19,12 @@ from airflow_providers_leads.leads.memory.generation import Folder, Generation, 
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed
 from airflow_providers_leads.leads.memory.looking import erase_people
 from airflow_providers_leads.leads.memory.planned import PlanMemory
-from airflow_providers_leads.leads.memory.reads import ReadFacts, read_facts, remembered_rows
+from airflow_providers_leads.leads.memory.reads import ReadFacts, read_facts, remembered_rows, retyped
 from airflow_providers_leads.leads.memory.recall import OUTPUTS, Recall
 from airflow_providers_leads.leads.memory.remember import Kept, other_runs, remember
 from airflow_providers_leads.leads.memory.whereabouts import knows_all, people_there, shows_same
 from airflow_providers_leads.leads.merge.policy import MergePolicy
+from airflow_providers_leads.leads.plan.property_types import PROPERTY
 from airflow_providers_leads.tasks.arguments import given
 from airflow_providers_leads.tasks.paths import check_local, safe_name, storage_path, uri_or_none
 
@@ -111,6 +112,9 @@ def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: f
     :param log: the task's logger
     :raises ValueError: with the numbers and the way on
     """
+    if (names := result.get("properties")) and (types := hook.property_types()).known:
+        kinds = {name: types.of(f"{PROPERTY}{name}") for name in names}
+        result["kinds"] = {name: {"kind": kind.kind, "options": sorted(kind.options)} for name, kind in kinds.items()}
     generation, reason = folder.current()
     if generation is None:
         log.warning("Memory %s: %s. This run starts to remember, and compares with no past", folder.path, reason)
@@ -121,6 +125,7 @@ def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: f
             log.warning("%s: it leads to another account than the one that is remembered", hook.conn_id)
             return
         log.info("%s: another key of the account that is remembered, by the records that it shows", hook.conn_id)
+    _tell_kinds(generation, hook, result, log)
     if known_as := _known_as(generation, hook):
         result["known_as"] = known_as
         log.info("%s: it leads to the account that is remembered of '%s'", hook.conn_id, known_as)
@@ -134,6 +139,15 @@ def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: f
             f"{hook.label}: a complete read gave {result['rows']} records, and {last} were there at the last one: less "
             f"than min_share_of_last, {least:g}. Nothing was concluded or written. If they are really gone, let one "
             "run pass with min_share_of_last=0."
+        )
+
+
+def _tell_kinds(generation: Generation, hook: LeadsHook, result: Mapping[str, Any], log: Any) -> None:
+    facts = read_facts(result)
+    changed = retyped(generation, [facts] if facts else [])
+    for name in sorted({place[2].removeprefix(PROPERTY) for places in changed for place in places}):
+        log.warning(
+            "%s: %s is not of the type that it was: what became of its values is nobody's edit", hook.conn_id, name
         )
 
 
@@ -224,6 +238,7 @@ def _read_as_json(read: ReadFacts) -> dict[str, Any]:
         "known_as": read.known_as,
         "narrows_properties": read.properties is not None,
         "properties": sorted(read.properties or ()),
+        "kinds": msgspec.to_builtins(read.kinds),
     }
 
 

@@ -65,6 +65,17 @@ class Gap(msgspec.Struct, kw_only=True):
     again: datetime | None = None
 
 
+class Kind(msgspec.Struct, kw_only=True, frozen=True):
+    """What a property's values are.
+
+    :param kind: see :class:`~airflow_providers_leads.leads.plan.property_types.PropertyType`
+    :param options: of which it is one, or several; empty: not known
+    """
+
+    kind: str
+    options: tuple[str, ...] = ()
+
+
 class Generation(msgspec.Struct, kw_only=True):
     """What a sync remembers after one of its runs.
 
@@ -82,6 +93,7 @@ class Generation(msgspec.Struct, kw_only=True):
     :param gaps: :func:`scope_name` → property that was not read for a while, until a complete read has it again
     :param looks: the same → when a plan last looked at what a CRM holds that no merge reads
     :param accounts: the same → fingerprint of the account that was read or written to last
+    :param kinds: the same → property → what its values are
     :param made_with: tells whether its hashes were made with a key, see :func:`mark_of_key`; empty in older ones
     """
 
@@ -99,6 +111,7 @@ class Generation(msgspec.Struct, kw_only=True):
     gaps: dict[str, dict[str, Gap]] = {}
     looks: dict[str, datetime] = {}
     accounts: dict[str, str] = {}
+    kinds: dict[str, dict[str, Kind]] = {}
     made_with: str = ""
 
 

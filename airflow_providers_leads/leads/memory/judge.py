@@ -20,7 +20,7 @@ from airflow_providers_leads.leads.memory.decide import (
     same_value,
 )
 from airflow_providers_leads.leads.memory.hashing import keyed, keyed_form
-from airflow_providers_leads.leads.memory.reads import ReadFacts, has_read
+from airflow_providers_leads.leads.memory.reads import ReadFacts, Retyped, has_read
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
 
 
@@ -35,6 +35,7 @@ class Judge:
     :param now: the present time
     :param since: when the last run remembered, ``None``: there was none
     :param gaps: see :func:`~…memory.reads.gaps_of`
+    :param retyped: properties that are not what they were
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class Judge:
         now: datetime,
         since: datetime | None,
         gaps: table.Gaps | None = None,
+        retyped: Retyped | None = None,
     ) -> None:
         self._key, self._fields, self._reads = key, fields, reads
         self._policy, self._result, self._now, self._since = policy, result, now, since
         self._gaps = gaps or {}
+        self._retyped = retyped or Retyped()
         self.conflicts: list[dict[str, Any]] = []
         """What was decided between differing values: by winning record, to be joined to its person."""
         self.facts: list[dict[str, Any]] = []
@@ -154,8 +157,15 @@ class Judge:
         return Look(value, after, changed, edited=True, fresh=True, place=place)
 
     def _reformatted(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str) -> list[Look]:
-        """Take for no change what a CRM has made of a value that a run wrote: it keeps it in a form of its own."""
+        """Take for no change what a CRM has made of a value: it keeps it in a form of its own, or as another type."""
         for n, (look, record) in enumerate(zip(looks, records, strict=True)):
+            if look.fresh and self._is_retyped(record, name, look.value):
+                self.reformatted.setdefault(record["row"], []).append(name)
+                until = record[f"u:{name}"] if look.value else None
+                looks[n] = replace(
+                    look, after=record[f"a:{name}"], until=until or record["at"], edited=until is not None, fresh=False
+                )
+                continue
             # What was looked at since the write has no form to compare with.
             if not look.fresh or not look.value or not (written := record[f"w:{name}"]):
                 continue
@@ -176,6 +186,11 @@ class Judge:
                     copied=True,
                 )  # fmt: skip
         return looks
+
+    def _is_retyped(self, record: Mapping[str, Any], name: str, value: str | None) -> bool:
+        """Tell whether a value may be another one because the property is of another type, or has lost its option."""
+        place = (str(record["source"]), str(record["source_scope"]), name)
+        return place in self._retyped.of_kind or (value is None and place in self._retyped.of_options)
 
     def _dated(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str) -> list[Look]:
         """Date what a run that died had seen: it copied the value before anything that was done there since."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts
-from airflow_providers_leads.leads.memory.generation import Gap, Generation, Scope, scope_name
+from airflow_providers_leads.leads.memory.generation import Gap, Generation, Kind, Scope, scope_name
 from airflow_providers_leads.leads.memory.table import PROPERTY
 
-_BY_SCOPE: Final = ("gaps", "looks", "accounts")
+_BY_SCOPE: Final = ("gaps", "looks", "accounts", "kinds")
 """What a generation keeps by the names of scopes, besides the scopes."""
 LEAST_SHARE: Final = 0.5
 """A complete read with less than this share of the records of the last one concludes no deletion."""
@@ -33,6 +33,7 @@ class ReadFacts:
     :param other_account: it is another account than the one that is remembered
     :param known_as: another connection under which its account is remembered, ``None``: it is remembered under its own
         name, or not at all
+    :param kinds: property → what its values are, of those of which it is known
     :param token: the memory's when the read began, see :meth:`~…memory.generation.Folder.token`; ``None``: not known
     """
 
@@ -45,6 +46,7 @@ class ReadFacts:
     properties: frozenset[str] | None = None
     other_account: bool = False
     known_as: str | None = None
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
     token: str | None = None
 
 
@@ -64,6 +66,7 @@ def read_facts(result: Any) -> ReadFacts | None:
         properties=None if known is None else frozenset(known),
         other_account=bool(result.get("other_account")),
         known_as=result.get("known_as"),
+        kinds=msgspec.convert(result.get("kinds") or {}, dict[str, Kind]),
         token=result.get("memory_token"),
     )
 
@@ -148,6 +151,45 @@ def next_accounts(
     return accounts | {
         scope_name(facts.conn_type, facts.scope or facts.conn_id): facts.account for facts in plans if facts.account
     }
+
+
+def next_kinds(generation: Generation | None, reads: Iterable[ReadFacts]) -> dict[str, dict[str, Kind]]:
+    """Return what the values of properties are, by scope, after some reads."""
+    kinds = dict(generation.kinds) if generation else {}
+    for read in reads:
+        for part in (read.parts or (read.conn_id,)) if read.kinds else ():
+            name = scope_name(read.source, part)
+            kinds[name] = {**kinds.get(name, {}), **read.kinds}
+    return kinds
+
+
+class Retyped(NamedTuple):
+    """Properties that are not what they were: what stands there now may be the CRM's doing.
+
+    :param of_kind: source, scope and field of those of another kind
+    :param of_options: of those that have lost options
+    """
+
+    of_kind: frozenset[tuple[str, str, str]] = frozenset()
+    of_options: frozenset[tuple[str, str, str]] = frozenset()
+
+
+def retyped(generation: Generation | None, reads: Iterable[ReadFacts]) -> Retyped:
+    """Return which properties are not what they were when they were read last.
+
+    :param generation: that counts
+    :param reads: what a run has read
+    """
+    of_kind, of_options = set(), set()
+    for read in reads if generation else ():
+        for part in read.parts or (read.conn_id,):
+            for name, before in generation.kinds.get(scope_name(read.source, part), {}).items():  # type: ignore[union-attr]
+                place, now = (read.source, part, f"{PROPERTY}{name}"), read.kinds.get(name, before)
+                if now.kind != before.kind:
+                    of_kind.add(place)
+                elif now.options and set(before.options) - set(now.options):
+                    of_options.add(place)
+    return Retyped(frozenset(of_kind), frozenset(of_options))
 
 
 def first_looks(generation: Generation | None, reads: Iterable[ReadFacts]) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ from airflow_providers_leads.leads.memory.reads import (
     gaps_of,
     in_doubt,
     new_names,
+    retyped,
     under_new_names,
 )
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
@@ -83,7 +84,8 @@ class Recall:
         self.key = folder.key
         self.gaps = gaps_of(generation)
         since = generation.at if generation else None
-        self.judge = Judge(self.key, self.fields, reads, policy, self.result, self.now, since, self.gaps)
+        changed = retyped(generation, reads)
+        self.judge = Judge(self.key, self.fields, reads, policy, self.result, self.now, since, self.gaps, changed)
 
     @property
     def remakes_past(self) -> bool:

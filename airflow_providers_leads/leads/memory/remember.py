@@ -35,6 +35,7 @@ from airflow_providers_leads.leads.memory.reads import (
     new_names,
     next_accounts,
     next_gaps,
+    next_kinds,
     next_scopes,
     of_other_accounts,
     under_new_names,
@@ -141,6 +142,7 @@ def remember(
         gaps=next_gaps(before, reads, work.looks, now),
         looks={**(before.looks if before else {}), **{scope: at for scope, at, _ in work.looks}},
         accounts=next_accounts(before, reads, since),
+        kinds=next_kinds(before, reads),
         made_with=mark_of_key(folder.key),
     )
     folder.publish(generation)

@@ -227,9 +227,10 @@ def next_row_sql(
         old, name = f"{before}.{named(field)}", named(field)
         now = f"{read}.{name}"
         after, until = f"{before}.{named(field + ':after')}", f"{before}.{named(field + ':until')}"
+        reformatted = f"coalesce(list_contains({read}.reformatted, {quoted(field)}), false)"
         differs = (
             f"({before}.source IS NOT NULL AND {differs_sql(now, old)} AND {read}.{named(field + ':known')} "
-            f"AND NOT coalesce(list_contains({read}.reformatted, {quoted(field)}), false))"
+            f"AND NOT {reformatted})"
         )
         made[field] = f"CASE WHEN {read}.{named(field + ':known')} THEN {now} WHEN {new} THEN {UNSEEN} ELSE {old} END"
         # With no end, it is when a run wrote it that died before it remembered; and what a run has written there it
@@ -240,7 +241,9 @@ def next_row_sql(
         known = f"greatest({since}, CASE WHEN {until} IS NULL THEN {after} {copied} END)"
         changed = f"CASE WHEN {touched} > {since} AND {touched} < {read}.present THEN {touched} ELSE {read}.present END"
         made[f"{field}:after"] = f"CASE WHEN {differs} THEN {known} ELSE {after} END"
-        made[f"{field}:until"] = f"CASE WHEN {differs} THEN {changed} ELSE {until} END"
+        # What the CRM has emptied, because it is no value of the property's new type, nobody has.
+        kept = f"CASE WHEN {now} IS NULL AND {reformatted} THEN NULL ELSE {until} END"
+        made[f"{field}:until"] = f"CASE WHEN {differs} THEN {changed} ELSE {kept} END"
         seen_form = f"CASE WHEN {written} > 0 AND {read}.{named(field + ':known')} THEN 0 ELSE {written} END"
         made[f"{field}:written"] = f"CASE WHEN NOT {differs} THEN {seen_form} END"
         changed_fields.append(noted_sql(made, field))

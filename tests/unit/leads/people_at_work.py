@@ -18,7 +18,7 @@ import msgspec
 from airflow_providers_leads.leads.files.parts import Parts
 from airflow_providers_leads.leads.files.plan_facts import Looked, PlanFacts
 from airflow_providers_leads.leads.files.staging import RowWriter, read_rows, write_rows
-from airflow_providers_leads.leads.memory.generation import Folder, Writing, scope_name
+from airflow_providers_leads.leads.memory.generation import Folder, Kind, Writing, scope_name
 from airflow_providers_leads.leads.memory.planned import PlanMemory
 from airflow_providers_leads.leads.memory.reads import ReadFacts
 from airflow_providers_leads.leads.memory.recall import Recall
@@ -159,6 +159,8 @@ class World:
         self.known_as: dict[str, str] = {}
         """Source → what its connection was called when the sync last remembered."""
         self.mode: Any = "update"
+        self.kinds: dict[str, Mapping[str, Kind]] = {}
+        """Source → property → what its values are."""
         self.fields: dict[str, Mapping[str, FieldRule]] = {}
         """Source → its table of fields."""
         self.refuses: set[str] = set()
@@ -241,6 +243,7 @@ class World:
                     other_account=bool(accounts.get(source)),
                     known_as=self.known_as.get(source),
                     properties=self._read_of(source),
+                    kinds=self.kinds.get(source, {}),
                 )
             )
         people = {lead.email_key for file in files for lead in read_rows(file, Lead) if lead.email_key}
