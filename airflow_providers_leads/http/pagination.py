@@ -122,7 +122,9 @@ class NumberedPages:
 
     :param rows_at: JSON path of a page's rows, such as ``data``
     :param more_at: JSON paths of what tells that another page follows: the first that is there, at any but an empty,
-        false or null value. None of them there is the end
+        false or null value. None of them there is the end, but for ``full``
+    :param full: rows of a page behind which another is asked for where nothing tells whether one follows: such a list
+        ends with a page that is not full, or that is the one before once more. Default: it ends at once
     :param first: number of the first page, 0 or 1
     :param param: the query parameter that takes the number
     :param total_at: JSON path of the number of rows in the list, where pages tell it
@@ -137,6 +139,7 @@ class NumberedPages:
     param: str = "page"
     total_at: str | None = None
     size_at: str | None = None
+    full: int | None = None
     bare_first: bool = False
     ordered: bool = False
     page: int = field(init=False)
@@ -144,6 +147,7 @@ class NumberedPages:
     _changes: int = field(default=0, init=False)
     _furthest: int = field(default=-1, init=False, repr=False, compare=False)
     _size: int | None = field(default=None, init=False, repr=False, compare=False)
+    _untold: set[str] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.page = self.first
@@ -173,8 +177,13 @@ class NumberedPages:
                 self.page = max(self.first, self.page - -(-moved // size))
                 return True
         self.page += 1
-        told = (value for path in self.more_at if (value := value_at(body, path)) is not None)
-        return _says_yes(next(told, None))
+        told = next((value for path in self.more_at if (value := value_at(body, path)) is not None), None)
+        return self._is_full(self.rows(body) or ()) if told is None else _says_yes(told)
+
+    def _is_full(self, rows: Sequence[Row]) -> bool:
+        met, before = _ids_of(rows), self._untold
+        self._untold = met
+        return self.full is not None and len(rows) >= self.full and met != before
 
     def missing(self, read: int) -> int:
         """Return how many rows a walk to the end has not met although the list holds them.

@@ -19,6 +19,8 @@ from airflow_providers_leads.http.problems import read_problem as read_problem_o
 QUOTAS: Final[Mapping[str, tuple[int, float]]] = {"default": (100, 60.0)}
 # They count by the minute: what lies further ahead is a clock that differs.
 _WINDOW: Final = 65.0
+# Of leads, campaigns and domains; events come by 500, of other lists it isn't known.
+_FULL: Final = 100
 _EPOCH_IN_TEXT: Final = re.compile(r"\breset\w*\s+at\s+(\d{9,11})\b", re.IGNORECASE)
 
 
@@ -27,7 +29,7 @@ def list_pages(key: str, *, bare_first: bool = False) -> NumberedPages:
 
     ``next_page`` only tells that there is one, and is not followed: whether it keeps the filters is unknown, and it is
     an absolute URL that could lead the key to another host. Without both, the list is whole (``/users`` is documented
-    so).
+    so), unless the page is as full as pages are: that may be how the API leaves out what is null or false.
 
     Pages are not asked for before their turn. The order of these lists is not documented; were it the time of the last
     change, a row that is changed could move behind pages that were read early from where the walk has not been yet, and
@@ -36,7 +38,13 @@ def list_pages(key: str, *, bare_first: bool = False) -> NumberedPages:
     :param key: name of the list in the body, such as ``leads``
     :param bare_first: the list is documented without a parameter for the page
     """
-    return NumberedPages(rows_at=key, more_at=("has_more", "next_page"), first=1, bare_first=bare_first)
+    return NumberedPages(
+        rows_at=key,
+        more_at=("has_more", "next_page"),
+        first=1,
+        full=None if bare_first else _FULL,
+        bare_first=bare_first,
+    )
 
 
 _EXISTS: Final = r"\balready (?:been taken|exists|in)\b"

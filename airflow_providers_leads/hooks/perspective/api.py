@@ -336,7 +336,7 @@ class PerspectiveApi(LeadsHook):
         """
         place = dict(position or {})
         by_conversion = (query["sortField"], query["sortOrder"]) == ("ps_converted_at", -1)
-        pages = wire.contact_pages(ordered=to_the_end and by_conversion).resume(place)
+        pages = wire.contact_pages(full=query["limit"], ordered=to_the_end and by_conversion).resume(place)
         read = place.get("read", pages.page * query["limit"])
         try:
             with closing(self.pages(pages, _CONTACTS, path_params={"funnel_id": funnel_id}, params=query)) as walk:

@@ -201,6 +201,25 @@ def test_where_a_list_ends(pages: Pages, body: Any, more: bool) -> None:
     assert pages.advance(body) is more
 
 
+@pytest.mark.parametrize(
+    ("pages", "expected", "asked"),
+    [
+        pytest.param([rows(1, 2), rows(3, 4), rows(5)], [[1, 2], [3, 4], [5]], 3, id="the last is not full"),
+        pytest.param([rows(1, 2), rows(3, 4), []], [[1, 2], [3, 4]], 3, id="the last is empty"),
+        pytest.param([rows(1, 2), rows(1, 2)], [[1, 2]], 2, id="the number of the page is ignored"),
+        pytest.param([rows(1)], [[1]], 1, id="one page"),
+    ],
+)
+def test_a_list_that_never_tells_whether_there_is_more_is_read_to_a_page_that_is_not_full(
+    pages: list[list[Row]], expected: list[list[int]], asked: int
+) -> None:
+    for strategy, key in ((by_number(full=2), "leads"), (by_total(full=2), "data")):
+        bodies = iter([{key: page} for page in pages])
+        vendor = Vendor(lambda query, bodies=bodies: next(bodies))
+        assert ids(iter_pages(vendor, strategy)) == expected
+        assert len(vendor.asked) == asked
+
+
 @pytest.mark.parametrize(("pages", "key"), [(by_cursor(), "results"), (by_total(), "data"), (by_number(), "leads")])
 @pytest.mark.parametrize("shape", ["missing", None, {}, "text", 7, [1], [None], [[]], [{"id": 1}, "x"]], ids=repr)
 def test_a_body_without_the_list_is_no_page(pages: Pages, key: str, shape: Any) -> None:
