@@ -244,7 +244,8 @@ class PlanMemory:
                 f"field := {quoted(name)}, form := -1 - {written}) END"
             )
         hashes = ", ".join(f"{table.hash_sql(self.key, name, 'e.')} AS {table.named(name)}" for name in self.fields)
-        here = f"source = {quoted(self.source)} AND gone IS NULL"
+        # Of records that are back after they were missed, too.
+        here = f"source = {quoted(self.source)}"
         read = f"SELECT * FROM ({self._stored(connection, [self.delta])}) WHERE {here}"
         # Most records are as they were: to leave them out first costs a twentieth of hashing what they hold.
         connection.con.execute(

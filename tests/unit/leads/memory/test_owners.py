@@ -282,3 +282,27 @@ def test_what_was_cleared_while_nobody_read_it_stays_so_where_the_plan_alone_loo
     changed(world, PERSPECTIVE, PEOPLE[0], properties__note="m")
     world.run()
     assert held(world, HUBSPOT, PEOPLE[0], "properties.note") == ["m"]
+
+
+def test_what_people_did_to_records_that_were_hidden_for_a_day_stays(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for email in PEOPLE:
+        world[HUBSPOT].comes(email, title="Buyer")
+    world.run()
+    hidden = {email: world[HUBSPOT].of(email)[0] for email in PEOPLE[:4]}
+    for record in hidden.values():
+        del world[HUBSPOT].records[record.id]
+    world.run()
+    assert held(world, HUBSPOT, PEOPLE[0]) == []
+    for record in hidden.values():
+        world[HUBSPOT].records[record.id] = record
+    cleared, edited, theirs, _ = hidden
+    changed(world, HUBSPOT, cleared, title=None)
+    changed(world, HUBSPOT, edited, title="Head")
+    changed(world, PERSISTIQ, theirs, title="Chief")
+    for _ in range(2):
+        world.run()
+        assert (held(world, HUBSPOT, cleared), held(world, PERSISTIQ, cleared)) == ([None], ["Buyer"])
+        assert held(world, HUBSPOT, edited) == held(world, PERSISTIQ, edited) == ["Head"]
+        assert held(world, HUBSPOT, theirs) == held(world, PERSISTIQ, theirs) == ["Chief"]
+    assert world.writes == []
