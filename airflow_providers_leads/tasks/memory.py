@@ -19,7 +19,7 @@ from airflow_providers_leads.leads.memory.generation import Folder, Generation, 
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed
 from airflow_providers_leads.leads.memory.looking import erase_people
 from airflow_providers_leads.leads.memory.planned import PlanMemory
-from airflow_providers_leads.leads.memory.reads import ReadFacts, read_facts, remembered_rows, retyped
+from airflow_providers_leads.leads.memory.reads import ReadFacts, file_facts, read_facts, remembered_rows, retyped
 from airflow_providers_leads.leads.memory.recall import OUTPUTS, Recall
 from airflow_providers_leads.leads.memory.remember import Kept, other_runs, remember
 from airflow_providers_leads.leads.memory.whereabouts import knows_all, people_there, shows_same
@@ -167,7 +167,8 @@ def recall_for(
     refuse_beside(folder, context)
     reads = reads_of(inputs)
     outputs = {name: storage_path(f"{stem}/memory.{name}.parquet") for name in OUTPUTS}
-    recall = Recall(folder, reads, outputs, policy, beside=f"{stem}/memory.json", now=datetime.now(UTC))
+    beside, files = f"{stem}/memory.json", file_facts(inputs)
+    recall = Recall(folder, reads, outputs, policy, beside=beside, now=datetime.now(UTC), files=files)
     if older := sorted({read.conn_id for read in reads if read.token not in (None, recall.result.token)}):
         raise SyncMemoryError(
             f"Memory {folder.path}: something was written or remembered since {', '.join(older)} was read, which would "

@@ -20,7 +20,7 @@ from airflow_providers_leads.leads.memory.decide import (
     same_value,
 )
 from airflow_providers_leads.leads.memory.hashing import keyed, keyed_form
-from airflow_providers_leads.leads.memory.reads import ReadFacts, Retyped, has_read
+from airflow_providers_leads.leads.memory.reads import FileFacts, ReadFacts, Retyped, has_read
 from airflow_providers_leads.leads.memory.recalled import Policy, Recalled
 
 
@@ -36,6 +36,7 @@ class Judge:
     :param since: when the last run remembered, ``None``: there was none
     :param gaps: see :func:`~…memory.reads.gaps_of`
     :param retyped: properties that are not what they were
+    :param files: source → what is known of files of leads
     """
 
     def __init__(
@@ -49,11 +50,12 @@ class Judge:
         since: datetime | None,
         gaps: table.Gaps | None = None,
         retyped: Retyped | None = None,
+        files: Mapping[str, FileFacts] | None = None,
     ) -> None:
         self._key, self._fields, self._reads = key, fields, reads
         self._policy, self._result, self._now, self._since = policy, result, now, since
         self._gaps = gaps or {}
-        self._retyped = retyped or Retyped()
+        self._retyped, self._files = retyped or Retyped(), files or {}
         self.conflicts: list[dict[str, Any]] = []
         """What was decided between differing values: by winning record, to be joined to its person."""
         self.facts: list[dict[str, Any]] = []
@@ -206,6 +208,9 @@ class Judge:
         ]
 
     def was_read(self, source: str, name: str) -> bool:
+        if source in self._files and not name.startswith(table.PROPERTY):
+            # A column that a file hasn't says nothing.
+            return name in self._files[source].fields
         return has_read(self._reads, source, name)
 
     def _seen(self, record: Mapping[str, Any], name: str) -> datetime | None:

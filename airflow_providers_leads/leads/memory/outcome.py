@@ -15,6 +15,7 @@ from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quo
 from airflow_providers_leads.leads.model.schema import MERGED_IDS_PROPERTY, SCHEMA_VERSION
 
 _LEADS: Final = "memory_leads"
+_FLAGS: Final = ("opted_out", "bounced")
 _FACT_COLUMNS: Final = {
     "email_key": "VARCHAR", "kind": "VARCHAR", "source": "VARCHAR", "source_scope": "VARCHAR", "source_id": "VARCHAR",
     "field": "VARCHAR", "after": "TIMESTAMPTZ", "until": "TIMESTAMPTZ", "hash": "BIGINT", "fresh": "BOOLEAN",
@@ -62,6 +63,7 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         for field in fields
     )
     _reformatted(recall)
+    silent = {flag: recall.silent_about(flag) for flag in _FLAGS}
     since, began = (
         (quoted(at.isoformat()) for at in (recall.generation.at, recall.generation.since))
         if recall.generation
@@ -78,8 +80,9 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         "LEFT JOIN memory_reads x ON (x.source, x.source_scope) = "
         "(d.source, d.source_scope) WHERE n.dirty OR n.next_person IS DISTINCT FROM n.person"
     )
+    rows = table.next_row_sql(key, fields, gaps=recall.gaps, silent=silent)
     run(
-        f"CREATE TEMP TABLE memory_delta AS SELECT {table.next_row_sql(key, fields, gaps=recall.gaps)} FROM ({read}) c "
+        f"CREATE TEMP TABLE memory_delta AS SELECT {rows} FROM ({read}) c "
         "LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = (c.source, c.source_scope, c.source_id)"
     )
     _date_copies(recall)
@@ -163,7 +166,8 @@ def _date_copies(recall: Any) -> None:
 
 def _known_sql(recall: Any, field: str) -> str:
     """Return the SQL of whether a field was read, in which case its absence says that it is empty."""
-    sources = sorted({read.source for read in recall.reads if not recall.judge.was_read(read.source, field)})
+    sources = {read.source for read in recall.reads} | set(recall.files)
+    sources = sorted(source for source in sources if not recall.judge.was_read(source, field))
     return f"d.source NOT IN ({', '.join(map(quoted, sources))})" if sources else "true"
 
 
@@ -230,7 +234,15 @@ def _facts(recall: Any) -> None:
         "LEFT JOIN memory_latest t USING (email_key)"
     )
     _strayed(recall, now)
-    for flag in ("opted_out", "bounced"):
+    for flag in _FLAGS:
+        if silent := ", ".join(map(quoted, recall.silent_about(flag))):
+            # A file that has no such column any more takes nobody's objection back.
+            run(
+                "INSERT INTO memory_facts SELECT DISTINCT m.email_key, 'objection', b.source, b.source_scope, "
+                f"b.source_id, '{flag}', NULL::TIMESTAMPTZ, {now}::TIMESTAMPTZ, NULL::BIGINT, false "
+                f"FROM memory_before b JOIN memory_members m {table.SAME_RECORD} "
+                f"WHERE b.{flag} AND b.source IN ({silent})"
+            )
         # Whether the record is gone, or its CRM is not read any more.
         run(
             "INSERT INTO memory_facts SELECT DISTINCT o.email_key, 'objection', g.source, g.source_scope, "

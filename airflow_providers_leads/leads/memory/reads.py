@@ -50,6 +50,30 @@ class ReadFacts:
     token: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What is to be known of leads that come from files or a query.
+
+    :param fields: lead fields that all of them have a column for
+    :param by_row: a record has no id of its own, and another name as soon as anything in its row is another
+    """
+
+    fields: frozenset[str]
+    by_row: bool = True
+
+
+def file_facts(results: Iterable[Any]) -> dict[str, FileFacts]:
+    """Return what is known of files of leads, by their source, as far as their results are at hand."""
+    found: dict[str, FileFacts] = {}
+    for result in results:
+        if not isinstance(result, Mapping) or "conn_id" in result or "fields" not in result:
+            continue
+        fields, source = frozenset(result["fields"]), str(result["source"])
+        earlier = found.get(source, FileFacts(fields, by_row=False))
+        found[source] = FileFacts(fields & earlier.fields, earlier.by_row or "source_id" not in fields)
+    return found
+
+
 def read_facts(result: Any) -> ReadFacts | None:
     """Return what the result of an extract or lookup tells, ``None`` when it is a bare URI."""
     if not isinstance(result, Mapping) or "conn_id" not in result or "source" not in result:

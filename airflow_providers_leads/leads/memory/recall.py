@@ -21,6 +21,7 @@ from airflow_providers_leads.leads.memory.judge import Judge
 from airflow_providers_leads.leads.memory.local import local_copy
 from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, write_outcome
 from airflow_providers_leads.leads.memory.reads import (
+    FileFacts,
     ReadFacts,
     concluding,
     first_looks,
@@ -52,6 +53,7 @@ class Recall:
     :param policy: of the merge
     :param beside: URI under which what is recalled is told to those who know a golden file only
     :param now: the present time
+    :param files: source → what is known of files of leads
     """
 
     def __init__(
@@ -62,7 +64,11 @@ class Recall:
         policy: Policy,
         beside: str | None = None,
         now: datetime | None = None,
+        files: Mapping[str, FileFacts] | None = None,
     ) -> None:
+        crms = {read.source for read in reads}
+        self.files = {source: facts for source, facts in (files or {}).items() if source not in crms}
+        self._named_anew = False
         self.folder, self.reads, self.outputs, self.policy = folder, reads, outputs, policy
         self.beside = beside
         self.now = now or datetime.now(UTC)
@@ -85,12 +91,18 @@ class Recall:
         self.gaps = gaps_of(generation)
         since = generation.at if generation else None
         changed = retyped(generation, reads)
-        self.judge = Judge(self.key, self.fields, reads, policy, self.result, self.now, since, self.gaps, changed)
+        self.judge = Judge(
+            self.key, self.fields, reads, policy, self.result, self.now, since, self.gaps, changed, self.files
+        )
 
     @property
     def remakes_past(self) -> bool:
         """Tell whether what was remembered is written anew, because runs have written since or a name has changed."""
-        return self.generation is not None and bool(self.names or self.folder.writing())
+        return self.generation is not None and bool(self.names or self._named_anew or self.folder.writing())
+
+    def silent_about(self, flag: str) -> list[str]:
+        """Return the sources of files that have no column for a flag."""
+        return sorted(source for source, facts in self.files.items() if flag not in facts.fields)
 
     @property
     def baseline(self) -> list[Any]:
@@ -149,12 +161,42 @@ class Recall:
             stored = table.stored_sql(files, self.fields, table.columns_in(self._con, files))
             stored = table.renamed_sql(stored, self.names)
             if not writings:
-                self._run(f"CREATE TEMP VIEW memory_before AS {stored}")
+                self._run(f"CREATE TEMP VIEW memory_past AS {stored}")
+                self._named_by_row()
                 return
             self._run(f"CREATE TEMP TABLE memory_stored AS {stored}")
         plans = known_plans(self.folder.plans(writings), self.names)
         fold_writings(self._con, plans, self.key, self.fields, self._local, leads=_LEADS)
-        self._run("CREATE TEMP VIEW memory_before AS SELECT * FROM memory_stored")
+        self._run("CREATE TEMP VIEW memory_past AS SELECT * FROM memory_stored")
+        self._named_by_row()
+
+    def _named_by_row(self) -> None:
+        """Make ``memory_before`` of ``memory_past``: with the names that rows of files have now.
+
+        A row that has no id has another name as soon as anything in it is another, and would pass for a person who
+        comes anew: who has one row now is the one whose row was there before.
+        """
+        sources = [quoted(source) for source, facts in self.files.items() if facts.by_row]
+        if sources:
+            own = keyed_sql(self.key, ADDRESS, ADDRESS)
+            self._run(
+                "CREATE TEMP TABLE memory_rows AS SELECT n.source, n.source_scope, b.source_id, n.source_id AS new_id "
+                f"FROM (SELECT source, source_scope, {own} AS email_hash, min(source_id) AS source_id FROM {_LEADS} "
+                f"WHERE source IN ({', '.join(sources)}) AND {ADDRESS} IS NOT NULL GROUP BY ALL "
+                "HAVING count(DISTINCT source_id) = 1) n JOIN (SELECT source, source_scope, email_hash, "
+                f"arg_max(source_id, seen) AS source_id FROM memory_past WHERE source IN ({', '.join(sources)}) "
+                "GROUP BY ALL) b USING (source, source_scope, email_hash) "
+                f"ANTI JOIN memory_past p ON (p.source, p.source_scope, p.source_id) = "
+                "(n.source, n.source_scope, n.source_id)"
+            )
+            self._named_anew = bool(self._one("SELECT count(*) FROM memory_rows"))
+        past = "memory_past"
+        if self._named_anew:
+            past = (
+                "(SELECT p.* REPLACE (coalesce(r.new_id, p.source_id) AS source_id) FROM memory_past p "
+                f"LEFT JOIN memory_rows r {table.SAME_RECORD})"
+            )
+        self._run(f"CREATE TEMP VIEW memory_before AS SELECT * FROM {past}")
 
     def _compare(self) -> None:
         """Make ``memory_read``: each record that was read, beside what is remembered of it."""

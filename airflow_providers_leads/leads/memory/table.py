@@ -191,11 +191,18 @@ def _since_sql(field: str, gaps: Gaps, read: str, before: str) -> str:
 
 
 def next_row_sql(
-    key: str, fields: Sequence[str], *, gaps: Gaps | None = None, read: str = "c", before: str = "p"
+    key: str,
+    fields: Sequence[str],
+    *,
+    gaps: Gaps | None = None,
+    silent: Mapping[str, Sequence[str]] | None = None,
+    read: str = "c",
+    before: str = "p",
 ) -> str:
     """Return the columns of a record's next row, made of what is read now and what was remembered.
 
     :param gaps: see :func:`~…memory.reads.gaps_of`
+    :param silent: flag → sources that say nothing of it now
     :param read: alias of the lead as read, which has ``looked_at``, ``first_at``, ``new_digest``, ``next_person``,
         ``present``, the time at which it may have been changed at the latest, and ``reformatted``, the names of fields
         whose written value the CRM keeps in another form
@@ -219,9 +226,11 @@ def next_row_sql(
         "first": f"coalesce({before}.first, {read}.first_at)",
         "seen": f"{read}.looked_at",
         "gone": "NULL::TIMESTAMPTZ",
-        "opted_out": f"{read}.opted_out",
-        "bounced": f"{read}.bounced",
     }
+    for flag in ("opted_out", "bounced"):
+        mute = ", ".join(map(quoted, (silent or {}).get(flag, ())))
+        kept = f"CASE WHEN {read}.source IN ({mute}) THEN coalesce({read}.{flag}, {before}.{flag}) "
+        made[flag] = f"{kept}ELSE {read}.{flag} END" if mute else f"{read}.{flag}"
     changed_fields: list[str] = []
     for field in fields:
         old, name = f"{before}.{named(field)}", named(field)

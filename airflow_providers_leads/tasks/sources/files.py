@@ -103,6 +103,8 @@ class Writing:
         self.reasons: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
         self.columns: dict[str, list[str]] = {}
+        self.fields: set[str] | None = None
+        """Fields that each of the files has a column for."""
         self.properties: list[str] = []
         self._ids: dict[int, tuple[int, int]] = {}
 
@@ -132,6 +134,7 @@ class Writing:
 
     def add_columns(self, read: FileRead) -> None:
         """Note what the columns of a file are."""
+        self.fields = set(read.columns.shown) & (self.fields if self.fields is not None else set(read.columns.shown))
         for name, columns in read.columns.shown.items():
             known = self.columns.setdefault(name, [])
             known += [column for column in columns if column not in known]
@@ -166,6 +169,7 @@ def write_leads(uri: str, made: Any, source: str, log: Any) -> dict[str, Any]:
         "rejects": work.rejected,
         "rejects_uri": rejects_uri,
         "columns": work.columns,
+        "fields": sorted(work.fields or ()),
         "lost": dict(work.lost),
     }
 
