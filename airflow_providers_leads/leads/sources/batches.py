@@ -123,7 +123,8 @@ def make_leads(rows: Rows, columns: Columns, origin: Origin, orders: Mapping[str
             properties[columns.fields[name][0]] = unread
     told = [consent(cleaned[name], kind) for name, kind in columns.consent.items() if name in cleaned]
     fields["opted_out"] = any_true(told, count)
-    fields["bounced"] = bounces(first_of("bounced")) if "bounced" in columns.fields else pa.nulls(count, pa.bool_())
+    back = [bounces(cleaned[name]) for name in columns.fields.get("bounced", ()) if name in cleaned]
+    fields["bounced"] = any_true(back, count)
     fields["properties"] = _properties(properties, rows, count)
     fields["source"], fields["source_scope"] = (_repeated(word, count) for word in (origin.source, origin.scope))
     schema = arrow_schema()

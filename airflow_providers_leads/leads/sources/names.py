@@ -59,12 +59,13 @@ FIELDS: Final = (
 
 _OTHER_NAMES: Final[Mapping[str, str]] = {
     HOUSE_NUMBER: "house_number hausnummer hausnr haus_nr hnr",
-    "bounced": "bounced hard_bounce hard_bounced hardbounce unzustellbar email_bounced bounce cleaned clean_time "
+    "bounced": "bounced is_bounced is_email_bounced email_is_bounced hard_bounces "
+    "hard_bounce_count hard_bounce hard_bounced hardbounce unzustellbar email_bounced bounce cleaned clean_time "
     "bounce_date bounced_at",
 }
 _OPTED_OUT: Final = re.compile(
     r"unsub|opt(ed|ing)?_?out|has_?opted_?out|ab(ge)?meld|austrag|ausgetragen|do_?not_?(e_?)?(mail|contact|market)|\bdnc\b"
-    r"|werbesperre|sperrvermerk|e?mail_?sperre|keine?_?(werbung|e?_?mail|kontakt|newsletter)|nicht_?(kontakt|mail|an(mail|schr))"
+    r"|(werbe|kontakt|versand|e?mail)_?sperre|sperrvermerk|keine?_?(werbung|e?_?mail|kontakt|newsletter)|nicht_?(kontakt|mail|an(mail|schr))"
     r"|gesperrt|widerr[uo]f|widers[pr]+[uo]ch|blacklist|sperrliste|robinson|suppress|no_?(e_?)?mail(ing)?s?$|no_?contact"
     r"|complain|spam_?report"
     # Spanish, French, Italian, Dutch, Portuguese, the Scandinavian languages, Polish.
@@ -82,6 +83,7 @@ _OPTED_IN: Final = re.compile(
     r"(^|_)(double_?)?opt(ed)?_?in(_|$)|(^|_)subscribed(_|$)|einwilligung|consent|(^|_)accepts_(email_)?marketing"
     r"|^newsletter(_(abo|anmeldung|subscription|signup|opt_?in))?$|(^|_)angemeldet(_|$)|(^|_)abonniert(_|$)|(^|_)doi(_|$)|zustimmung|werbeerlaubnis"
     r"|(^|_)(newsletter|werb\w*|e?mail\w*|marketing|kontakt\w*|contact)_(erlaubt|allowed|erwuenscht|gewuenscht)(_|$)"
+    r"|^(werbung|mailings?|marketing_(e?mails?|communications?|messages?))$"
     r"|einverstaend|einverstanden|^(dsgvo|gdpr|rgpd)(_(ok|status))?$|(^|_)permission(_to_(e?mail|contact))?$"
     r"|consenso|toestemming|samtykke|samtycke|(^|_)zgoda(_|$)|autoriza|acepta_|accetta_|accepte_"
     r"|^(suscrito|suscripcion|abonnee?|inscrite?|iscritto|iscrizione|inscrito|ingeschreven|tilmeldt)"
@@ -89,6 +91,7 @@ _OPTED_IN: Final = re.compile(
 )
 _MAIL_STATUS: Final = re.compile(
     r"(^|_)(e_?)?(mail|newsletter|subscri(ption|ber)|marketing|opt_?in|consent|mailing|abo)_?(e?mail_?)?status(_|$)"
+    r"|(^|_)status_(e?mail|newsletter|subscription|marketing|opt_?in|consent|mailing|abo)(_|$)"
 )
 _REMARK: Final = re.compile(r"\s*[(\[*:].*$")
 _UNSURE: Final = 1_000
@@ -238,7 +241,8 @@ def assign(names: Sequence[str], wanted: Mapping[str, Sequence[str]], groups: Se
         # Of equals the one that stands first.
         best = folded(_bare(min(candidates, key=lambda one: one[0])[1]))
         # A column that stands there twice under one name is one column whose halves fill each other's gaps.
-        columns.fields[name] = [one for _, one in candidates if folded(_bare(one)) == best]
+        # That mail came back is told by any column that is about it.
+        columns.fields[name] = [one for _, one in candidates if name == "bounced" or folded(_bare(one)) == best]
     _last_name(columns, wanted, taken)
     if "opted_out" in columns.fields:
         columns.consent |= dict.fromkeys(columns.fields.pop("opted_out"), "out")

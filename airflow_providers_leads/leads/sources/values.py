@@ -227,7 +227,8 @@ def bounces(column: pa.Array) -> pa.Array:
     words = _words(column)
     true = pc.or_(
         pc.is_in(words, value_set=strings([*_YES, *_BOUNCED])),
-        pc.match_substring_regex(words, _DATED).fill_null(False),
+        # When it came back, or how often.
+        pc.match_substring_regex(words, rf"{_DATED}|^[1-9]\d{{0,3}}$").fill_null(False),
     )
     false = pc.is_in(words, value_set=strings(_NO))
     none = pa.nulls(len(column), pa.bool_())
