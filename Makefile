@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test coverage test-stories test-slow test-faults test-integration test-cluster test-cluster-cut test-memory test-matrix test-oldest test-wheel soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-doors bench-smoke bench-machines bench-bucket format clean
+.PHONY: help demo test coverage test-stories test-slow test-faults test-integration test-cluster test-cluster-cut test-memory test-matrix test-oldest test-wheel soak check docs pictures bench bench-merge bench-memory bench-files bench-wire bench-quiet bench-doors bench-smoke bench-machines bench-bucket bench-cluster format clean
 help:                     ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -111,6 +111,10 @@ pictures: $(READY)        ## take the pictures of pages in README and docs anew,
 
 bench-bucket: $(READY)    ## see what a sync's tasks read of a bucket and have in memory, half an hour; options in BENCH
 	@$(BIN)/python tests/benchmarks/bench_bucket.py $(BENCH)
+
+bench-cluster: $(READY)   ## sync 100,000 people on two Celery workers and a bucket; options in BENCH
+	@$(INSTALL) -e '.[cluster]'
+	@$(BIN)/python tests/benchmarks/bench_cluster.py --write docs/benchmarks.md $(BENCH)
 
 format: $(READY)          ## put the code into shape
 	$(BIN)/ruff check --fix .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,11 +76,14 @@ class ClusterSync:
 
 
 @contextmanager
-def cluster_sync(home: Path, people: int) -> Iterator[ClusterSync]:
+def cluster_sync(
+    home: Path, people: int, environment: Callable[[Sandbox], Mapping[str, str]] = Sandbox.connection_env
+) -> Iterator[ClusterSync]:
     """Start everything but workers.
 
     :param home: an empty folder
     :param people: in the CRMs
+    :param environment: makes what all machines have in their environment, default the connections
     """
     sync = home / "given" / "leads_sync.py"
     sync.parent.mkdir()
@@ -94,6 +97,6 @@ def cluster_sync(home: Path, people: int) -> Iterator[ClusterSync]:
         running_postgres() as database,
         running_redis() as broker,
         Bucket() as bucket,
-        CeleryCluster(home / "airflow", [sync], database, broker, bucket, sandbox.connection_env()) as airflow,
+        CeleryCluster(home / "airflow", [sync], database, broker, bucket, environment(sandbox)) as airflow,
     ):
         yield ClusterSync(airflow, sandbox, bucket, broker, database)

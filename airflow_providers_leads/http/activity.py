@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-@dataclass(slots=True)
 class Activity:
-    """The last thing that any thread began, and how many answers have come.
+    """What threads are doing, and how many answers have come.
 
-    :param label: of the connection
-    :param what: what it does or waits for, as a sentence goes on after the label
-    :param answers: of the process so far
+    :ivar answers: of the process so far
     """
 
-    label: str = ""
-    what: str = ""
-    answers: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self) -> None:
+        self.answers = 0
+        self._doing: dict[object, str] = {}
+        self._lock = threading.Lock()
 
-    def begin(self, label: str, what: str) -> None:
-        """Note what is begun."""
-        self.label, self.what = label, what
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Note what a thread does or waits for, as long as the block lasts.
+
+        :param what: a sentence without its end
+        """
+        key = object()
+        self._doing[key] = what
+        try:
+            yield
+        finally:
+            del self._doing[key]
+
+    @property
+    def latest(self) -> str:
+        """What was begun last of what goes on, empty when nothing does."""
+        # Copied at one step, as threads come and go.
+        return next(reversed([*self._doing.values()]), "")
 
     def answered(self) -> None:
         """Count an answer."""

@@ -215,8 +215,8 @@ class HttpClient:
                 "%s: %s %s: %s, trying again in %.1f s (try %d)",
                 self.label, method, path, outcome.what, decision.wait, tries[kind],
             )  # fmt: skip
-            ACTIVITY.begin(self.label, f"waits {decision.wait:.0f} s before it tries {method} {path} again")
-            self.sleep(decision.wait)
+            with ACTIVITY.doing(f"{self.label} waits {decision.wait:.0f} s before it tries {method} {path} again"):
+                self.sleep(decision.wait)
 
     def pause(self, attempt: int) -> bool:
         """Wait before what an answer reports as the vendor's own trouble is sent again.
@@ -276,13 +276,13 @@ class HttpClient:
             if limiter:
                 self._take_place(call, limiter)
             try:
-                ACTIVITY.begin(self.label, f"waits for the answer to {call.method} {call.path}")
                 request = self._signed(call.method, url, query, headers, body)
-                with leaving_by(limiter):
-                    response = self._session.send(
-                        request, timeout=self.timeout, allow_redirects=False, **self._transport
-                    )
-                raw = read_bounded(response, call.max_bytes, self.timeout[1])
+                with ACTIVITY.doing(f"{self.label} waits for the answer to {call.method} {call.path}"):
+                    with leaving_by(limiter):
+                        response = self._session.send(
+                            request, timeout=self.timeout, allow_redirects=False, **self._transport
+                        )
+                    raw = read_bounded(response, call.max_bytes, self.timeout[1])
                 return unsaid(response, raw, self._keys_in(request))
             except HeldBackError:
                 continue
@@ -317,9 +317,9 @@ class HttpClient:
         return None if self.policy.deadline is None else self.policy.deadline - self.clock()
 
     def _take_place(self, call: _Call, limiter: RateLimiter) -> None:
-        ACTIVITY.begin(self.label, "waits for a place in its quota")
         try:
-            limiter.acquire(self._left(), self.policy.max_wait)
+            with ACTIVITY.doing(f"{self.label} waits for a place in its quota"):
+                limiter.acquire(self._left(), self.policy.max_wait)
         except NoRoomError as error:
             what = f"was not sent: the quota lets it through in {error.seconds:.0f} s"
             hint = error.seconds if error.said else None

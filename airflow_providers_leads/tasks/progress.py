@@ -30,7 +30,6 @@ def heartbeat(log: Any, seconds: float | None = None) -> Iterator[None]:
     silence = PROGRESS_SECONDS if seconds is None else seconds
     began = _LastLine.at = time.monotonic()
     answers, over = ACTIVITY.answers, threading.Event()
-    ACTIVITY.begin("", "")
 
     def beat() -> None:
         while not over.wait(silence / 10):
@@ -38,8 +37,7 @@ def heartbeat(log: Any, seconds: float | None = None) -> Iterator[None]:
             if now - _LastLine.at < silence:
                 continue
             _LastLine.at = now
-            label, what, so_far = ACTIVITY.label, ACTIVITY.what, ACTIVITY.answers - answers
-            doing = f"{label} {what}" if what else "at work"
+            doing, so_far = ACTIVITY.latest or "at work", ACTIVITY.answers - answers
             log.info("%s; %d answers of CRMs so far, %.0f s since the start", doing, so_far, now - began)
 
     # A logger may know its task by the context.

@@ -27,11 +27,19 @@ PROPERTIES: Final = (
 UNLIMITED: Final = {"rate_limit": 4000, "rate_limit_period": 0.001}
 
 
+def unlimited(sandbox: Any) -> dict[str, str]:
+    """Return the sandbox's connections as environment variables, so that this side keeps no quota either."""
+    return {
+        f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(
+            {**connection, "extra": {**(connection.get("extra") or {}), **UNLIMITED}}
+        )
+        for conn_id, connection in sandbox.connections().items()
+    }
+
+
 def connect_unlimited(sandbox: Any) -> None:
-    """Define the sandbox's connections so that this side keeps no quota either: waiting is no cost of a step."""
-    for conn_id, connection in sandbox.connections().items():
-        extra = {**(connection.get("extra") or {}), **UNLIMITED}
-        os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps({**connection, "extra": extra})
+    """Define the sandbox's connections in this process: waiting is no cost of a step."""
+    os.environ.update(unlimited(sandbox))
 
 
 def run_bare(origin: str, folder: Path, options: dict[str, Any]) -> int:

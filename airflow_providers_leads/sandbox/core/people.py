@@ -216,7 +216,7 @@ def make_people(number: int, seed: int, anchor: int) -> list[Person]:
         recipe = RECIPES[person_id - 1] if person_id <= len(RECIPES) else random.choices(RECIPES, weights)[0]
         fields = draw_fields(random, recipe, people[-1] if people else None, taken)
         truth = None if recipe.kind in ("no_email", "invalid_email") else canonical_email(fields["email"])
-        person = Person(person_id, recipe.kind, truth, fields)
+        person = Person(person_id, _kind_of(recipe, fields), truth, fields)
         person.copies = [draw_copy(home, fields, random, anchor, instants) for home in recipe.homes.split()]
         for twist in recipe.twists:
             twist(person, random)
@@ -225,6 +225,12 @@ def make_people(number: int, seed: int, anchor: int) -> list[Person]:
         people.append(person)
     number_copies(people)
     return people
+
+
+def _kind_of(recipe: Recipe, fields: Fields) -> Kind:
+    """Return a person's kind: who has the domain of the person before may have one that must not be contacted."""
+    domain = fields["email"].rpartition("@")[2]
+    return "dnc" if recipe.sibling and domain in words.DNC_DOMAINS else recipe.kind
 
 
 def draw_fields(random: Random, recipe: Recipe, before: Person | None, taken: set[str]) -> Fields:

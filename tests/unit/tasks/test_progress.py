@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -131,8 +132,17 @@ def wait_for(log: Log, words: str) -> str:
 def test_a_wait_is_told_of_with_what_is_waited_for() -> None:
     """Row 54: an answer that takes long, a place in a quota, and work without any request."""
     log, stop = Log(), threading.Event()
-    limiter = RateLimiter(1, 60.0, sleep=lambda _: stop.wait())
+
+    def sleep(_: float) -> None:
+        stop.wait()
+        raise TimeoutError
+
+    limiter = RateLimiter(1, 60.0, sleep=sleep)
     client = HttpClient("https://api.example", lambda request: request, "crm 'x'", limiters={"default": limiter})  # type: ignore[arg-type]
+
+    def in_vain() -> None:
+        with suppress(TimeoutError):
+            client.request("GET", "/leads")
 
     def slow(request: Any, context: Any) -> dict[str, Any]:
         wait_for(log, "waits for the answer to GET /leads/{id}")
@@ -142,10 +152,13 @@ def test_a_wait_is_told_of_with_what_is_waited_for() -> None:
         wait_for(log, "at work; 0 answers")
         api.get("https://api.example/leads/7", json=slow)
         client.request("GET", "/leads/{id}", path_params={"id": "7"})
-        waiting = threading.Thread(target=client.request, args=("GET", "/leads"), daemon=True)
+        # The answer has come, and whatever goes on needs none.
+        wait_for(log, "at work; 1 answers")
+        waiting = threading.Thread(target=in_vain, daemon=True)
         waiting.start()
         line = wait_for(log, "crm 'x' waits for a place in its quota; 1 answers")
-        api.get("https://api.example/leads", json={})
+        stop.set()
+        waiting.join()
     assert "s since the start" in line
     seen = len(log.lines)
     time.sleep(0.2)

@@ -108,3 +108,11 @@ def test_every_copy_can_be_read_from_its_api(sandbox: Sandbox) -> None:
             body = clients[copy.crm].get(paths[copy.crm].format(scope=copy.scope, id=copy.source_id))
             row = body.get("data") or (body["leads"][0]["data"] if "leads" in body else body["properties"])
             assert (row.get("email") or None) == copy.fields.get("email")
+
+
+def test_nobody_of_a_barred_domain_is_taken_for_contactable() -> None:
+    """A person whose address differs from the one before by a tag or a dot has that one's domain."""
+    many = make_people(20_000, 7, ANCHOR)
+    barred = [person for person in many if (person.email or "").rpartition("@")[2] in DNC_DOMAINS]
+    assert barred
+    assert {person.kind for person in barred} == {"dnc"}
