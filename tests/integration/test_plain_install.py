@@ -117,3 +117,16 @@ def test_reading_merging_and_planning_run_where_pandas_is_not_installed() -> Non
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert re.search(r"create [1-9]", done.stdout)
+
+
+@pytest.mark.wheel
+def test_every_extra_installs_with_the_pins() -> None:
+    """Google's provider holds back several libraries that others would have newer."""
+    users = [name for name in PROJECT["optional-dependencies"] if name not in ("bench", "cluster", "dev", "docs")]
+    assert {"s3", "gcs", "azure"} <= {*users}
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet"]
+    wanted = f".[{','.join(users)}]"
+    done = subprocess.run(
+        [*command, "-c", "constraints.txt", wanted], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
