@@ -167,8 +167,8 @@ def _date_copies(recall: Any) -> None:
 def _known_sql(recall: Any, field: str) -> str:
     """Return the SQL of whether a field was read, in which case its absence says that it is empty."""
     sources = {read.source for read in recall.reads} | set(recall.files)
-    sources = sorted(source for source in sources if not recall.judge.was_read(source, field))
-    return f"d.source NOT IN ({', '.join(map(quoted, sources))})" if sources else "true"
+    unread = sorted(source for source in sources if not recall.judge.was_read(source, field))
+    return f"d.source NOT IN ({', '.join(map(quoted, unread))})" if unread else "true"
 
 
 def _facts(recall: Any) -> None:
