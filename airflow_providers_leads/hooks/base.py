@@ -79,6 +79,8 @@ class LeadsHook(ConnectedHook):
     :attr:`settle_seconds`                              what changes during a read by time comes twice
     :attr:`scope_keys`, :meth:`check_read`              reads can't be narrowed
     :attr:`lookup_rows`                                 a plan reads all that the CRM holds, however few it is for
+    :meth:`leads_by_id`                                 of a few people that are looked up, a record whose address has
+                                                        changed is not found
     :attr:`create_batch`, :attr:`update_batch`          a request for each record
     :meth:`writable_fields`                             records are created with their address only and never updated
     :attr:`writable_flags`                              opt-outs of other CRMs are not pushed here
@@ -167,6 +169,14 @@ class LeadsHook(ConnectedHook):
         """
 
     # Optional: reading ------------------------------------------------------------------------------------------------
+
+    def leads_by_id(self, ids: Iterable[str], **scope: Any) -> Iterable[Lead] | None:
+        """Return the records of some ids, those that are there; ``None`` where the CRM can't be asked by id.
+
+        :param ids: of records that were there once
+        :param scope: narrows the read, see :attr:`scope_keys`
+        """
+        return None
 
     def lead_pages(
         self,

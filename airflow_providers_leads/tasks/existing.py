@@ -22,6 +22,7 @@ from airflow_providers_leads.leads.files.provenance import read_accounts
 from airflow_providers_leads.leads.files.staging import count_rows, read_rows, write_rows
 from airflow_providers_leads.leads.memory.generation import scope_name
 from airflow_providers_leads.leads.memory.intended import known_plans
+from airflow_providers_leads.leads.memory.planned import PlanMemory
 from airflow_providers_leads.leads.memory.whereabouts import shows_same
 from airflow_providers_leads.leads.merge.objections import objector_keys
 from airflow_providers_leads.leads.model.identity import IdentityRules, email_key, person_key, spellings
@@ -90,12 +91,12 @@ def of_other_account(task: PlanTask, known: str, existing: str) -> bool:
     return known == OTHER
 
 
-def what_it_holds(task: PlanTask, target_scope: str | None, *, whole: bool = False) -> tuple[str, datetime | None]:
+def what_it_holds(task: PlanTask, target_scope: str | None, known: str = SAME) -> tuple[str, datetime | None]:
     """Return a file of what the destination holds, and since when changes to it are unknown.
 
     :param task: the plan
     :param target_scope: the one scope that is written to
-    :param whole: all of it is to be read, however few people are planned
+    :param known: what :func:`remembered_account` said: where that was unsure, all of it is to be read
     """
     hook, asked = task.hook, task.own_properties if "properties" in task.hook.scope_keys else set()
     for item in task.existing:
@@ -115,10 +116,11 @@ def what_it_holds(task: PlanTask, target_scope: str | None, *, whole: bool = Fal
     scope: dict[str, Any] = {} if target_scope is None else hook.parts.to_read([target_scope])
     scope |= {"properties": sorted(asked)} if asked else {}
     since = pendulum.now("UTC")
-    if not whole and _known_to_be_absent(task, uri, scope, target_scope):
+    if known != UNSURE and _known_to_be_absent(task, uri, scope, target_scope):
         return uri, since
-    few = not whole and count_rows(storage_path(task.golden)) <= hook.lookup_rows
-    if few and _looked_up(task, uri, scope, target_scope):
+    few = known != UNSURE and count_rows(storage_path(task.golden)) <= hook.lookup_rows
+    past = plan_memory(task.memory, hook, target_scope) if few and known == SAME and task.memory is not None else None
+    if few and _looked_up(task, uri, scope, past):
         return uri, since
     task.log.info("%s: reading all that it holds", hook.conn_id)
     extract(hook, uri, scope=scope, log=task.log)
@@ -160,7 +162,7 @@ def _known_to_be_absent(task: PlanTask, uri: str, scope: Mapping[str, Any], targ
     return met.issuperset(asked)
 
 
-def _looked_up(task: PlanTask, uri: str, scope: Mapping[str, Any], target_scope: str | None) -> bool:
+def _looked_up(task: PlanTask, uri: str, scope: Mapping[str, Any], past: PlanMemory | None) -> bool:
     """Write what the destination holds of the golden people; false: they can't be looked up for sure."""
     hook, golden = task.hook, storage_path(task.golden)
     if task.joins:
@@ -177,11 +179,15 @@ def _looked_up(task: PlanTask, uri: str, scope: Mapping[str, Any], target_scope:
     if missing:
         # Taking them for absent would create their people a second time.
         task.log.info("%s: %d records known before were not found by address", hook.conn_id, missing)
-    if not missing and task.memory is not None:
-        missing = missed(golden, storage_path(uri), plan_memory(task.memory, hook, target_scope))
-        if missing:
-            task.log.info("%s: of %d people who come anew a record was there under some address", hook.conn_id, missing)
-    return not missing
+    if missing or past is None or not (lost := missed(golden, storage_path(uri), past)):
+        return not missing
+    task.log.info("%s: %d records that are remembered were not found by address", hook.conn_id, len(lost))
+    if (by_id := hook.leads_by_id(list(lost), **scope)) is None:
+        # Who was there under some address and comes anew would be made beside it.
+        return not any(lost.values())
+    known = {lead.source_id: lead for lead in (*read_rows(storage_path(uri), Lead), *by_id)}
+    write_rows(storage_path(uri), Lead, known.values())
+    return True
 
 
 def _time(value: Any) -> datetime | None:

@@ -21,7 +21,6 @@ from airflow_providers_leads.leads.plan.property_types import PROPERTY
 from airflow_providers_leads.tasks.arguments import given_entries
 from airflow_providers_leads.tasks.existing import (
     EVERYWHERE,
-    UNSURE,
     of_other_account,
     remembered_account,
     source_connections,
@@ -89,7 +88,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     scope = hook.target_scope(**task.options)
     with phase(log, f"What {hook.conn_id} holds now"):
         remembered = remembered_account(task, scope)
-        existing, existing_at = what_it_holds(task, scope, whole=remembered == UNSURE)
+        existing, existing_at = what_it_holds(task, scope, remembered)
     rules = PlanRules(
         mode=task.mode,  # type: ignore[arg-type]  # checked above
         writable=hook.writable_fields(),

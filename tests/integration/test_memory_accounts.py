@@ -11,6 +11,8 @@ import pytest
 from memory_world import HUBSPOT, PERSISTIQ, PERSPECTIVE, World
 
 from airflow_providers_leads.hooks import account
+from airflow_providers_leads.hooks.base import LeadsHook
+from airflow_providers_leads.hooks.hubspot import HubSpotHook
 from airflow_providers_leads.sandbox import Sandbox
 from airflow_providers_leads.sandbox.persistiq.store import Lead as PersistIQLead
 
@@ -84,13 +86,30 @@ def test_a_hubspot_account_is_known_by_its_id(world: World, monkeypatch: pytest.
         assert world.run((PERSPECTIVE,), (HUBSPOT,))[HUBSPOT]["created"] == 3
 
 
-def test_whoever_comes_anew_is_not_made_beside_a_record_of_another_address(world: World) -> None:
+@pytest.mark.parametrize("crm", [HUBSPOT, pytest.param(PERSISTIQ, marks=pytest.mark.slow)])
+def test_a_record_of_another_address_is_found_by_its_id_where_few_are_looked_up(world: World, crm: str) -> None:
     moved, deleted = (world.converts(first_name="Ann") for _ in range(2))
-    world.run((PERSPECTIVE,), (HUBSPOT,))
-    (contact,) = world.in_hubspot(moved)
-    world.hubspot.plan_update(contact, {"email": "ann2@people.example"}).commit()
-    world.deletes(deleted)
+    world.run((PERSPECTIVE,), (crm,))
+    world.edits(crm, moved, "email", "ann2@people.example")
+    world.deletes(deleted, crm)
+    world.run((PERSPECTIVE,), (crm,))
+    rows = world.plan(crm)
+    assert (rows[moved].action, rows[moved].reason) == ("unchanged", "address_changed")
+    assert rows[deleted].reason == "deleted_here"
+    # It is the person's, who comes anew, and whoever was deleted is made then.
     for person in (moved, deleted):
-        world.converts(person, first_name="Ann")
-    assert world.run((PERSPECTIVE,), (HUBSPOT,))[HUBSPOT]["created"] == 1
-    assert (len(world.in_hubspot(moved)), len(world.in_hubspot(deleted))) == (0, 1)
+        world.converts(person, first_name="Ann", phone="+49 30 1")
+    result = world.run((PERSPECTIVE,), (crm,))[crm]
+    assert (result["created"], result["updated"]) == (1, 1)
+    assert world.holds(crm, "ann2@people.example", "phone") == world.holds(crm, deleted, "phone") == "+49 30 1"
+
+
+def test_whoever_comes_anew_is_not_made_beside_a_record_that_is_not_asked_for_by_id(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HubSpotHook, "leads_by_id", LeadsHook.leads_by_id)
+    moved = world.converts(first_name="Ann")
+    world.run((PERSPECTIVE,), (HUBSPOT,))
+    world.edits(HUBSPOT, moved, "email", "ann2@people.example")
+    world.converts(moved, first_name="Ann")
+    assert world.run((PERSPECTIVE,), (HUBSPOT,))[HUBSPOT]["created"] == 0

@@ -254,6 +254,11 @@ class HubSpotHook(HubSpotWriting):
         reader = self._reader(asked)
         return self._find(emails, self._read_action("email", asked, None, archived=archived), reader)
 
+    def leads_by_id(self, ids: Iterable[str], *, properties: Names = None, **scope: Any) -> Iterable[Lead]:
+        self.check_scope(**scope)
+        asked = wanted(names("properties", properties))
+        return self._reader(asked).leads(self.current(list(ids), asked))
+
     def _find(self, emails: Iterable[str], action: Action, reader: LeadReader) -> Iterator[Lead]:
         found: dict[str, Record] = {}
 

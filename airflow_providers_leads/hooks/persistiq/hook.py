@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Final
@@ -32,7 +33,7 @@ from airflow_providers_leads.hooks.persistiq.fields import (
 from airflow_providers_leads.hooks.persistiq.streams import STREAMS
 from airflow_providers_leads.hooks.reading import LeadPage, Position, leads_of, with_positions
 from airflow_providers_leads.hooks.writing import stored_otherwise
-from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.outcomes import BatchResult, PlanRow, Succeeded, WriteResult
@@ -203,6 +204,12 @@ class PersistIQHook(PersistIQCampaigns):
         self.check_scope(**scope)
         wanted = addresses("emails", emails)
         return (to_lead(row, self.conn_id) for row in self._find(wanted))
+
+    def leads_by_id(self, ids: Iterable[str], **scope: Any) -> Iterator[Lead]:
+        self.check_scope(**scope)
+        for lead_id in ids:
+            with suppress(LeadsNotFoundError):
+                yield to_lead(self.get_lead(lead_id), self.conn_id)
 
     def writable_fields(self) -> frozenset[str]:
         """Return the lead fields that the account has; ``status`` is left to explicit writes."""

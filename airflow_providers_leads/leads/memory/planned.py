@@ -147,7 +147,7 @@ class PlanMemory:
             # Who objected there has objected all the same.
             known = f"NOT (kind IN ('gone', 'strayed', 'link') AND {self._here()})"
         con.execute(f"CREATE OR REPLACE TEMP TABLE plan_people AS SELECT * FROM read_parquet({people}) WHERE {known}")
-        con.execute("CREATE OR REPLACE TEMP TABLE plan_missed(email_key VARCHAR)")
+        con.execute("CREATE OR REPLACE TEMP TABLE plan_missed(source_id VARCHAR, came BOOLEAN)")
         if self.merged or not self.baseline or self.foreign:
             return
         # The merge has not read this destination: who was given another address there, or is gone, is seen here.
@@ -176,13 +176,16 @@ class PlanMemory:
             "(SELECT email_key FROM plan_people WHERE kind = 'came') FROM plan_astray a JOIN plan_who w USING (person)"
         )
         con.execute(
-            "INSERT INTO plan_missed SELECT DISTINCT w.email_key FROM plan_astray a JOIN plan_who w USING (person) "
-            "WHERE a.missing AND w.email_key IN (SELECT email_key FROM plan_people WHERE kind = 'came')"
+            "INSERT INTO plan_missed SELECT a.source_id, bool_or(w.email_key IN (SELECT email_key FROM plan_people "
+            "WHERE kind = 'came')) FROM plan_astray a JOIN plan_who w USING (person) WHERE a.missing GROUP BY 1"
         )
 
-    def missed(self, connection: Any) -> int:
-        """Return of how many people who come anew a record isn't there any more, once :meth:`prepare` has looked."""
-        return int(connection.con.sql("SELECT count(*) FROM plan_missed").fetchall()[0][0])
+    def missed(self, connection: Any) -> dict[str, bool]:
+        """Return the records of people that are remembered and were not found, once :meth:`prepare` has looked.
+
+        :return: id → the person comes anew
+        """
+        return dict(connection.con.sql("SELECT * FROM plan_missed ORDER BY 1").fetchall())
 
     def _here(self) -> str:
         return f"source = {quoted(self.source)} AND source_scope = {quoted(self.scope)}"

@@ -51,17 +51,17 @@ def unfound(golden_uri: Any, members_uri: Any, found_uri: Any, source: str, scop
         return int(counted["records"])
 
 
-def missed(golden_uri: Any, found_uri: Any, memory: PlanMemory) -> int:
-    """Return of how many people who come anew a record is remembered that was not found by address.
+def missed(golden_uri: Any, found_uri: Any, memory: PlanMemory) -> dict[str, bool]:
+    """Return the records that are remembered of people and were not found by address: id → the person comes anew.
 
-    It may have got another address, and they would be made a second time.
+    They may have got another address, and whoever comes anew would be made a second time.
 
     :param golden_uri: file of golden records
     :param found_uri: file of the records found
     :param memory: of the sync
     """
     if memory.merged or memory.foreign or not memory.baseline:
-        return 0
+        return {}
     with connect() as connection:
         golden = read_parquet(connection, golden_uri, ("email_key",))
         memory.prepare(connection, golden, read_parquet(connection, found_uri, (*RECORD, "email_key")))
