@@ -95,6 +95,9 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
+_DO_IT: Final = "run again, and if it stays, erase it there by hand"
+
+
 @dataclass(slots=True)
 class Trail:
     """Takes the steps of an erasure at one CRM and tells what became of each.
@@ -172,6 +175,7 @@ class Trail:
         *,
         refused: str | None = None,
         gone: str | None = None,
+        read: Callable[[], Any] | None = None,
     ) -> Erasure:
         """Take a step and tell what became of it.
 
@@ -180,6 +184,7 @@ class Trail:
         :param write: takes it; false means that there was nothing to do
         :param refused: what to do by hand when the CRM refuses it, which is then no failure
         :param gone: likewise when the CRM finds nothing; without it that is ``not_found``
+        :param read: reads what it is about: a record that is there all the same has not been erased
         """
         if self.dry_run:
             return self.tell(about, step, "planned")
@@ -189,6 +194,9 @@ class Trail:
             done = write()
         except LeadsNotFoundError as error:
             self._count(error)
+            if read is not None and _is_there(read):
+                reason = f"{self.hook.hook_name} says that there is no such record, and it is there: {_DO_IT}"
+                return self.tell(about, step, "failed", reason, error.request_id)
             return self.tell(about, step, "not_possible" if gone else "not_found", gone, error.request_id)
         except (LeadsValidationError, LeadsConflictError) as error:
             self._count(error)
@@ -206,6 +214,17 @@ class Trail:
         self._failures = 0 if isinstance(error, _ABOUT_THE_RECORD) else self._failures + 1
         if isinstance(error, (LeadsAuthError, LeadsRateLimitError)) or self._failures >= _FAILURES_IN_A_ROW:
             self._stopped = error
+
+
+def _is_there(read: Callable[[], Any]) -> bool:
+    """Tell whether a record can be read; true also where that isn't known: nothing is called gone that may be there."""
+    try:
+        read()
+    except LeadsNotFoundError:
+        return False
+    except LeadsApiError:
+        pass
+    return True
 
 
 def _code(error: LeadsApiError) -> str:

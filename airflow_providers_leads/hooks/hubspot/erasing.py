@@ -61,7 +61,10 @@ def erase(hook: HubSpotWriting, trail: Trail, people: Mapping[str, str]) -> Iter
                 if record_id in deleted:
                     yield trail.tell(about, "gdpr_delete", "done", "one contact held several of the addresses given")
                     continue
-                row = trail.take(about, "gdpr_delete", partial(_delete, hook, contact_id=record_id), gone=gone)
+                # Of an archived one it is known what to do. A read finds archived contacts when asked for them only.
+                read = None if gone else partial(hook.get_contact, record_id, properties=("email",))
+                delete = partial(_delete, hook, contact_id=record_id)
+                row = trail.take(about, "gdpr_delete", delete, gone=gone, read=read)
                 if row.status == "done":
                     deleted.add(record_id)
                 yield row

@@ -25,6 +25,7 @@ _STAYS: Final = (
     "the API deletes no leads: the address stays, opted out so that nobody mails it again, and so do the lead's "
     "messages, replies, events and counters; delete the lead by hand in PersistIQ"
 )
+_MAILABLE: Final = "the API keeps the lead as one that is mailed: opt it out by hand in PersistIQ"
 _WHOLE_DOMAINS: Final = "the do-not-contact list takes whole domains only"
 # Whether an empty text or null clears a field is not documented.
 _BLANKS: Final = ("", None)
@@ -57,7 +58,16 @@ def _erase_lead(hook: PersistIQCampaigns, trail: Trail, about: Subject, lead: Re
     if flag(lead.get("optedout")):
         yield trail.tell(about, "opt out", "done", "was opted out already")
     else:
-        yield trail.take(about, "opt out", partial(hook.update_lead, lead_id, optedout=True))
+        answers: list[Record] = []
+        row = trail.take(
+            about,
+            "opt out",
+            lambda: answers.append(hook.update_lead(lead_id, optedout=True)),
+            read=partial(hook.get_lead, lead_id),
+        )
+        # Answers may leave the flag out. One that shows it unset says that it wasn't taken.
+        ignored = any(flag(answer.get("optedout")) is False for answer in answers)
+        yield trail.tell(about, "opt out", "not_possible", _MAILABLE) if ignored else row
     try:
         campaigns = trail.read(lambda: [str(campaign["id"]) for campaign in hook.list_campaigns(lead_id=lead_id)])
     except LeadsApiError as error:
@@ -75,7 +85,8 @@ def _blank(hook: PersistIQCampaigns, trail: Trail, about: Subject, lead: Record)
     if not fields:
         return
     left = set(fields)
-    row = trail.take(about, "blank", partial(_clear, hook, str(about.record_id), left))
+    lead_id = str(about.record_id)
+    row = trail.take(about, "blank", partial(_clear, hook, lead_id, left), read=partial(hook.get_lead, lead_id))
     for field in fields:
         step = f"blank {field}"
         if row.status == "done" and field in left:

@@ -84,7 +84,8 @@ def _erase_contact(hook: PerspectiveApi, trail: Trail, about: Subject) -> Iterat
     rows = []
     for field in _writable(contact):
         write = partial(hook.update_contact_value, funnel_id, contact_id, field, "", True, allow_custom=True)
-        rows.append(trail.take(about, f"blank {field}", write, refused=_BY_HAND))
+        read = partial(hook.get_contact, funnel_id, contact_id)
+        rows.append(trail.take(about, f"blank {field}", write, refused=_BY_HAND, read=read))
     yield from rows if trail.dry_run else _proven(hook, trail, about, rows)
     for name in _unwritable(contact):
         yield trail.tell(about, f"blank {name}", "not_possible", _READ_ONLY)

@@ -127,7 +127,19 @@ def test_a_delete_without_an_answer_is_sent_again(hook: HubSpotHook, wire: Any, 
 
 def test_a_contact_that_vanished_meanwhile_is_not_found(hook: HubSpotHook, wire: Any) -> None:
     serve(wire, live=[record(1, email=ANN)], deletes=[GONE])
+    wire.get(url(f"{CONTACTS}/1"), **GONE)
     assert told(list(hook.erase([ANN], block_addresses=False))) == [("ann", "gdpr_delete", "not_found", "1")]
+
+
+@pytest.mark.parametrize("read", [{"json": record(1, email=ANN)}, {"status_code": 500}], ids=["there", "not known"])
+def test_a_contact_that_is_said_to_be_gone_and_may_be_there_is_a_failure(
+    hook: HubSpotHook, wire: Any, read: Any
+) -> None:
+    serve(wire, live=[record(1, email=ANN)], deletes=[GONE])
+    wire.get(url(f"{CONTACTS}/1"), **read)
+    (row,) = hook.erase([ANN], block_addresses=False)
+    assert (row.status, row.record_id) == ("failed", "1")
+    assert "erase it there by hand" in (row.reason or "")
 
 
 def test_an_archived_contact_that_can_not_be_deleted_is_left_to_hands(hook: HubSpotHook, wire: Any) -> None:

@@ -116,6 +116,23 @@ def test_mail_stops_first_then_the_fields_are_blanked_in_one_request(hook: Persi
     assert vendor.leads["l_2"]["data"]["first_name"] == "Bob"
 
 
+def test_an_opt_out_that_is_ignored_is_not_called_done(hook: PersistIQHook, vendor: Vendor) -> None:
+    vendor.add("l_1", ANN)
+    kept = {"status": "success", "error": None, "lead": {**vendor.leads["l_1"], "optedout": "false"}}
+    vendor.mocker.patch(f"{ROOT}/leads/l_1", json=kept)
+    assert told(list(hook.erase([ANN])))["opt out"] == "not_possible"
+    # The reference's samples leave the flag out.
+    del kept["lead"]["optedout"]
+    assert told(list(hook.erase([ANN])))["opt out"] == "done"
+
+
+def test_a_lead_that_is_said_to_be_gone_and_is_there_is_a_failure(hook: PersistIQHook, vendor: Vendor) -> None:
+    vendor.add("l_1", ANN, phone="1")
+    vendor.mocker.patch(f"{ROOT}/leads/l_1", status_code=404, json={"status": "error"})
+    found = told(list(hook.erase([ANN])))
+    assert (found["opt out"], found["blank phone"]) == ("failed", "failed")
+
+
 def test_a_second_run_writes_nothing(hook: PersistIQHook, vendor: Vendor) -> None:
     vendor.add("l_1", ANN, first_name="Ann")
     list(hook.erase([ANN]))
