@@ -41,7 +41,8 @@ def _encoding(path: Any) -> str:
         for mark, name in _BYTE_ORDER_MARKS:
             if head.startswith(mark):
                 return name
-        if b"\0" in head:
+        # Every other byte of Latin letters is zero then; a single one is left of some program's own.
+        if head.count(0) > len(head) * 0.2:
             return "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
         file.seek(0)
         utf8, windows = (codecs.getincrementaldecoder(name)() for name in ("utf-8", "cp1252"))
@@ -70,7 +71,7 @@ def _encoding(path: Any) -> str:
 def text_lines(file: TextIOWrapper) -> Iterator[str]:
     """Yield the lines of a list, comments as empty lines so that the others keep their numbers."""
     for line in file:
-        yield "\n" if line.lstrip().startswith("#") else line
+        yield "\n" if line.lstrip().startswith("#") else line.replace("\0", "")
 
 
 def text_rows(path: Any, *, lines: bool = False, delimiter: str = ",") -> Iterator[tuple[int, Cells]]:

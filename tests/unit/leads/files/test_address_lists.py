@@ -56,6 +56,7 @@ READ: dict[str, tuple[str, str | bytes, list[str]]] = {
     "a comma in a name": ("a.csv", "Name, Vorname;E-Mail\nLee, Ann;ann@x.de\nRay, Bob;bob@y.de\n", TWO),
     "UTF-16": ("a.csv", "E-Mail;Grund\r\nann@x.de;ü\r\nbob@y.de;\r\n".encode("utf-16"), TWO),
     "UTF-16 without a mark": ("a.txt", "ann@x.de\nbob@y.de\n".encode("utf-16-be"), TWO),
+    "a NUL of some program": ("a.csv", b"email;why\nann@x.de;\n\0bob@y.de;\0\n", TWO),
     "UTF-8 with a mark": ("a.csv", b"\xef\xbb\xbfemail\nann@x.de\nbob@y.de\n", TWO),
     "Windows": ("a.csv", "E-Mail;Grund\nmüller@x.de;Müßig – “so”\n".encode("cp1252"), ["müller@x.de"]),
     "old Mac": ("a.csv", "email,a\rann@x.de,1\rbob@y.de,2\r", TWO),
