@@ -22,7 +22,7 @@ from airflow_providers_leads.http.answers import Answer as Answer
 from airflow_providers_leads.http.answers import Miss, judge_answer, missed, read_bounded, unsaid
 from airflow_providers_leads.http.auth import is_at, origin_of
 from airflow_providers_leads.http.dialect import Dialect
-from airflow_providers_leads.http.errors import LeadsServerError, error_class
+from airflow_providers_leads.http.errors import LeadsServerError, error_class, usual_advice
 from airflow_providers_leads.http.gate import GatedAdapter, leaving_by
 from airflow_providers_leads.http.hints import DAILY, Quota, read_quota, wait_hint
 from airflow_providers_leads.http.json_text import encode, readable
@@ -45,13 +45,6 @@ _LONGEST_BLOCK: Final = 3_600.0
 _MAX_REDIRECTS: Final = 3
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _ABOUT_RECORDS: Final = (400, 404, 409, 422)
-_ADVICE: Final[dict[int | None, str]] = {
-    None: "Check the connection's host and that this machine may reach it.",
-    401: "Put a valid API key into the connection's password.",
-    403: "The key is valid but lacks a permission: grant it in the CRM's settings.",
-    404: "Check the ids given; the record may have been deleted.",
-    429: "The quota is spent: run later, or give this connection a pool so that fewer tasks share it.",
-}
 
 
 class _AddressFilter(logging.Filter):
@@ -347,7 +340,7 @@ class HttpClient:
         details = [d for d in (problem.category, *problem.codes[:5]) if d]
         # A 401 or 403 is about the key, whatever its words.
         cure = problem.cure if status in _ABOUT_RECORDS else ""
-        advice = cure or self.advice.get(status) or _ADVICE.get(status) or ""
+        advice = cure or self.advice.get(status) or usual_advice(status)
         if hint == DAILY:
             advice = self.dialect.daily
         elif status == 429 and hint is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Final
 
 # What ends an address in prose, JSON and query strings.
 _STOPS = r"\s\"<>(){}\[\],;:="
@@ -128,6 +129,33 @@ def error_class(
     if status in own or status in _BY_STATUS:
         return own.get(status) or _BY_STATUS[status]
     return LeadsValidationError if 400 <= status < 500 else LeadsServerError
+
+
+_OTHER_HOST: Final = "Something else may answer under the connection's host: set it to the API's origin."
+_ADVICE: Final[Mapping[int | None, str]] = {
+    None: "Check the connection's host and that this machine may reach it.",
+    400: "Correct the arguments or the values that were sent.",
+    401: "Put a valid API key into the connection's password.",
+    402: "The account's plan or payment doesn't cover this: see its billing.",
+    403: "The key is valid but lacks a permission: grant it in the CRM's settings.",
+    404: "Check the ids given; the record may have been deleted.",
+    405: _OTHER_HOST,
+    409: "The record is there already, or is being changed by somebody else: look it up, and run again.",
+    413: "Give fewer records, or shorter values, in one call.",
+    415: _OTHER_HOST,
+    422: "Correct the arguments or the values that were sent.",
+    423: "Somebody else is writing the record: run later.",
+    429: "The quota is spent: run later, or give this connection a pool so that fewer tasks share it.",
+}
+
+
+def usual_advice(status: int | None) -> str:
+    """Return what to do about an HTTP status where a vendor says nothing of its own; ``None`` is no answer."""
+    if status is None or 400 <= status < 500:
+        return _ADVICE.get(status, "Ask the CRM's support what it refuses here.")
+    if status < 400:
+        return ""
+    return "The fault is the CRM's or of something in between: run later, and ask its support if it lasts."
 
 
 def scrub(text: object, *, limit: int = 300) -> str:

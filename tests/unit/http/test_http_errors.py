@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -86,6 +87,13 @@ def test_an_error_tells_what_failed_and_what_to_do(
     assert str(error).startswith("crm 'test': POST /v1/leads/{lead_id} ")
     assert all(text in str(error) for text in shown), str(error)
     assert requests_mock.call_count == 1
+
+
+@pytest.mark.parametrize("status", [*range(400, 432), 451, 477, 500, 501, 502, 503, 504, 520, 524])
+def test_every_status_says_what_to_do(requests_mock: Mocker, clock: FakeClock, status: int) -> None:
+    requests_mock.get(URL, status_code=status)
+    said = str(failed(make_client(clock, policy=RetryPolicy(max_retries=0))))
+    assert re.search(rf"failed with {status}\. [A-Z].{{20,}}\.$", said), said
 
 
 def test_a_connections_own_advice_comes_first(requests_mock: Mocker, clock: FakeClock) -> None:
