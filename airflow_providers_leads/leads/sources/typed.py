@@ -17,6 +17,7 @@ from airflow_providers_leads.leads.files.columns import strings
 from airflow_providers_leads.leads.files.staging import StagingError
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
 from airflow_providers_leads.leads.sources.encoding import utf8
+from airflow_providers_leads.leads.sources.names import meaning
 from airflow_providers_leads.leads.sources.rows import NO_OBJECT, Rows, Table
 
 _BATCH_ROWS: Final = 10_000
@@ -98,7 +99,11 @@ def open_json_lines(file: IO[bytes], path: object, encoding: str | None = None) 
     if head.lstrip().startswith(b"["):
         rows = _array(head, pieces, path, names)
     else:
-        rows = _objects(_numbered_lines(chain((head,), pieces)), names)
+        read = [head]
+        if (items := _within_one(read, pieces)) is not None:
+            rows = _items(items, names)
+        else:
+            rows = _objects(_numbered_lines(chain(read, pieces)), names)
     first = next(rows, None)
     if first is None or not names:
         raise StagingError(f"{path} holds no object: JSON Lines have one of them a line.")
@@ -124,6 +129,42 @@ def _array(head: bytes, pieces: Iterator[bytes], path: object, names: list[str])
         items = msgspec.json.decode(bytes(whole), type=list[Any])
     except msgspec.MsgspecError:
         return
+    yield from _items(items, names)
+
+
+def _within_one(read: list[bytes], pieces: Iterator[bytes]) -> list[Any] | None:
+    """Return the objects of a file that is one JSON object: those of the only list in it (``{"contacts": [...]}``), or
+    itself; ``None`` for lines of objects.
+
+    :param read: the first piece; what is read of the others is added
+    :param pieces: the others
+    """
+    line, end, _ = read[0].partition(b"\n")
+    told = _object_in(line) if end else None
+    if told is not None and not _lists_in(told):
+        return None
+    while sum(map(len, read)) <= _MOST_OF_AN_ARRAY and (piece := next(pieces, None)) is not None:
+        read.append(piece)
+    whole = _object_in(b"".join(read))
+    if whole is None:
+        return None
+    lists = [] if any((meaning(name) or ("",))[0] == "email" for name in whole) else _lists_in(whole)
+    return lists[0] if len(lists) == 1 else [whole]
+
+
+def _object_in(text: bytes) -> dict[str, Any] | None:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+
+
+def _lists_in(value: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the lists of objects that an object holds."""
+    return [one for one in value.values() if isinstance(one, list) and any(isinstance(item, dict) for item in one)]
+
+
+def _items(items: list[Any], names: list[str]) -> Iterator[Rows]:
     for first in range(0, len(items), _BATCH_ROWS):
         numbered = list(enumerate(items[first : first + _BATCH_ROWS], first + 1))
         taken = [(number, flat(item)) for number, item in numbered if isinstance(item, dict)]
