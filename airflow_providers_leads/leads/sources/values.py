@@ -57,6 +57,11 @@ _OUT: Final = (
 )  # fmt: skip
 # Whoever says no in more words than one, or adds to a word that says so ("nein danke", "Unsubscribed on 3 May").
 _BEGINS_NO: Final = r"^(no|nope|nein|nö|non|não|nao|nee|nej|nei|nie|not|nicht)([ ,;.!-]|$)|^[✗✘❌✖☐🚫]"
+# Nobody has said anything.
+_UNSAID: Final = (
+    r"^(not|nicht) (specified|asked|set|known|available|applicable|provided|recorded|angegeben|gefragt|bekannt|vorhanden"
+    r"|erfasst|gesetzt)|^no (data|info|information|answer|response|value|entry|record)"
+)
 _BEGINS_OUT: Final = (
     r"^(unsubscrib|opt(ed|ing)?[ _-]?out|abgemeldet|abmeldung|ausgetragen|widerruf|widersproch|widerspruch"
     r"|do[ _]?not[ _]?(contact|e?-?mail|market)|nicht (kontaktieren|anschreiben|anmailen)"
@@ -191,7 +196,7 @@ def consent(column: pa.Array, kind: str) -> pa.Array:
     out = pc.or_(pc.is_in(words, value_set=strings([*_OUT])), _begins(words, _BEGINS_OUT))
     if kind == "in":
         out = pc.or_(out, pc.is_in(words, value_set=strings([*_NO, *_UNCONFIRMED])))
-        out = pc.or_(out, _begins(words, _BEGINS_NO))
+        out = pc.or_(out, pc.and_not(_begins(words, _BEGINS_NO), _begins(words, _UNSAID)))
         agreed = pc.or_kleene(
             pc.is_in(words, value_set=strings(_YES)), pc.match_substring_regex(words, _DATED).fill_null(False)
         )
