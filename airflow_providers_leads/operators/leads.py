@@ -32,7 +32,7 @@ from airflow_providers_leads.operators.watermark import (
     watermark_key,
     with_watermarks,
 )
-from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_count, given, given_entries
+from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_count, given, given_entries, share
 from airflow_providers_leads.tasks.assets import EXTRACTED, tell_read, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.inputs import get_hook, some_results, uri_in
@@ -154,7 +154,7 @@ class LeadsExtractOperator(LeadsOperator):
         """Extract; see the class."""
         from airflow_providers_leads.hooks.arguments import maybe_instant
         from airflow_providers_leads.tasks.extract import extract, frozen_round
-        from airflow_providers_leads.tasks.memory import check_read, open_memory, refuse_beside, share
+        from airflow_providers_leads.tasks.memory import check_read, open_memory, refuse_beside
 
         hook = get_hook(self.conn_id)
         folder, least = open_memory(self.memory, context), share("min_share_of_last", self.min_share_of_last)

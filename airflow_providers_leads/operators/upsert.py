@@ -17,7 +17,7 @@ from airflow_providers_leads.leads.model.values import plain
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.links import CrmLink, PeopleLink
 from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArguments, Reference, References, Templated
-from airflow_providers_leads.tasks.arguments import Requested, as_bool, given, given_entries, one_of
+from airflow_providers_leads.tasks.arguments import Requested, as_bool, given, given_entries, one_of, share
 from airflow_providers_leads.tasks.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.inputs import as_list, get_hook, task_results, uri_in
@@ -156,7 +156,7 @@ class LeadsPlanOperator(LeadsOperator):
         :param wrote: an earlier try has begun to write: what was extracted before knows nothing of that
         """
         from airflow_providers_leads.leads.plan.fields import field_rules
-        from airflow_providers_leads.tasks.memory import memory_of, share
+        from airflow_providers_leads.tasks.memory import memory_of
         from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
 
         merged = self.golden if isinstance(self.golden, Mapping) else {}

@@ -172,3 +172,21 @@ def _checks() -> Any:
     from airflow_providers_leads.hooks import arguments
 
     return arguments
+
+
+def share(name: str, value: Any) -> float | None:
+    """Return a possibly templated share, ``None`` where there is no limit.
+
+    :raises ValueError: naming the argument
+    """
+    wanted = given(value)
+    if wanted is None or wanted is False or str(wanted).strip().lower() == "false":
+        return None
+    try:
+        number = float(wanted)
+    except (TypeError, ValueError, OverflowError):
+        number = -1.0
+    # Nothing is more than NaN, and everything would be allowed.
+    if not number >= 0:
+        raise ValueError(f"{name} must be a share such as 0.5, or none")
+    return number

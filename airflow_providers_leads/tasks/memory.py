@@ -83,24 +83,6 @@ def address_hash(known: Mapping[str, Any]) -> Callable[[str], int | None]:
     return partial(keyed, folder_at(str(known["memory"])).key, ADDRESS)
 
 
-def share(name: str, value: Any) -> float | None:
-    """Return a possibly templated share, ``None`` where there is no limit.
-
-    :raises ValueError: naming the argument
-    """
-    wanted = given(value)
-    if wanted is None or wanted is False or str(wanted).strip().lower() == "false":
-        return None
-    try:
-        number = float(wanted)
-    except (TypeError, ValueError, OverflowError):
-        number = -1.0
-    # Nothing is more than NaN, and everything would be allowed.
-    if not number >= 0:
-        raise ValueError(f"{name} must be a share such as 0.5, or none")
-    return number
-
-
 def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: float | None, log: Any) -> None:
     """Break the circuit when a complete read gave far fewer records than the last one, and mark another account.
 
@@ -195,6 +177,11 @@ def recalled(folder: Folder, recall: Recall, inputs: Sequence[Any], log: Any) ->
     """
     result = recall.result
     generation = recall.generation
+    for source, field in result.vanished:
+        log.warning(
+            "%s: most values of %s are gone at once, and pass for nobody's doing. Check what the key may read", source,
+            field.removeprefix(PROPERTY),
+        )  # fmt: skip
     for conn_id in result.shrunken:
         log.warning("%s: a complete read gave too few records to conclude that the others were deleted", conn_id)
     if not result.first:
@@ -218,6 +205,7 @@ def recalled(folder: Folder, recall: Recall, inputs: Sequence[Any], log: Any) ->
         "counts": result.counts,
         "edits": result.edits,
         "shrunken": result.shrunken,
+        "vanished": [list(each) for each in result.vanished],
         "reads": [_read_as_json(read) for read in recall.reads],
         "policy": {name: getattr(recall.policy, name) for name in ("cleared", "deleted", "address")}
         | {"priority": list(recall.policy.priority)},
@@ -290,6 +278,7 @@ def plan_memory(known: Mapping[str, Any], hook: LeadsHook, scope: str | None) ->
         address=policy["address"],
         erased=folder.erased(),
         # What an older version has merged doesn't tell it, nor do whole rows where a property was not read for a while.
+        vanished=frozenset(name for source, name in known.get("vanished", ()) if source == hook.conn_type),
         probe="" if place in known.get("gaps", ()) else known.get("probe", ""),
     )
 

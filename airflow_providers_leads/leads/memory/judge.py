@@ -208,6 +208,8 @@ class Judge:
         ]
 
     def was_read(self, source: str, name: str) -> bool:
+        if (source, name) in self._result.vanished:
+            return False
         if source in self._files and not name.startswith(table.PROPERTY):
             # A column that a file hasn't says nothing.
             return name in self._files[source].fields

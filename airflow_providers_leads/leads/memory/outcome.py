@@ -12,10 +12,13 @@ from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appear
 from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.reads import LEAST_SHARE
 from airflow_providers_leads.leads.model.schema import MERGED_IDS_PROPERTY, SCHEMA_VERSION
 
 _LEADS: Final = "memory_leads"
 _FLAGS: Final = ("opted_out", "bounced")
+_FEW_VALUES: Final = 10
+"""So many may be emptied in one run, whatever share of all they are."""
 _FACT_COLUMNS: Final = {
     "email_key": "VARCHAR", "kind": "VARCHAR", "source": "VARCHAR", "source_scope": "VARCHAR", "source_id": "VARCHAR",
     "field": "VARCHAR", "after": "TIMESTAMPTZ", "until": "TIMESTAMPTZ", "hash": "BIGINT", "fresh": "BOOLEAN",
@@ -49,6 +52,35 @@ def write_outcome(
     counts["gone"] = recall._one("SELECT count(*) FROM memory_newly_gone")
 
 
+def vanished(recall: Any) -> list[tuple[str, str]]:
+    """Return the sources and fields of which most remembered values are gone at once, which nobody does one by one.
+
+    A right that a key has lost looks so. Were they taken for emptied, they would be for edited once they are back.
+
+    :param recall: once it has compared what was read with what is remembered
+    """
+    if recall.generation is None or not recall._one("SELECT count(*) FROM memory_read WHERE changed"):
+        return []
+    had = {
+        field: f"p.{table.named(field)} IS NOT NULL AND p.{table.named(field)} <> {table.UNSEEN}"
+        for field in recall.fields
+    }
+    all_of = ", ".join(f"count(*) FILTER ({each})" for each in had.values())
+    gone = ", ".join(f"count(*) FILTER ({each} AND {table.value_sql(f, 'd.')} IS NULL)" for f, each in had.items())
+    emptied = recall._con.sql(
+        f'SELECT d.source, {gone} FROM memory_read c JOIN {_LEADS} d USING ("row") JOIN memory_before p ON '
+        "(p.source, p.source_scope, p.source_id) = (d.source, d.source_scope, d.source_id) WHERE c.changed GROUP BY 1"
+    ).fetchall()
+    held = recall._con.sql(f"SELECT p.source, {all_of} FROM memory_before p WHERE p.gone IS NULL GROUP BY 1").fetchall()
+    before = {source: counts for source, *counts in held}
+    return [
+        (str(source), field)
+        for source, *counts in sorted(emptied)
+        for field, number, of in zip(recall.fields, counts, before.get(source, ()), strict=False)
+        if number >= _FEW_VALUES and number > LEAST_SHARE * of and recall.judge.was_read(str(source), field)
+    ]
+
+
 def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tuple[str, str]]) -> None:
     run, key, fields = recall._run, recall.key, recall.fields
     now = quoted(recall.now.isoformat())
@@ -63,6 +95,9 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         for field in fields
     )
     _reformatted(recall)
+    # What is missing now is to be looked at again in each run, until it is back.
+    missing = ", ".join(sorted({quoted(source) for source, _ in recall.result.vanished}))
+    digest = f"CASE WHEN d.source NOT IN ({missing}) THEN r.new_digest END" if missing else "r.new_digest"
     silent = {flag: recall.silent_about(flag) for flag in _FLAGS}
     since, began = (
         (quoted(at.isoformat()) for at in (recall.generation.at, recall.generation.since))
@@ -70,7 +105,8 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         else ("NULL", "NULL")
     )
     read = (
-        "SELECT d.source, d.source_scope, d.source_id, r.email_hash, r.new_digest, n.next_person, d.updated_at, "
+        f"SELECT d.source, d.source_scope, d.source_id, r.email_hash, {digest} AS new_digest, n.next_person, "
+        "d.updated_at, "
         f"CASE WHEN {since} IS NOT NULL AND NOT r.first_look THEN {now}::TIMESTAMPTZ END AS since_memory, "
         f"CASE WHEN r.first_look THEN {began}::TIMESTAMPTZ ELSE {now}::TIMESTAMPTZ END AS first_at, "
         f"coalesce(x.looked_at, {now}::TIMESTAMPTZ) AS looked_at, x.was_read_at, d.opted_out, d.bounced, "

@@ -112,6 +112,7 @@ class PlanMemory:
     :param address: likewise
     :param erased: hashes of people who were erased
     :param probe: of the digests in the baseline; see :func:`~…memory.hashing.digest_probe`
+    :param vanished: fields of which most values were gone at once in what the merge has read
     :param foreign: what is remembered of the destination is of another account than its connection leads to now
     """
 
@@ -129,6 +130,7 @@ class PlanMemory:
     address: str = "keep"
     erased: frozenset[int] = frozenset()
     probe: str = ""
+    vanished: frozenset[str] = frozenset()
     foreign: bool = False
 
     def prepare(self, connection: Any, golden: ibis.Table, existing: ibis.Table) -> None:
@@ -316,7 +318,7 @@ class PlanMemory:
         until = max((fact["until"] for fact in edits if fact["until"] and (fact["fresh"] or not fresh)), default=None)
         after = max((fact["after"] for fact in edits if fact["after"]), default=None)
         # A field of another name the merge has not weighed against this one.
-        weighed = origin == name and past.weighed
+        weighed = origin == name and past.weighed and name not in self.vanished
         # What the merge has weighed it has emptied everywhere.
         emptied = None if self.cleared == "spread" and weighed else past.state.cleared.get(name)
         if emptied is not None and stays_empty(

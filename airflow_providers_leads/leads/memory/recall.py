@@ -19,7 +19,7 @@ from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, 
 from airflow_providers_leads.leads.memory.intended import fold_writings, known_plans, written_before
 from airflow_providers_leads.leads.memory.judge import Judge
 from airflow_providers_leads.leads.memory.local import local_copy
-from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, write_outcome
+from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, vanished, write_outcome
 from airflow_providers_leads.leads.memory.reads import (
     FileFacts,
     ReadFacts,
@@ -126,6 +126,7 @@ class Recall:
         self._reads_table()
         self._previous()
         self._compare()
+        self.result.vanished = vanished(self)
         self._run(f"CREATE TEMP TABLE memory_merged AS {merged_ids_sql()}")
         self._links()
 

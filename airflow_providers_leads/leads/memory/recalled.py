@@ -17,6 +17,7 @@ class Recalled:
     :param token: tells whether another run has written or remembered since
     :param counts: ``edits`` and ``cleared`` (fields), ``gone``, ``moved`` (records with another address), ``new``
     :param shrunken: connections whose complete reads gave too few records to conclude deletions
+    :param vanished: connection types and fields of which most values were gone at once
     :param edits: connection type → field → number of changes that were noticed
     """
 
@@ -27,6 +28,7 @@ class Recalled:
         default_factory=lambda: dict.fromkeys(("edits", "cleared", "gone", "moved", "new"), 0)
     )
     shrunken: list[str] = field(default_factory=list)
+    vanished: list[tuple[str, str]] = field(default_factory=list)
     edits: dict[str, dict[str, int]] = field(default_factory=dict)
 
 

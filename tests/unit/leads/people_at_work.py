@@ -316,6 +316,7 @@ class World:
             delta=str(outputs["delta"]), people=str(outputs["people"]), merged=complete and source != PERSPECTIVE,
             priority=self.policy.priority, cleared=self.policy.cleared, deleted=self.policy.deleted,
             address=self.policy.address, erased=self.memory.erased(),
+            vanished=frozenset(name for crm, name in recall.result.vanished if crm == source),
             probe="" if not recall.generation or scope_name(source, crm.scope) in recall.generation.gaps
             else recall.generation.probe,
         )  # fmt: skip
