@@ -59,8 +59,8 @@ _OUT: Final = (
 _BEGINS_NO: Final = r"^(no|nope|nein|nö|non|não|nao|nee|nej|nei|nie|not|nicht)([ ,;.!-]|$)|^[✗✘❌✖☐🚫]"
 # Nobody has said anything.
 _UNSAID: Final = (
-    r"^(not|nicht) (specified|asked|set|known|available|applicable|provided|recorded|angegeben|gefragt|bekannt|vorhanden"
-    r"|erfasst|gesetzt)|^no (data|info|information|answer|response|value|entry|record)"
+    r"^(not|nicht) (specified|asked|set|known|available|applicable|provided|recorded|angegeben|gefragt|bekannt"
+    r"|vorhanden|erfasst|gesetzt)|^no (data|info|information|answer|response|value|entry|record)"
 )
 _BEGINS_OUT: Final = (
     r"^(unsubscrib|opt(ed|ing)?[ _-]?out|abgemeldet|abmeldung|ausgetragen|widerruf|widersproch|widerspruch"
