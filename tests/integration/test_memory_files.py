@@ -84,3 +84,5 @@ def test_whom_a_list_has_called_opted_out_stays_so_when_it_loses_the_column(worl
     # Who is told to be in again is.
     run(world, [{**row, "unsubscribed": ""} for row in LIST])
     assert len(world.in_hubspot(ANN)) == 1
+    run(world, LIST)
+    assert world.plan(HUBSPOT)[ANN].action == "unchanged"

@@ -230,7 +230,12 @@ def next_row_sql(
     for flag in ("opted_out", "bounced"):
         mute = ", ".join(map(quoted, (silent or {}).get(flag, ())))
         kept = f"CASE WHEN {read}.source IN ({mute}) THEN coalesce({read}.{flag}, {before}.{flag}) "
-        made[flag] = f"{kept}ELSE {read}.{flag} END" if mute else f"{read}.{flag}"
+        if not mute:
+            made[flag] = f"{read}.{flag}"
+            continue
+        made[flag] = f"{kept}ELSE {read}.{flag} END"
+        # Whoever is told to be in again is to be seen, though the row is as it was while nothing was said.
+        made["digest"] = f"CASE WHEN ({made[flag]}) IS NOT DISTINCT FROM {read}.{flag} THEN {made['digest']} END"
     changed_fields: list[str] = []
     for field in fields:
         old, name = f"{before}.{named(field)}", named(field)
