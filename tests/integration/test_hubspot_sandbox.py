@@ -105,7 +105,8 @@ def test_a_create_whose_answer_is_lost_is_found_again(connect: Connect, sandbox:
     hook = connect()
     sandbox.hubspot.faults = lambda index, call: Fault(when="after", cut=True) if index == 0 else None
     result = hook.batch_create_contacts([{"email": "lost@batch.example"}, {"firstname": "Ann"}])
-    assert [(s.index, s.new) for s in result.succeeded] == [(0, True)]
+    # Somebody else may have made it at that moment.
+    assert [(s.index, s.new) for s in result.succeeded] == [(0, None)]
     assert [(f.index, f.ambiguous) for f in result.failed] == [(1, True)]
 
 
