@@ -19,7 +19,7 @@ from airflow_providers_leads.http.errors import LeadsApiError, LeadsConflictErro
 from airflow_providers_leads.leads.model.erasure import Erasure
 from airflow_providers_leads.leads.model.identity import domain_of
 from airflow_providers_leads.leads.model.public_domains import is_public
-from airflow_providers_leads.leads.model.schema import flag, text
+from airflow_providers_leads.leads.model.schema import flag, mark, text
 
 _STAYS: Final = (
     "the API deletes no leads: the address stays, opted out so that nobody mails it again, and so do the lead's "
@@ -55,7 +55,7 @@ def erase(hook: PersistIQCampaigns, trail: Trail, people: Mapping[str, str]) -> 
 
 def _erase_lead(hook: PersistIQCampaigns, trail: Trail, about: Subject, lead: Record) -> Iterator[Erasure]:
     lead_id = str(about.record_id)
-    if flag(lead.get("optedout")):
+    if mark(lead.get("optedout")):
         yield trail.tell(about, "opt out", "done", "was opted out already")
     else:
         answers: list[Record] = []

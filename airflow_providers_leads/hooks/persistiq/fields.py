@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from airflow_providers_leads.hooks.arguments import json_body
 from airflow_providers_leads.leads.model.identity import email_key
-from airflow_providers_leads.leads.model.schema import Lead, flag, leftover, text
+from airflow_providers_leads.leads.model.schema import Lead, leftover, mark, text
 from airflow_providers_leads.leads.model.statuses import bounced, opted_out
 
 EVENT_GROUPS: Final = ("campaign", "settings", "lead_detail")
@@ -104,7 +104,7 @@ def to_lead(row: Mapping[str, Any], conn_id: str) -> Lead:
         industry=values.get("industry"),
         status=status,
         # The reference's samples have a lead without its flags, and its status alone says what became of it.
-        opted_out=opted_out(flag(row.get("optedout")), status),
-        bounced=bounced(flag(row.get("bounced")), status),
+        opted_out=opted_out(mark(row.get("optedout")), status),
+        bounced=bounced(mark(row.get("bounced")), status),
         properties=leftover(rest),
     )

@@ -105,10 +105,25 @@ def arrow_schema() -> pa.Schema:
 
 
 def text(value: object) -> str | None:
-    """Return a value as trimmed text, ``None`` when there is nothing in it."""
+    """Return a value as trimmed text, ``None`` when there is nothing in it.
+
+    What is no text is written as CRMs write it: a list with semicolons, an object as JSON.
+    """
     if value is None:
         return None
-    return (value if isinstance(value, str) else str(value)).strip() or None
+    return (value if isinstance(value, str) else _written(value)).strip() or None
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, (list, tuple)):
+        return ";".join(filter(None, map(text, value)))
+    if isinstance(value, dict):
+        return msgspec.json.encode(value).decode() if value else ""
+    return str(value)
 
 
 FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -120,6 +135,12 @@ def flag(value: object) -> bool | None:
     if isinstance(value, bool) or value is None:
         return value
     return FLAGS.get(str(value).strip().lower())
+
+
+def mark(value: object) -> bool | None:
+    """Return a CRM's mark of who must not be mailed: anything but nothing and a no is one, such as the time of it."""
+    said = flag(value)
+    return said if said is not None else (text(value) is not None or None)
 
 
 def moment(value: object) -> datetime | None:

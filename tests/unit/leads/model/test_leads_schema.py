@@ -35,7 +35,7 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
         ("0", "0"),
         # Zero and false are values, not absence.
         (0, "0"),
-        (False, "False"),
+        (False, "false"),
         (12.5, "12.5"),
     ],
 )
