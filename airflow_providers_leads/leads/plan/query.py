@@ -125,11 +125,12 @@ def _of_slice(existing: ibis.Table, belongs: ibis.Table | None) -> ibis.Table:
     Whose a record is takes all members to tell, so that it is told once for all slices; what a slice has to join is no
     more than its own people and records.
     """
-    by_address = within(existing.mutate(person=existing.email_key), "person")
+    by_address = within(existing.filter(existing.email_key.notnull()).mutate(person=existing.email_key), "person")
     if belongs is None:
         return by_address.mutate(weighed=ibis.literal(True))
-    of_people = within(belongs, "golden_key").rename(person="golden_key")
-    others = by_address.anti_join(belongs.filter(belongs.golden_key.notnull()), list(RECORD))
+    known = belongs.filter(belongs.golden_key.notnull())
+    of_people = within(known, "golden_key").rename(person="golden_key")
+    others = by_address.anti_join(known, list(RECORD))
     return ibis.union(
         existing.join(of_people, list(RECORD)).select(*existing.columns, "person", "weighed"),
         others.select(*existing.columns, "person", weighed=ibis.null(bool)),
