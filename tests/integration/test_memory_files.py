@@ -74,6 +74,7 @@ def test_a_column_that_a_list_loses_empties_nothing_and_a_changed_row_is_an_edit
     assert titles(world, EVE) == [None, None]
 
 
+@pytest.mark.story
 def test_whom_a_list_has_called_opted_out_stays_so_when_it_loses_the_column(world: World) -> None:
     marked = [{**row, "unsubscribed": "yes" if row["email"] == ANN else ""} for row in LIST]
     run(world, marked)

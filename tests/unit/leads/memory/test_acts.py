@@ -137,6 +137,7 @@ def test_the_same_but_for_its_form(one: str | None, other: str | None, same: boo
     assert same_but_for_form(one, other) is same_but_for_form(other, one) is same
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("first", BOTH)
 def test_an_edit_of_what_a_run_has_copied_is_the_later_one(tmp_path: Path, first: str) -> None:
     world = World(tmp_path, policy=MergePolicy(priority=(first,)))
@@ -184,6 +185,7 @@ def test_times_that_contradict_each_other_leave_it_to_the_order() -> None:
     assert decide([replace(one, value="b", place=(1, PERSISTIQ, "", "2")), one]).winner == 1
 
 
+@pytest.mark.story
 def test_a_property_of_another_name_there_keeps_what_people_did(tmp_path: Path) -> None:
     names = {HUBSPOT: {"tier": "hs_tier", "note": "hs_note"}, PERSISTIQ: {"hs_tier": "tier"}}
     world = World(tmp_path, names=names)

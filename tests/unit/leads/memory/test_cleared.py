@@ -37,6 +37,7 @@ def held(world: World, source: str, person: str, name: str) -> str | None:
     return record.values.get(name)
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("where", [HUBSPOT, pytest.param(PERSISTIQ, marks=pytest.mark.slow)])
 def test_every_field_that_is_emptied_in_one_crm_is_emptied_in_the_other(tmp_path: Path, where: str) -> None:
     world = a_world(tmp_path)

@@ -65,6 +65,7 @@ def test_a_crm_that_joins_undoes_no_edit_and_brings_nobody_back(tmp_path: Path) 
     assert held(world, HUBSPOT, gone) == ["Back"]
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(
     "writing", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["remembered", "after a run that died"]
 )
@@ -91,6 +92,7 @@ def test_a_connection_of_another_name_has_the_past_of_its_account(tmp_path: Path
         assert world.run(incremental=True) == world.run() == 0
 
 
+@pytest.mark.story
 def test_a_crm_that_is_taken_out_leaves_its_objections_behind(tmp_path: Path) -> None:
     world = World(tmp_path, sources=(PERSPECTIVE, HUBSPOT, PERSISTIQ))
     for email in PEOPLE:
@@ -108,6 +110,7 @@ def test_a_crm_that_is_taken_out_leaves_its_objections_behind(tmp_path: Path) ->
         assert world.plans[HUBSPOT].get(person) is None or world.plans[HUBSPOT][person].reason == "opted_out"
 
 
+@pytest.mark.story
 def test_a_property_that_joins_in_an_incremental_run_is_nobodys_edit_in_what_was_not_read(tmp_path: Path) -> None:
     world = World(tmp_path)
     others = {name: name for name in ("tier", "born", "topics")}
@@ -133,6 +136,7 @@ def test_a_property_that_joins_in_an_incremental_run_is_nobodys_edit_in_what_was
     assert held(world, HUBSPOT, PEOPLE[3], "properties.note") == [None]
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("emptied", [HUBSPOT, pytest.param(PERSISTIQ, marks=pytest.mark.slow)])
 def test_a_new_value_fills_what_was_cleared_also_when_a_week_of_writes_fails(tmp_path: Path, emptied: str) -> None:
     world = World(tmp_path)
@@ -268,6 +272,7 @@ def test_a_property_that_is_read_again_by_incremental_runs_has_its_gap_until_a_c
     assert world.generation.gaps == {}
 
 
+@pytest.mark.story
 def test_what_was_cleared_while_nobody_read_it_stays_so_where_the_plan_alone_looks(tmp_path: Path) -> None:
     world = World(tmp_path, sources=(PERSPECTIVE,), writable=(HUBSPOT,))
     for email in PEOPLE:
@@ -284,6 +289,7 @@ def test_what_was_cleared_while_nobody_read_it_stays_so_where_the_plan_alone_loo
     assert held(world, HUBSPOT, PEOPLE[0], "properties.note") == ["m"]
 
 
+@pytest.mark.story
 def test_what_people_did_to_records_that_were_hidden_for_a_day_stays(tmp_path: Path) -> None:
     world = World(tmp_path)
     for email in PEOPLE:

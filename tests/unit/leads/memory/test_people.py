@@ -100,6 +100,7 @@ def addresses(world: World) -> dict[str, list[tuple[str | None, str | None]]]:
     return {crm: sorted((r.email, r.values.get("title")) for r in world[crm].records.values()) for crm in CRMS}
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(("first", "here"), ORIGINS)
 def test_two_people_who_swap_addresses_never_become_one(first: str, here: str, tmp_path: Path) -> None:
     world, ann, bea = ann_and_bea(first, here, tmp_path)
@@ -112,6 +113,7 @@ def test_two_people_who_swap_addresses_never_become_one(first: str, here: str, t
     assert world.run() == 0, world.writes
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(("first", "here"), ORIGINS)
 def test_who_takes_over_an_address_is_made_nowhere_a_second_time(first: str, here: str, tmp_path: Path) -> None:
     world, ann, bea = ann_and_bea(first, here, tmp_path)
@@ -139,6 +141,7 @@ def test_a_value_that_somebody_puts_back_after_a_run_died_stays(tmp_path: Path) 
         assert world.run() == 0, world.writes
 
 
+@pytest.mark.story
 def test_a_conversion_after_the_deletion_makes_the_person_again(tmp_path: Path) -> None:
     world = World(tmp_path, sources=(PERSPECTIVE, *CRMS))
     people = in_step(world, 2, first=PERSPECTIVE)
@@ -174,6 +177,7 @@ def test_a_record_that_the_sync_made_late_is_no_sign_of_a_person_who_was_deleted
     assert world[HUBSPOT].of("p0@people.example") == []
 
 
+@pytest.mark.story
 def test_a_write_that_was_refused_is_tried_again_and_undone_by_nobody(tmp_path: Path) -> None:
     world = World(tmp_path)
     (person,) = in_step(world, 1)
@@ -365,6 +369,7 @@ def test_whose_address_changes_before_a_died_run_is_remembered_is_not_made_again
     ]
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("dies", ["results:persistiq", pytest.param("remember", marks=pytest.mark.memory)])
 def test_what_people_do_after_a_first_run_that_died_is_as_safe_as_later(tmp_path: Path, dies: str) -> None:
     world = World(tmp_path)
@@ -389,6 +394,7 @@ def test_what_people_do_after_a_first_run_that_died_is_as_safe_as_later(tmp_path
     assert world.run() == 0
 
 
+@pytest.mark.story
 def test_an_edit_that_a_died_run_copied_stays_where_the_record_of_its_author_is_not_seen(tmp_path: Path) -> None:
     world = World(tmp_path, sources=(PERSPECTIVE, HUBSPOT, PERSISTIQ))
     conversion = world[PERSPECTIVE].comes("ada@people.example", title="Buyer")
@@ -427,6 +433,7 @@ def test_an_edit_right_after_a_copy_is_not_undone_by_the_form_in_which_the_copy_
     assert world.run() == 0
 
 
+@pytest.mark.story
 def test_a_sync_of_many_properties_remembers_each_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"properties.q{number:03}" for number in range(70)]
     monkeypatch.setattr("people_at_work.FIELDS", ("title", *names))
@@ -444,6 +451,7 @@ def test_a_sync_of_many_properties_remembers_each_of_them(tmp_path: Path, monkey
     assert world.run() == 0
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(
     ("names", "mapping"),
     [

@@ -22,6 +22,7 @@ def held(world: World, person: str, name: str) -> list[str | None]:
     return [record.values.get(name) for source in (HUBSPOT, PERSISTIQ) for record in world[source].of(person)]
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("cleared", ["spread", pytest.param("keep", marks=pytest.mark.slow)])
 def test_values_that_a_key_may_not_read_for_a_day_are_nobodys_doing(tmp_path: Path, cleared: Any) -> None:
     world = World(tmp_path, policy=MergePolicy(cleared=cleared))
