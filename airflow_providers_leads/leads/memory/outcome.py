@@ -13,10 +13,9 @@ from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
 from airflow_providers_leads.leads.memory.reads import LEAST_SHARE
-from airflow_providers_leads.leads.model.schema import MERGED_IDS_PROPERTY, SCHEMA_VERSION
+from airflow_providers_leads.leads.model.schema import MERGED_IDS_PROPERTY, SCHEMA_VERSION, STICKY_FIELDS
 
 _LEADS: Final = "memory_leads"
-_FLAGS: Final = ("opted_out", "bounced")
 _FEW_VALUES: Final = 10
 """So many may be emptied in one run, whatever share of all they are."""
 _FACT_COLUMNS: Final = {
@@ -98,7 +97,7 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
     # What is missing now is to be looked at again in each run, until it is back.
     missing = ", ".join(sorted({quoted(source) for source, _ in recall.result.vanished}))
     digest = f"CASE WHEN d.source NOT IN ({missing}) THEN r.new_digest END" if missing else "r.new_digest"
-    silent = {flag: recall.silent_about(flag) for flag in _FLAGS}
+    silent = {flag: recall.silent_about(flag) for flag in STICKY_FIELDS}
     since, began = (
         (quoted(at.isoformat()) for at in (recall.generation.at, recall.generation.since))
         if recall.generation
@@ -270,7 +269,7 @@ def _facts(recall: Any) -> None:
         "LEFT JOIN memory_latest t USING (email_key)"
     )
     _strayed(recall, now)
-    for flag in _FLAGS:
+    for flag in STICKY_FIELDS:
         if silent := ", ".join(map(quoted, recall.silent_about(flag))):
             # A file that has no such column any more takes nobody's objection back.
             run(

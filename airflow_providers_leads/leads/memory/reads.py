@@ -205,9 +205,10 @@ def retyped(generation: Generation | None, reads: Iterable[ReadFacts]) -> Retype
     :param reads: what a run has read
     """
     of_kind, of_options = set(), set()
-    for read in reads if generation else ():
+    kinds = generation.kinds if generation else {}
+    for read in reads:
         for part in read.parts or (read.conn_id,):
-            for name, before in generation.kinds.get(scope_name(read.source, part), {}).items():  # type: ignore[union-attr]
+            for name, before in kinds.get(scope_name(read.source, part), {}).items():
                 place, now = (read.source, part, f"{PROPERTY}{name}"), read.kinds.get(name, before)
                 if now.kind != before.kind:
                     of_kind.add(place)

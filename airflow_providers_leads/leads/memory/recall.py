@@ -154,21 +154,17 @@ class Recall:
         if self.generation is None:
             self._run(f"CREATE TEMP TABLE memory_before({columns})")
             return
-        writings = self.folder.writing()
-        if not self.generation.files:
-            self._run(f"CREATE TEMP TABLE memory_stored({columns})")
-        else:
+        writings, past = self.folder.writing(), None
+        if self.generation.files:
             files = [self._local(self.folder.path / name) for name in self.generation.files]
             stored = table.stored_sql(files, self.fields, table.columns_in(self._con, files))
-            stored = table.renamed_sql(stored, self.names)
-            if not writings:
-                self._run(f"CREATE TEMP VIEW memory_past AS {stored}")
-                self._named_by_row()
-                return
-            self._run(f"CREATE TEMP TABLE memory_stored AS {stored}")
-        plans = known_plans(self.folder.plans(writings), self.names)
-        fold_writings(self._con, plans, self.key, self.fields, self._local, leads=_LEADS)
-        self._run("CREATE TEMP VIEW memory_past AS SELECT * FROM memory_stored")
+            past = table.renamed_sql(stored, self.names)
+        if writings or past is None:
+            self._run(f"CREATE TEMP TABLE memory_stored{f' AS {past}' if past else f'({columns})'}")
+            plans = known_plans(self.folder.plans(writings), self.names)
+            fold_writings(self._con, plans, self.key, self.fields, self._local, leads=_LEADS)
+            past = "SELECT * FROM memory_stored"
+        self._run(f"CREATE TEMP VIEW memory_past AS {past}")
         self._named_by_row()
 
     def _named_by_row(self) -> None:

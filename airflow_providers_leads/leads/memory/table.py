@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from airflow_providers_leads.leads.memory.generation import Gap
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_sql, keyed_sql, quoted
-from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS
+from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS, STICKY_FIELDS
 
 FIELDS: Final = tuple(name for name in PROFILE_FIELDS if name != "status")
 """Lead fields that are remembered: statuses of different CRMs don't compare and aren't synced."""
@@ -125,7 +125,7 @@ def hash_sql(key: str, field: str, prefix: str = "") -> str:
 def row_digest_sql(key: str, fields: Sequence[str], prefix: str = "") -> str:
     """Return the SQL that tells whether anything that is remembered of a lead may have changed."""
     texts = [value_sql(field, prefix) for field in fields]
-    flags = [f"CAST({prefix}{name} AS VARCHAR)" for name in ("opted_out", "bounced")]
+    flags = [f"CAST({prefix}{name} AS VARCHAR)" for name in STICKY_FIELDS]
     return digest_sql(key, [f"{prefix}{ADDRESS}", *texts, *flags])
 
 
@@ -227,7 +227,7 @@ def next_row_sql(
         "seen": f"{read}.looked_at",
         "gone": "NULL::TIMESTAMPTZ",
     }
-    for flag in ("opted_out", "bounced"):
+    for flag in STICKY_FIELDS:
         mute = ", ".join(map(quoted, (silent or {}).get(flag, ())))
         kept = f"CASE WHEN {read}.source IN ({mute}) THEN coalesce({read}.{flag}, {before}.{flag}) "
         if not mute:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from people_at_work import HUBSPOT, PERSISTIQ, World, emails
@@ -32,9 +33,11 @@ def notes(world: World, person: str) -> list[str | None]:
     [("another type", "spread"), pytest.param("an option less", "spread", marks=pytest.mark.slow),
      pytest.param("another type", "keep", marks=pytest.mark.slow)],
 )  # fmt: skip
-def test_what_a_crm_makes_of_values_is_nobodys_edit(tmp_path: Path, change: str, cleared: str) -> None:
+def test_what_a_crm_makes_of_values_is_nobodys_edit(
+    tmp_path: Path, change: str, cleared: Literal["keep", "spread"]
+) -> None:
     before, after = OLD[change]
-    world = World(tmp_path, policy=MergePolicy(cleared=cleared), writable=(PERSISTIQ,))  # type: ignore[arg-type]
+    world = World(tmp_path, policy=MergePolicy(cleared=cleared), writable=(PERSISTIQ,))
     world.kinds = {HUBSPOT: before}
     for person in (PERSON, EMPTIED, CLEARED, EDITED):
         world[HUBSPOT].comes(person, properties__note="0042")
