@@ -319,7 +319,8 @@ class HttpClient:
             self._fail(call, Miss(429, what), Decision(None, late=not error.said), hint)
 
     def _counted(self, status: int | None) -> None:
-        ACTIVITY.answered()
+        if status is not None:
+            ACTIVITY.answered()
         if self.count:
             self.count(status)
 

@@ -11,10 +11,13 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import requests
 import requests_mock
 
 from airflow_providers_leads import operators
+from airflow_providers_leads.http.activity import ACTIVITY
 from airflow_providers_leads.http.client import HttpClient
+from airflow_providers_leads.http.errors import LeadsApiError
 from airflow_providers_leads.http.rate_limit import RateLimiter
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.tasks import progress as progress_module
@@ -163,6 +166,17 @@ def test_a_wait_is_told_of_with_what_is_waited_for() -> None:
     seen = len(log.lines)
     time.sleep(0.2)
     assert len(log.lines) == seen
+
+
+def test_a_host_that_does_not_answer_is_no_answer() -> None:
+    before = ACTIVITY.answers
+    with requests_mock.Mocker() as api:
+        api.get("https://api.example/leads", exc=requests.ConnectionError)
+        client = HttpClient("https://api.example", lambda request: request, "crm 'x'", sleep=lambda _: None)  # type: ignore[arg-type]
+        with pytest.raises(LeadsApiError):
+            client.request("GET", "/leads")
+        assert api.call_count
+    assert ACTIVITY.answers == before
 
 
 def test_nothing_is_told_beside_other_lines() -> None:
