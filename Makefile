@@ -44,10 +44,13 @@ coverage: $(READY)        ## run the suite and tell which lines of the package i
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term
 
 test-slow: $(READY)       ## what takes longest of the suite, and varies what `make test` runs; ten minutes
-	$(BIN)/python -m pytest -m slow -q -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m slow -q -n 2 --dist worksteal --hypothesis-profile random
+
+test-random: $(READY)     ## run the properties of the suite on examples drawn anew, some minutes
+	$(BIN)/python -m pytest -m "hypothesis and not slow and not memory and not story" -q -n 2 --dist worksteal --hypothesis-profile random
 
 test-memory: $(READY)     ## let people work for months in the CRMs of a sync with a memory: half an hour; docs/reliability.md
-	$(BIN)/python -m pytest -m memory -q -n 2 --dist worksteal --show-capture=no tests/unit/leads tests/integration
+	$(BIN)/python -m pytest -m memory -q -n 2 --dist worksteal --hypothesis-profile random --show-capture=no tests/unit/leads tests/integration
 
 soak: $(READY)            ## sync for half an hour while two requests in a hundred go wrong; SOAK_SECONDS, SOAK_SEED
 	SOAK_SECONDS=$${SOAK_SECONDS:-1800} $(BIN)/python -m pytest -m soak -q --show-capture=no tests/soak

@@ -7,6 +7,8 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from hypothesis import settings
+
 ROOT = Path(__file__).resolve().parent.parent
 _home = Path(tempfile.mkdtemp(prefix="leads-airflow-"))
 
@@ -23,6 +25,11 @@ os.environ |= {
 for _name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
     # A developer's own connections must not be reachable from a test.
     del os.environ[_name]
+
+# A gate judges a change, so it draws the same examples each time; `make test-random` looks for what they don't show.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("random", print_blob=True)
+settings.load_profile("same")
 
 # What Airflow has since 3.3.
 _NEWER = ("unit/test_retry_policy.py", "unit/triggers/test_shared_streams.py")

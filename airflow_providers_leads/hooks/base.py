@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -170,7 +170,7 @@ class LeadsHook(ConnectedHook):
 
     # Optional: reading ------------------------------------------------------------------------------------------------
 
-    def leads_by_id(self, ids: Iterable[str], **scope: Any) -> Iterable[Lead] | None:
+    def leads_by_id(self, ids: Sequence[str], **scope: Any) -> Iterable[Lead] | None:
         """Return the records of some ids, those that are there; ``None`` where the CRM can't be asked by id.
 
         :param ids: of records that were there once

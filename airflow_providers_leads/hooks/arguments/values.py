@@ -121,7 +121,11 @@ def id_texts(name: str, value: Any) -> list[str]:
 
     :raises ValueError: naming the id that is empty or none
     """
-    return [text_value(f"{name}[{index}]", item) for index, item in enumerate(items(name, value))]
+    ids = [text_value(f"{name}[{index}]", item) for index, item in enumerate(items(name, value))]
+    for index, one in enumerate(ids):
+        if not one.strip():
+            raise ValueError(f"{name}[{index}] must not be empty")
+    return ids
 
 
 def texts(name: str, value: Any) -> Iterable[str]:

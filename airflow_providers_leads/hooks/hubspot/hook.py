@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -254,10 +254,11 @@ class HubSpotHook(HubSpotWriting):
         reader = self._reader(asked)
         return self._find(emails, self._read_action("email", asked, None, archived=archived), reader)
 
-    def leads_by_id(self, ids: Iterable[str], *, properties: Names = None, **scope: Any) -> Iterable[Lead]:
+    def leads_by_id(self, ids: Sequence[str], *, properties: Names = None, **scope: Any) -> Iterable[Lead]:
         self.check_scope(**scope)
         asked = wanted(names("properties", properties))
-        return self._reader(asked).leads(self.current(list(ids), asked))
+        meant = [record_id(f"ids[{i}]", one) for i, one in enumerate(ids)]
+        return self._reader(asked).leads(self.current(meant, asked))
 
     def _find(self, emails: Iterable[str], action: Action, reader: LeadReader) -> Iterator[Lead]:
         found: dict[str, Record] = {}

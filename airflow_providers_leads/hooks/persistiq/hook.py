@@ -205,8 +205,11 @@ class PersistIQHook(PersistIQCampaigns):
         wanted = addresses("emails", emails)
         return (to_lead(row, self.conn_id) for row in self._find(wanted))
 
-    def leads_by_id(self, ids: Iterable[str], **scope: Any) -> Iterator[Lead]:
+    def leads_by_id(self, ids: Sequence[str], **scope: Any) -> Iterator[Lead]:
         self.check_scope(**scope)
+        return self._by_id(ids)
+
+    def _by_id(self, ids: Sequence[str]) -> Iterator[Lead]:
         for lead_id in ids:
             with suppress(LeadsNotFoundError):
                 yield to_lead(self.get_lead(lead_id), self.conn_id)

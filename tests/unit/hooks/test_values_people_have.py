@@ -140,6 +140,14 @@ def test_words_for_nothing_are_no_keys(word: str, crm: Any) -> None:
     assert crm.call_count == 0
 
 
+@pytest.mark.parametrize("hook", [HubSpotHook, PersistIQHook])
+@pytest.mark.parametrize("one", [None, math.nan, "", " \t", "None"])
+def test_of_several_ids_the_empty_one_is_named_before_a_request(hook: type[LeadsHook], one: Any, crm: Any) -> None:
+    with pytest.raises(ValueError, match=r"ids\[1\]"):
+        hook().leads_by_id(["5", one])
+    assert crm.call_count == 0
+
+
 def test_keys_are_whole_numbers_or_refused(crm: Any) -> None:
     """Row 2."""
     rows = [{"external_key": key, "a": "b"} for key in (1001.0, np.float64(1002.0), Decimal("1003.00"), np.int64(1004))]
