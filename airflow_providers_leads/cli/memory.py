@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from airflow_providers_leads.leads.memory.looking import of_person, status
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.report.printed import print_rows
-from airflow_providers_leads.tasks.memory import folder_at
+from airflow_providers_leads.tasks.memory.folders import folder_at
 
 
 def memory(given: argparse.Namespace, out: TextIO) -> int:

@@ -115,7 +115,7 @@ class LeadsEraseOperator(LeadsOperator):
         from airflow_providers_leads.hooks.base import get_leads_hook
         from airflow_providers_leads.leads.files.address_lists import read_addresses
         from airflow_providers_leads.leads.model.erasure import STATUSES, checked_people
-        from airflow_providers_leads.tasks.memory import erase_from
+        from airflow_providers_leads.tasks.memory.folders import erase_from
         from airflow_providers_leads.tasks.policies import read_policy
 
         self._requested.check(self)

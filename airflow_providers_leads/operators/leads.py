@@ -154,10 +154,10 @@ class LeadsExtractOperator(LeadsOperator):
         """Extract; see the class."""
         from airflow_providers_leads.hooks.arguments import maybe_instant
         from airflow_providers_leads.tasks.extract import extract, frozen_round
-        from airflow_providers_leads.tasks.memory import check_read, open_memory, refuse_beside
+        from airflow_providers_leads.tasks.memory import folders, reading
 
         hook = get_hook(self.conn_id)
-        folder, least = open_memory(self.memory, context), share("min_share_of_last", self.min_share_of_last)
+        folder, least = folders.open_memory(self.memory, context), share("min_share_of_last", self.min_share_of_last)
         uri = _file_uri(self.output_uri, "leads", self.conn_id, context)
         scope = _scope_for(hook, self.scope)
         mode, moves = self._mode(), as_bool("move_watermark", self.move_watermark)
@@ -166,7 +166,6 @@ class LeadsExtractOperator(LeadsOperator):
         key = watermark_key(self.conn_id, scope)
         token = None
         if folder is not None:
-            refuse_beside(folder, context)
             token = folder.token()
         # What a try has read before another run wrote says nothing of what is there since.
         asked = repr([uri, key, mode, token, *(getattr(self, name) for name in ("updated_after", "overlap", "settle"))])
@@ -180,7 +179,7 @@ class LeadsExtractOperator(LeadsOperator):
         result = extract(hook, uri, scope=scope, log=self.log, reads=reads, checkpoint=checkpoint)
         if folder is not None:
             result["memory_token"] = token
-            check_read(folder, hook, result, least, self.log)
+            reading.check_read(folder, hook, result, least, self.log)
         if store is not None:
             result |= {
                 "watermark_key": key,
@@ -285,7 +284,7 @@ class LeadsDeduplicateOperator(LeadsOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Merge; see the class."""
         from airflow_providers_leads.leads.merge.golden import OUTPUTS, merge_files
-        from airflow_providers_leads.tasks.memory import open_memory, recall_for, recalled
+        from airflow_providers_leads.tasks.memory import folders, merging
         from airflow_providers_leads.tasks.policies import read_policy
 
         self._requested.check(self)
@@ -299,10 +298,10 @@ class LeadsDeduplicateOperator(LeadsOperator):
             uris["golden"] = [f"{folder}/golden.{part:04}.parquet" for part in range(parts)]
         single = {name: storage_path(uri) for name, uri in uris.items() if isinstance(uri, str)}
         split = {name: [storage_path(u) for u in uri] for name, uri in uris.items() if not isinstance(uri, str)}
-        remembered = open_memory(self.memory, context)
+        remembered = folders.open_memory(self.memory, context)
         recall = None
         if remembered is not None:
-            recall = recall_for(remembered, inputs, policy, folder, context, self.log)
+            recall = merging.recall_for(remembered, inputs, policy, folder, self.log)
         with phase(self.log, f"Merge {len(sources)} files"):
             rows = merge_files(
                 sources,
@@ -323,7 +322,7 @@ class LeadsDeduplicateOperator(LeadsOperator):
         return {
             **uris,
             "rows": rows,
-            "memory": recalled(remembered, recall, [uri_in(item, "uri") for item in inputs], self.log),
+            "memory": merging.recalled(remembered, recall, [uri_in(item, "uri") for item in inputs], self.log),
         }
 
 

@@ -64,7 +64,7 @@ class LeadsLookupOperator(LeadsOperator):
         from airflow_providers_leads.leads.model.identity import spellings
         from airflow_providers_leads.leads.plan.lookup import people_elsewhere
         from airflow_providers_leads.tasks.extract import extract
-        from airflow_providers_leads.tasks.memory import open_memory, refuse_beside, remembered_people
+        from airflow_providers_leads.tasks.memory import folders, planning
 
         hook = get_hook(self.conn_id, self.max_people)
         most = max(hook.lookup_rows, 1_000) if given(self.max_people) is None else hook.lookup_rows
@@ -80,10 +80,9 @@ class LeadsLookupOperator(LeadsOperator):
         # Whose records were all read has no others.
         asks = hook.lookup_rows and not any(_holds_all(item, self.conn_id) for item in inputs)
         token = None
-        if (remembering := open_memory(self.memory, context)) is not None:
-            refuse_beside(remembering, context)
+        if (remembering := folders.open_memory(self.memory, context)) is not None:
             token = remembering.token()
-            remembered = remembered_people(remembering, hook, people) if asks else None
+            remembered = planning.remembered_people(remembering, hook, people) if asks else None
             people = people if remembered is None else remembered
         if asks and len(people) > most:
             self.log.info("%s: %d people are more than are asked for one by one", hook.conn_id, len(people))

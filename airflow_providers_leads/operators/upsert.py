@@ -156,7 +156,7 @@ class LeadsPlanOperator(LeadsOperator):
         :param wrote: an earlier try has begun to write: what was extracted before knows nothing of that
         """
         from airflow_providers_leads.leads.plan.fields import field_rules
-        from airflow_providers_leads.tasks.memory import memory_of
+        from airflow_providers_leads.tasks.memory.planning import memory_of
         from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
 
         merged = self.golden if isinstance(self.golden, Mapping) else {}
@@ -218,7 +218,7 @@ class _Applying(LeadsOperator):
 
         uri = f"{stem}.results.parquet"
         if memory is not None:
-            from airflow_providers_leads.tasks.memory import begin_writing
+            from airflow_providers_leads.tasks.memory.writing import begin_writing
 
             begin_writing(memory, context, hook.conn_id, plan, uri)
         ledger = ledger_of(self.ledger, file_name(hook.conn_id, context), hook)

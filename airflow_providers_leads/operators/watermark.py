@@ -227,7 +227,7 @@ class LeadsRememberOperator(LeadsOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Remember; see the class."""
-        from airflow_providers_leads.tasks.memory import remember_run
+        from airflow_providers_leads.tasks.memory.writing import remember_run
 
         if as_bool("dry_run", self.plan_only):
             self.log.info("A dry run: nothing is remembered")

@@ -38,7 +38,8 @@ from airflow_providers_leads.leads.plan.suppression import (
 )
 from airflow_providers_leads.tasks.extract import extract
 from airflow_providers_leads.tasks.inputs import PlanTask, check_accounts
-from airflow_providers_leads.tasks.memory import absent_for_sure, folder_at, plan_memory
+from airflow_providers_leads.tasks.memory.folders import folder_at
+from airflow_providers_leads.tasks.memory.planning import absent_for_sure, plan_memory
 from airflow_providers_leads.tasks.paths import storage_path
 
 _MOST_REMEMBERED: Final = 10_000

@@ -28,7 +28,8 @@ from airflow_providers_leads.tasks.existing import (
     what_it_holds,
 )
 from airflow_providers_leads.tasks.inputs import PlanTask, check_accounts, names_of_lists
-from airflow_providers_leads.tasks.memory import address_hash, check_changes, plan_memory
+from airflow_providers_leads.tasks.memory.folders import address_hash
+from airflow_providers_leads.tasks.memory.planning import check_changes, plan_memory
 from airflow_providers_leads.tasks.paths import storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
 

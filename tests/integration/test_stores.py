@@ -41,7 +41,7 @@ from airflow_providers_leads.operators.leads import (
 )
 from airflow_providers_leads.sandbox import Sandbox
 from airflow_providers_leads.tasks import paths
-from airflow_providers_leads.tasks.memory import folder_at
+from airflow_providers_leads.tasks.memory.folders import folder_at
 from airflow_providers_leads.tasks.paths import storage_path
 
 SECRET = "planted-secret-4711"

@@ -24,11 +24,13 @@ import msgspec
 
 from airflow_providers_leads.leads.files.staging import StagingError, appearing, as_path, is_local, open_parquet
 from airflow_providers_leads.leads.files.stores import is_store_error, store_problem
+from airflow_providers_leads.leads.memory.hashing import keyed
 
 VERSION: Final = 2
 _CURRENT: Final = "current.json"
 _ERASED: Final = "erased.json"
 _WRITING: Final = "writing"
+_OPTION: Final = "option"
 KEPT_GENERATIONS: Final = 3
 """Older ones are removed once a newer one counts."""
 
@@ -69,11 +71,22 @@ class Kind(msgspec.Struct, kw_only=True, frozen=True):
     """What a property's values are.
 
     :param kind: see :class:`~airflow_providers_leads.leads.plan.property_types.PropertyType`
-    :param options: of which it is one, or several; empty: not known
+    :param options: what stands for those of which it is one, or several, see :func:`kind_of`; empty: not known
     """
 
     kind: str
-    options: tuple[str, ...] = ()
+    options: tuple[int, ...] = msgspec.field(default=(), name="option_hashes")
+
+
+def kind_of(key: str, kind: str, options: Iterable[str]) -> Kind:
+    """Return what a property's values are, without naming an option: one may be somebody's address.
+
+    :param key: the memory's key, hexadecimal
+    :param kind: see :class:`Kind`
+    :param options: the values of its options
+    """
+    hashes = (keyed(key, _OPTION, option) for option in options)
+    return Kind(kind=kind, options=tuple(sorted(each for each in hashes if each is not None)))
 
 
 class Generation(msgspec.Struct, kw_only=True):

@@ -34,6 +34,7 @@ class ReadFacts:
     :param known_as: another connection under which its account is remembered, ``None``: it is remembered under its own
         name, or not at all
     :param kinds: property → what its values are, of those of which it is known
+    :param kinds_uri: of the file that they are from
     :param token: the memory's when the read began, see :meth:`~…memory.generation.Folder.token`; ``None``: not known
     """
 
@@ -47,6 +48,7 @@ class ReadFacts:
     other_account: bool = False
     known_as: str | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    kinds_uri: str | None = None
     token: str | None = None
 
 
@@ -75,7 +77,7 @@ def file_facts(results: Iterable[Any]) -> dict[str, FileFacts]:
 
 
 def read_facts(result: Any) -> ReadFacts | None:
-    """Return what the result of an extract or lookup tells, ``None`` when it is a bare URI."""
+    """Return what the result of an extract or lookup tells, without kinds; ``None`` when it is a bare URI."""
     if not isinstance(result, Mapping) or "conn_id" not in result or "source" not in result:
         return None
     at = result.get("read_at") or result.get("watermark")
@@ -90,7 +92,7 @@ def read_facts(result: Any) -> ReadFacts | None:
         properties=None if known is None else frozenset(known),
         other_account=bool(result.get("other_account")),
         known_as=result.get("known_as"),
-        kinds=msgspec.convert(result.get("kinds") or {}, dict[str, Kind]),
+        kinds_uri=result.get("kinds"),
         token=result.get("memory_token"),
     )
 

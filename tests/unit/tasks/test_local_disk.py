@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_providers_leads.tasks import paths
-from airflow_providers_leads.tasks.memory import memory_uri
+from airflow_providers_leads.tasks.memory.folders import memory_uri
 from airflow_providers_leads.tasks.paths import resolve_folder
 
 CELERY, PODS = "CeleryExecutor", "airflow.providers.cncf.kubernetes.executors.kubernetes_executor.KubernetesExecutor"

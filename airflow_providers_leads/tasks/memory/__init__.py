@@ -1,0 +1,1 @@
+"""A sync's memory in the tasks of a run."""
