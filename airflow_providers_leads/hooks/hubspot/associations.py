@@ -15,10 +15,8 @@ from airflow_providers_leads.hooks.hubspot.batches import Action, Item, Record
 from airflow_providers_leads.hooks.hubspot.crm import HubSpotCrm, is_batch
 from airflow_providers_leads.hooks.hubspot.items import lookup
 from airflow_providers_leads.hooks.hubspot.values import association_types, record_id
-from airflow_providers_leads.hooks.hubspot.wire import context_values, read_problem
-from airflow_providers_leads.hooks.trouble import trouble
+from airflow_providers_leads.hooks.hubspot.wire import context_values
 from airflow_providers_leads.http.client import Answer
-from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError, LeadsValidationError
 from airflow_providers_leads.leads.model.outcomes import BatchResult
 
 READ_SIZE: Final = 1_000
@@ -53,34 +51,7 @@ class HubSpotAssociations(HubSpotCrm):
         """
         path, values = self._pair(contact_id, to_object_type, to_object_id, default=types is None)
         labels = None if types is None else association_types("types", types)
-        answer = self.request("PUT", path, path_params=values, json=labels)
-        body: Record = answer.body if isinstance(answer.body, dict) else {}
-        if body.get("errors") or body.get("numErrors") or body.get("status") == "CANCELED":
-            self._raise_refusal(answer, body, f"{self.label}: PUT {path}")
-        return body
-
-    def _raise_refusal(self, answer: Answer, body: Record, what: str) -> None:
-        """Turn a batch answer without effect into the error that it is; a link is a batch of one to HubSpot."""
-        errors = [entry for entry in body.get("errors") or () if isinstance(entry, dict)]
-        problem = read_problem(answer.headers, {"correlationId": body.get("correlationId"), **(errors or [{}])[0]})
-        category = problem.category or ("CANCELED" if body.get("status") == "CANCELED" else None)
-        own = trouble(category, problem.codes, problem.words) or ("unclear" if category == "CANCELED" else None)
-        kind = (
-            LeadsServerError if own
-            else LeadsNotFoundError if category == batch.NOT_FOUND or problem.not_found
-            else LeadsValidationError
-        )  # fmt: skip
-        raise kind(
-            f"{what} answered {answer.status}, but HubSpot did not link the records ({category or 'no reason given'}). "
-            "Check that both records exist and that their types may be linked; setting the link again does no harm.",
-            status=answer.status,
-            category=category,
-            codes=problem.codes,
-            request_id=problem.request_id,
-            words=problem.words,
-            cure=problem.cure,
-            not_found=kind is LeadsNotFoundError,
-        )
+        return self._effect("PUT", path, path_params=values, json=labels)
 
     def remove_association(self, contact_id: str | int, to_object_type: str, to_object_id: str | int) -> bool:
         """Remove every link between a contact and another record.

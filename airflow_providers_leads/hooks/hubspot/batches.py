@@ -118,7 +118,7 @@ def settle(items: Sequence[Item], answer: Answer, action: Action) -> BatchResult
     failed, unnamed = _failures(items, waiting, body, answer.headers, action)
     succeeded, strangers = _matches(items, waiting, body, action)
     if waiting and not unnamed:
-        if action.silent:
+        if action.silent and not body.get("numErrors") and body.get("status") != "CANCELED":
             succeeded += [_taken(item, {}) for item in waiting.values()]
             waiting.clear()
         elif len(strangers) == len(waiting) and (action.writes or len(waiting) == 1):

@@ -11,6 +11,7 @@ from typing import Any
 from airflow_providers_leads.hooks.arguments import json_body, one_of, whole
 from airflow_providers_leads.hooks.base import LeadsHook, require
 from airflow_providers_leads.hooks.hubspot import wire
+from airflow_providers_leads.hooks.hubspot.batches import NOT_FOUND
 from airflow_providers_leads.hooks.hubspot.connection import (
     OAUTH_ADVICE,
     api_path,
@@ -19,11 +20,19 @@ from airflow_providers_leads.hooks.hubspot.connection import (
     request_token,
 )
 from airflow_providers_leads.hooks.hubspot.values import archived_param, record_id, rows_per_page
+from airflow_providers_leads.hooks.trouble import trouble
 from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.http.auth import OriginAuth
 from airflow_providers_leads.http.client import HttpClient
-from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsPermissionError, LeadsValidationError
+from airflow_providers_leads.http.errors import (
+    LeadsApiError,
+    LeadsNotFoundError,
+    LeadsPermissionError,
+    LeadsServerError,
+    LeadsValidationError,
+)
 from airflow_providers_leads.http.oauth import RefreshingToken
+from airflow_providers_leads.http.retry import SAFE_METHODS
 
 Record = dict[str, Any]
 
@@ -59,6 +68,49 @@ def is_well_formed(body: Any) -> bool:
 def is_record(body: Any) -> bool:
     """Tell whether a body is one record."""
     return isinstance(body, dict) and body.get("id") not in (None, "")
+
+
+def is_error(body: Any) -> bool:
+    """Tell whether a body is an error, whatever the status of its answer."""
+    return isinstance(body, dict) and body.get("status") == "error"
+
+
+def says_undone(body: Any) -> bool:
+    """Tell whether a success answer says of a single change that it was not made."""
+    return isinstance(body, dict) and bool(
+        body.get("errors") or body.get("numErrors") or body.get("status") in ("error", "CANCELED")
+    )
+
+
+def refusal(answer: Answer, what: str, *, reads: bool = False) -> LeadsApiError:
+    """Return the error that a success answer is, of a call that took no effect.
+
+    :param answer: an error, or a batch answer: a change of one record may be a batch of one to HubSpot
+    :param what: names connection and request for the message
+    :param reads: the request changes nothing
+    """
+    body: Record = answer.body if isinstance(answer.body, dict) else {}
+    errors = [entry for entry in body.get("errors") or () if isinstance(entry, dict)]
+    said = body if is_error(body) else {"correlationId": body.get("correlationId"), **(errors or [{}])[0]}
+    problem = wire.read_problem(answer.headers, said)
+    category = problem.category or ("CANCELED" if body.get("status") == "CANCELED" else None)
+    own = trouble(category, problem.codes, problem.words) or ("unclear" if category == "CANCELED" else None)
+    missing = category == NOT_FOUND or problem.not_found
+    kind = LeadsServerError if own else LeadsNotFoundError if missing else LeadsValidationError
+    return kind(
+        f"{what} answered {answer.status}, but HubSpot did not do it ({category or 'no reason given'}). "
+        f"{problem.cure or 'Check that the records exist, and that this may be done with them.'}",
+        status=answer.status,
+        category=category,
+        codes=problem.codes,
+        request_id=problem.request_id,
+        ambiguous=own == "unclear" and not reads,
+        existing_id=problem.existing_id,
+        words=problem.words,
+        not_found=missing,
+        exists=problem.exists,
+        cure=problem.cure,
+    )
 
 
 class HubSpotCrm(LeadsHook):
@@ -128,7 +180,25 @@ class HubSpotCrm(LeadsHook):
     def request(self, method: str, path: str, **options: Any) -> Answer:
         """Send one request; see :meth:`airflow_providers_leads.http.client.HttpClient.request`."""
         expect: Callable[[Any], bool] = options.pop("expect", None) or (lambda body: True)
-        return super().request(method, path, expect=lambda body: is_well_formed(body) and expect(body), **options)
+        answer = super().request(
+            method, path, expect=lambda body: is_error(body) or (is_well_formed(body) and expect(body)), **options
+        )
+        if is_error(answer.body):
+            reads = options.get("safe") or method in SAFE_METHODS
+            raise refusal(answer, f"{self.label}: {method} {path}", reads=reads)
+        return answer
+
+    def _effect(self, method: str, path: str, **options: Any) -> Record:
+        """Send a request of whose success nothing needs to be read, and return what it was answered.
+
+        :param options: as for :meth:`request`
+        :raises LeadsApiError: also when the answer calls itself a success and says that nothing was done
+        """
+        answer = self.request(method, path, **options)
+        body: Record = answer.body if isinstance(answer.body, dict) else {}
+        if says_undone(body):
+            raise refusal(answer, f"{self.label}: {method} {path}")
+        return body
 
     def one(self, method: str, path: str, *, expect: Callable[[Any], bool] = is_record, **options: Any) -> Record:
         """Send one request and return the record that answers it; options as for :meth:`request`."""
@@ -138,7 +208,7 @@ class HubSpotCrm(LeadsHook):
     def delete(self, path: str, values: Mapping[str, object]) -> bool:
         """Send a DELETE; true when it removed something, false when there was nothing (left) to remove."""
         try:
-            self.request("DELETE", path, path_params=values)
+            self._effect("DELETE", path, path_params=values)
         except LeadsNotFoundError:
             return False
         return True

@@ -142,7 +142,7 @@ class HubSpotWriting(HubSpotNarrowing):
             body = {"objectId": record_id("email", email, "email"), "idProperty": "email"}
         else:
             body = {"objectId": record_id("contact_id", contact_id)}
-        self.request("POST", self.path("objects", "/contacts/gdpr-delete"), json=body)
+        self._effect("POST", self.path("objects", "/contacts/gdpr-delete"), json=body)
 
     def merge_contacts(self, primary_id: str | int, merged_id: str | int) -> Record:
         """Merge a contact into another; there is no way back.

@@ -192,7 +192,9 @@ class PersistIQAccount(LeadsHook):
 
         def found(answer: Any) -> Record | None:
             inside = records_in(answer, key, f"{key}s") or ([answer] if isinstance(answer, dict) else [])
-            return inside[0] if inside and sign in inside[0] else None
+            # A lead that was refused has an id that is null.
+            named = inside and sign in inside[0] and (sign != "id" or inside[0]["id"] is not None)
+            return inside[0] if named else None
 
         sent = self.request(
             method, path, path_params=path_params, json=body, expect=lambda answer: found(answer) is not None

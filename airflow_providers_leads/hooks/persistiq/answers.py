@@ -38,8 +38,11 @@ def address_of(lead: Mapping[str, Any]) -> str | None:
 
 
 def refused(body: Any) -> bool:
-    """Tell whether a success answer says that the call failed."""
-    return isinstance(body, dict) and body.get("status") == "error"
+    """Tell whether a success answer says that the call failed.
+
+    The errors of some statuses are documented without ``status``, and so may be one that comes with another.
+    """
+    return isinstance(body, dict) and (body.get("status") == "error" or bool(body.get("error")))
 
 
 def raise_refusal(answer: Answer, what: str) -> NoReturn:

@@ -195,7 +195,11 @@ class PerspectiveApi(LeadsHook):
         name = api_name(field, allow_custom=allow_custom)
         skip = boolean("skip_automation_trigger", skip_automation_trigger)
         body = {"fieldName": name, "value": wire_value(field, value), "skipAutomationTrigger": skip}
-        answer = self.request("PUT", _CONTACT + "/values", path_params=path, json=body, idempotent=skip)
+        # An answer without a body is a success; one with something else in it than the value may be an error.
+        answer = self.request(
+            "PUT", _CONTACT + "/values", path_params=path, json=body, idempotent=skip,
+            expect=lambda answer: answer is None or _holds(dict, answer),
+        )  # fmt: skip
         data = answer.body.get("data") if isinstance(answer.body, dict) else None
         return data if isinstance(data, dict) else {}
 

@@ -12,7 +12,7 @@ import requests_mock as rm
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
 from airflow_providers_leads.hooks.persistiq import PersistIQHook
 from airflow_providers_leads.hooks.perspective import PerspectiveHook
-from airflow_providers_leads.http.errors import LeadsServerError
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError, LeadsValidationError
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +88,62 @@ def test_members_are_known_however_a_place_names_its_lead() -> None:
     with rm.Mocker() as mocker:
         mocker.get(rm.ANY, json={"status": "success", "has_more": False, "campaign_leads": places})
         assert campaigns.members("c_1") == {"l_1", "l_2"}
+
+
+HUBSPOT_SAYS = {"status": "error", "category": "VALIDATION_ERROR", "message": "no ann@x.de", "correlationId": "c-9"}
+UNDONE = {"status": "CANCELED", "results": [], "numErrors": 1}
+PERSISTIQ_SAYS = {"error": {"reason": "bad_params", "message": "no ann@x.de"}}
+PERSPECTIVE_SAYS = {"error": "Contact not found", "status": 404}
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        pytest.param(lambda: HubSpotHook().archive_contact(1), HUBSPOT_SAYS, id="archive"),
+        pytest.param(lambda: HubSpotHook().archive_contact(1), UNDONE, id="archive, not done"),
+        pytest.param(lambda: HubSpotHook().gdpr_delete_contact(1), HUBSPOT_SAYS, id="erase"),
+        pytest.param(lambda: HubSpotHook().gdpr_delete_contact(1), UNDONE, id="erase, not done"),
+        pytest.param(lambda: HubSpotHook().associate_contact(1, "companies", 5), HUBSPOT_SAYS, id="link"),
+        pytest.param(lambda: HubSpotHook().remove_association(1, "companies", 5), HUBSPOT_SAYS, id="unlink"),
+        pytest.param(lambda: HubSpotHook().remove_association(1, "companies", 5), UNDONE, id="unlink, not done"),
+        pytest.param(lambda: HubSpotHook().update_contact(1, {"city": "x"}), HUBSPOT_SAYS, id="write"),
+        pytest.param(lambda: PersistIQHook().remove_lead_from_campaign("c", "l"), PERSISTIQ_SAYS, id="leave"),
+        pytest.param(lambda: PersistIQHook().send_reply("c", "m", "<p>x</p>"), PERSISTIQ_SAYS, id="reply"),
+        pytest.param(lambda: PersistIQHook().create_campaign("x", "u"), {"id": None, "name": "x"}, id="nobody's id"),
+        pytest.param(lambda: PersistIQHook().update_lead("l", bounced=True), {"lead": {"id": None}}, id="no lead"),
+        pytest.param(
+            lambda: PerspectiveHook().update_contact_value("f", "c", "city", "x"), PERSPECTIVE_SAYS, id="a field"
+        ),
+    ],
+)
+def test_an_error_that_is_answered_as_a_success_is_none(call: Callable[[], Any], body: Any) -> None:
+    with rm.Mocker() as mocker:
+        mocker.register_uri(rm.ANY, rm.ANY, json=body)
+        with pytest.raises(LeadsApiError) as caught:
+            call()
+    assert "x.de" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [HUBSPOT_SAYS, UNDONE], ids=["error", "not done"])
+def test_nobody_counts_as_archived_by_such_an_answer(body: Any) -> None:
+    with rm.Mocker() as mocker:
+        mocker.post(rm.ANY, json=body)
+        result = HubSpotHook().batch_archive_contacts([1, 2])
+    assert not result.succeeded and len(result.failed) == 2
+
+
+def test_such_an_error_is_of_the_kind_that_it_says() -> None:
+    with rm.Mocker() as mocker:
+        mocker.delete(rm.ANY, json=HUBSPOT_SAYS)
+        with pytest.raises(LeadsValidationError) as caught:
+            HubSpotHook().archive_contact(1)
+        mocker.delete(rm.ANY, json={**HUBSPOT_SAYS, "category": "OBJECT_NOT_FOUND"})
+        assert HubSpotHook().archive_contact(1) is False
+    assert (caught.value.category, caught.value.request_id) == ("VALIDATION_ERROR", "c-9")
+
+
+@pytest.mark.parametrize("answer", [{"status_code": 204}, {"content": b""}, {"json": {"data": {"id": "c"}}}])
+def test_a_written_field_needs_no_answer_in_words(answer: dict[str, Any]) -> None:
+    with rm.Mocker() as mocker:
+        mocker.put(rm.ANY, **answer)
+        PerspectiveHook().update_contact_value("f", "c", "city", "x")
