@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -305,13 +305,13 @@ class PlanMemory:
         form = past.state.forms.get(name)
         return form is not None and form == keyed_form(self.key, name, value)
 
-    def leave(self, name: str, past: Past, origin: str, *, alike: bool = False) -> str | None:
+    def leave(self, name: str, past: Past, origin: str, alike: Callable[[], bool]) -> str | None:
         """Return why a field of an existing record is left as it is, ``None`` when it may be written.
 
         :param name: of the field
         :param past: what is remembered
         :param origin: field of the golden record whose value would be written
-        :param alike: that value is the one that stands there, in the CRM's own form
+        :param alike: tells whether that value is the one that stands there, in the CRM's own form
         """
         edits = [*past.of("edit", origin), *past.of("both_changed", origin)]
         fresh = any(fact["fresh"] for fact in edits)
@@ -331,7 +331,8 @@ class PlanMemory:
         ):
             return CLEARED_HERE
         noted = past.state.noted.get(name)
-        if alike and self.baseline and not fresh and (until is None or (noted is not None and noted >= until)):
+        old = not fresh and (until is None or (noted is not None and noted >= until))
+        if old and self.baseline and alike():
             # The CRM keeps it in a form of its own, and would at every run.
             return ALIKE_HERE
         if not weighed and not fresh and noted is not None and (after is None or after < noted):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS, Lead, text
+from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS, Lead
 from airflow_providers_leads.leads.plan.property_types import PROPERTY, PropertyTypes, Unconvertible, value_text
 
 LEFT_OUT: Final = "left out: "
@@ -55,8 +55,8 @@ def field_values(golden: Lead, fields: Collection[str], types: PropertyTypes) ->
     :param fields: that can be written
     :param types: of the destination
     """
-    present = {name: getattr(golden, name) for name in PROFILE_FIELDS if name in fields and text(getattr(golden, name))}
-    return _converted(present, types)
+    present = {name: getattr(golden, name) for name in PROFILE_FIELDS if name in fields}
+    return _converted({name: value for name, value in present.items() if value is not None}, types)
 
 
 def property_values(

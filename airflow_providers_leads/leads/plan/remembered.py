@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from airflow_providers_leads.leads.memory.decide import same_but_for_form
@@ -52,14 +53,14 @@ def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Pa
         (row.properties, row.properties_before, PROPERTY),
     ):
         for name in list(values):
-            origin = rules.origins.get(f"{prefix}{name}", name)
-            kept = memory.keeps(f"{prefix}{name}", values[name], past)
-            alike = kept or same_but_for_form(values[name], before[name])
-            if reason := memory.leave(f"{prefix}{name}", past, origin, alike=alike):
-                reasons.setdefault(reason, []).append(f"{prefix}{name}")
+            field = f"{prefix}{name}"
+            origin = rules.origins.get(field, name)
+            alike = partial(_is_alike, memory, past, field, values[name], before[name])
+            if reason := memory.leave(field, past, origin, alike):
+                reasons.setdefault(reason, []).append(field)
                 del values[name], before[name]
             elif past.of("both_changed", origin):
-                reasons.setdefault(BOTH_CHANGED, []).append(f"{prefix}{name}")
+                reasons.setdefault(BOTH_CHANGED, []).append(field)
     _spread(row, existing, memory, past, rules, reasons)
     _readdress(row, existing, memory, past, rules, reasons)
     row.action = "update" if row.values or row.properties else "unchanged"
@@ -67,6 +68,10 @@ def remembered(row: PlanRow, existing: Lead | None, memory: PlanMemory, past: Pa
     parts += [f"{reason}: {', '.join(names)}" if names else reason for reason, names in sorted(reasons.items())]
     row.reason = "; ".join(parts) or None
     return row
+
+
+def _is_alike(memory: PlanMemory, past: Past, field: str, value: str, there: str | None) -> bool:
+    return memory.keeps(field, value, past) or same_but_for_form(value, there)
 
 
 def _spread(
