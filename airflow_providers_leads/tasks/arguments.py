@@ -167,6 +167,21 @@ def as_mapping(name: str, value: Any) -> dict[str, Any]:
     return entries
 
 
+def as_shown(name: str, value: Any) -> Any:
+    """Return the mapping or list that a template, where it renders to text, shows; whatever else as it is.
+
+    :raises ValueError: naming the argument, for a text that shows neither
+    """
+    meant = given(value)
+    if not isinstance(meant, str):
+        return meant
+    if meant.strip()[:1] == "{":
+        return _checks().conditions(name, meant)
+    if meant.strip()[:1] in ("[", "("):
+        return _checks().items(name, meant)
+    raise ValueError(f"{name} must be a mapping or a list, not a text")
+
+
 def _checks() -> Any:
     # The hooks' room is too much for a DAG file that is only parsed.
     from airflow_providers_leads.hooks import arguments

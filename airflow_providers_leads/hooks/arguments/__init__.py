@@ -15,6 +15,7 @@ from airflow_providers_leads.hooks.arguments.checks import (
 )
 from airflow_providers_leads.hooks.arguments.values import (
     addresses,
+    conditions,
     id_list,
     items,
     json_body,
@@ -26,6 +27,7 @@ from airflow_providers_leads.hooks.arguments.values import (
 __all__ = [
     "addresses",
     "boolean",
+    "conditions",
     "id_list",
     "instant",
     "items",

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
-from airflow_providers_leads.tasks.arguments import as_bool, given
+from airflow_providers_leads.tasks.arguments import as_bool, as_shown, given
 from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder
 
@@ -107,7 +107,7 @@ class LeadsFromFileOperator(LeadsOperator):
             source,
             glob=as_bool("glob", self.glob),
             log=self.log,
-            columns=given(self.columns) or {},
+            columns=as_shown("columns", self.columns) or {},
             format=given(self.format),
             encoding=given(self.encoding),
             # A blank is one, too.

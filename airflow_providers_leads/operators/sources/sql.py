@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, References, Templated
 from airflow_providers_leads.operators.sources.files import Column
-from airflow_providers_leads.tasks.arguments import given
+from airflow_providers_leads.tasks.arguments import as_shown, given
 from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder
 
@@ -85,11 +85,11 @@ class LeadsFromSqlOperator(LeadsOperator):
         return leads_from_sql(
             self.sql_conn_id,
             self.sql,
-            given(self.parameters),
+            as_shown("parameters", self.parameters),
             folder if folder.endswith(".parquet") else f"{folder}/{file_name(source, context)}.leads.parquet",
             source,
             log=self.log,
-            columns=given(self.columns) or {},
+            columns=as_shown("columns", self.columns) or {},
             date_order=given(self.date_order),
         )
 
@@ -97,9 +97,9 @@ class LeadsFromSqlOperator(LeadsOperator):
 class LeadsToSqlOperator(LeadsOperator):
     """Write leads, golden records, members, rejects or results into a SQL table, so that a warehouse has them too.
 
-    A repeated run replaces what it wrote. Beside the columns of the file the table has ``run_id``, ``file`` and
-    ``row_number``; a column of the file that has one of these names gets ``_2`` after it. Numbers, times and true and
-    false keep their types; what is nested is JSON text. A run is written in one transaction, where the database has
+    A repeated run replaces what it wrote. Beside the columns of the file the table has ``run_id``, ``file`` (its URI)
+    and ``row_number``; a column of the file that has one of these names gets ``_2`` after it. Numbers, times and true
+    and false keep their types; what is nested is JSON text. A run is written in one transaction, where the database has
     such: a failure or a kill leaves the table as it was.
 
     .. code-block:: python
@@ -115,7 +115,8 @@ class LeadsToSqlOperator(LeadsOperator):
         ``golden``, ``members``, ``conflicts``, ``rejects``, ``plan``, ``existing``, ``results``, and of a file of leads
         ``rejects_uri``
     :param replace: ``run`` (default) replaces what the same run wrote of the same files and keeps other runs' rows,
-        ``all`` empties the table first, for a table of how things are now
+        ``all`` empties the table first, for a table of how things are now; then all files go to one task, as each
+        mapped one would empty the table of the others' rows
     :return: ``table``, ``rows``, ``run_id``
     :raises LeadsDatabaseError: when the database refuses it, without the addresses that it may quote
     :raises ValueError: for a bad argument or a file that can't be used, before the first row is written
@@ -142,6 +143,18 @@ class LeadsToSqlOperator(LeadsOperator):
         self.table: Any = table
         self.key: Any = key
         self.replace: Any = replace
+
+    if not TYPE_CHECKING:
+
+        @classmethod
+        def partial(cls, **kwargs: Any) -> Any:
+            """Return the operator with some of its arguments, to be mapped over others."""
+            if kwargs.get("replace") == "all" and {"table", "sql_conn_id"} <= kwargs.keys():
+                raise ValueError(
+                    "replace='all' empties the table in each mapped task, also of the others' rows: give one task all "
+                    "results at once (input=extract.output), or map it with replace='run'"
+                )
+            return super().partial(**kwargs)
 
     def run(self, context: Context) -> dict[str, Any]:
         """Write; see the class."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib import import_module
@@ -37,6 +38,9 @@ _FETCHED: Final = 10_000
 # So few that they are still in the processor's caches, and young enough for Python to clear away at once.
 _TURNED: Final = 500
 _INSERTED: Final = 1_000
+_LONGEST: Final = 255
+"""Characters of a file's name in a table."""
+_TAIL: Final = 200
 RUN, FILE, ROW = "run_id", "file", "row_number"
 """Columns that a table has beside those of the file: they say which rows a run replaces."""
 
@@ -233,12 +237,11 @@ def _uris(item: Any, key: str) -> list[str]:
 
 
 def _names(uris: Sequence[str]) -> dict[str, str]:
-    """Return what tells files apart in the table: their names, with their folders where two are named alike."""
-    for parts in (1, 2, 3):
-        names = {uri: "/".join(uri.split("/")[-parts:]) for uri in uris}
-        if len(set(names.values())) == len(names):
-            return names
-    raise ValueError("input: two files have the same name and folder: write them by two tasks")
+    """Return what tells files apart in the table, also other tasks' and DAGs': their URIs, of long ones the end."""
+    return {
+        uri: uri if len(uri) <= _LONGEST else f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}/{uri[-_TAIL:]}"
+        for uri in uris
+    }
 
 
 def _one_schema(files: Mapping[str, Any]) -> pa.Schema:

@@ -192,13 +192,56 @@ def test_a_run_replaces_its_own_rows_and_keeps_others(database: sqlite3.Connecti
         "SELECT run_id, file, row_number, email, opted_out, properties FROM leads ORDER BY 1, 2, 3"
     ).fetchall()
     assert rows == [
-        ("r1", "one.parquet", 0, "dan@example.com", 1, '{"a":1}'),
-        ("r1", "other.parquet", 0, "cid@example.com", 1, '{"a":1}'),
-        ("r2", "one.parquet", 0, "ann@example.com", 1, '{"a":1}'),
-        ("r2", "one.parquet", 1, "bob@example.com", 1, '{"a":1}'),
+        ("r1", one, 0, "dan@example.com", 1, '{"a":1}'),
+        ("r1", other, 0, "cid@example.com", 1, '{"a":1}'),
+        ("r2", one, 0, "ann@example.com", 1, '{"a":1}'),
+        ("r2", one, 1, "bob@example.com", 1, '{"a":1}'),
     ]
     write("r3", input=other, table="leads", replace="all")
     assert database.execute("SELECT run_id, email FROM leads").fetchall() == [("r3", "cid@example.com")]
+
+
+@pytest.mark.parametrize("folder", ["", "a-long-name/" * 30])
+def test_files_of_one_name_are_told_apart(folder: str, database: sqlite3.Connection, tmp_path: Path) -> None:
+    """Merges of two tasks, and of two DAGs whose runs have the same id, are all called ``golden.parquet``."""
+    for name in ("ann", "bob"):
+        uri = f"{tmp_path}/{folder}{name}/golden.parquet"
+        write_rows(uri, Lead, [Lead("s", "s", "1", f"{name}@example.com", f"{name}@example.com")])
+        for _ in range(2):
+            write("r", input=uri, table="people")
+    rows = database.execute("SELECT email, length(file) <= 255 FROM people ORDER BY 1").fetchall()
+    assert rows == [("ann@example.com", 1), ("bob@example.com", 1)]
+
+
+def test_a_table_is_not_emptied_by_each_mapped_task() -> None:
+    arguments: dict[str, Any] = {"task_id": "to", "table": "people", "replace": "all"}
+    with pytest.raises(ValueError, match=r"input=extract\.output"):
+        LeadsToSqlOperator.partial(**arguments, sql_conn_id="warehouse")
+    # Into several databases.
+    LeadsToSqlOperator.partial(**arguments, input="s3://b/golden.parquet").expand(sql_conn_id=["one", "other"])
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters"),
+    [
+        ("SELECT mail FROM p WHERE mail = :who OR :none IS NOT NULL", '{"who": "b@example.com", "none": null}'),
+        ("SELECT mail FROM p WHERE mail = :who", "{'who': 'b@example.com'}"),
+        ("SELECT mail FROM p WHERE mail IN (?, ?)", '["b@example.com", 2]'),
+        ("SELECT mail FROM p WHERE mail IN (?, ?)", ("b@example.com", 2)),
+    ],
+)
+def test_parameters_that_a_template_renders_to_text(
+    sql: str, parameters: Any, database: sqlite3.Connection, tmp_path: Path
+) -> None:
+    database.executescript("CREATE TABLE p (mail TEXT); INSERT INTO p VALUES ('a@example.com'), ('b@example.com')")
+    found = read(tmp_path, sql, parameters=parameters, columns="{'email': 'mail', 'phone': None}")
+    assert [lead.email for lead in read_rows(found["uri"], Lead)] == ["b@example.com"]
+
+
+def test_a_text_is_no_list_of_its_letters(database: sqlite3.Connection, tmp_path: Path) -> None:
+    database.executescript("CREATE TABLE p (mail TEXT); INSERT INTO p VALUES ('a@example.com')")
+    with pytest.raises(ValueError, match="parameters must be a mapping or a list, not a text"):
+        read(tmp_path, "SELECT mail FROM p WHERE ? = ?", parameters="42")
 
 
 def test_a_nul_character_keeps_no_row_out_of_a_table(database: sqlite3.Connection, tmp_path: Path) -> None:
