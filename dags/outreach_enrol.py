@@ -138,9 +138,18 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
 def outreach_enrol() -> None:
     @task
     def sources(params: dict[str, Any] | None = None) -> list[str]:
+        from airflow_providers_leads.tasks.enrolling.enrol import check_enrolment
         from airflow_providers_leads.tasks.inputs import lead_connections
 
         known = params or {}
+        # Whom this run creates and then can't enrol is nobody new to the next one.
+        check_enrolment(
+            known["persistiq_conn_id"],
+            known["campaign_id"],
+            known["mailbox_id"],
+            outcomes=known["outcomes"],
+            timezone=known["timezone"],
+        )
         return [] if known["golden"] else lead_connections(known["sources"])
 
     extract = LeadsExtractOperator.partial(

@@ -17,6 +17,10 @@ class Campaigns(ABC):
     def ids(self) -> list[str]:
         """Return the ids of the campaigns that the key may see."""
 
+    def mailboxes(self) -> list[str] | None:
+        """Return the ids of the mailboxes that can be written from, ``None`` (default) where the API doesn't tell."""
+        return None
+
     @abstractmethod
     def members(self, campaign_id: str) -> set[str]:
         """Return the ids of the leads that are in a campaign, as far as the API tells.

@@ -18,7 +18,6 @@ from airflow_providers_leads.tasks.returns import LeadsWriteError, check_failure
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
-    from airflow_providers_leads.hooks.campaigns import Campaigns
     from airflow_providers_leads.leads.plan.suppression import Suppressions
     from airflow_providers_leads.tasks.enrolling.candidates import Candidates
 
@@ -137,14 +136,20 @@ class LeadsEnrolOperator(_OfPeople):
         """Enrol; see the class."""
         self._requested.check(self)
         from airflow_providers_leads.leads.files.staging import write_rows
-        from airflow_providers_leads.tasks.enrolling.enrol import caps_of, check_campaign, enrol
+        from airflow_providers_leads.tasks.enrolling.enrol import (
+            campaigns_of,
+            caps_of,
+            check_campaign,
+            enrol,
+            outcomes_of,
+        )
 
         dry_run = as_bool("dry_run", self.plan_only)
         tolerated = tolerance(self.on_failure, self.max_failed)
-        wanted = _outcomes(self.outcomes)
+        wanted = outcomes_of(self.outcomes)
         if (campaign_id := given(self.campaign_id)) is None:
             raise AirflowSkipException("campaign_id is not given, so nobody was enrolled and no mail was caused")
-        hook, campaigns = _campaigns(self.conn_id)
+        hook, campaigns = campaigns_of(self.conn_id)
         folder = resolve_folder(self.output_uri, context)
         caps = caps_of(self.max_leads, self.max_leads_per_day, self.timezone, self.ledger, folder, context, hook)
         people = self.candidates(wanted, hook)
@@ -232,9 +237,10 @@ class LeadsToListOperator(_OfPeople):
     def run(self, context: Context) -> dict[str, Any]:
         """Change the list; see the class."""
         from airflow_providers_leads.hooks.base import get_leads_hook
+        from airflow_providers_leads.tasks.enrolling.enrol import outcomes_of
 
         dry_run, remove = as_bool("dry_run", self.plan_only), as_bool("remove", self.remove)
-        wanted = _outcomes(self.outcomes)
+        wanted = outcomes_of(self.outcomes)
         if given(self.list) is None:
             raise ValueError("list must be the id or the name of a list")
         hook = get_leads_hook(self.conn_id)
@@ -270,22 +276,3 @@ def _to_add(found: Candidates, barred: Suppressions) -> list[str]:
 def _to_remove(found: Candidates) -> list[str]:
     """Return all records of all people."""
     return [record for records in found.people.values() for record in records]
-
-
-def _outcomes(value: Any) -> frozenset[str]:
-    from airflow_providers_leads.hooks.arguments import id_list
-
-    known = ("created", "updated", "unchanged")
-    wanted = id_list("outcomes", given(value)) or ["created"]
-    if unknown := [outcome for outcome in wanted if outcome not in known]:
-        raise ValueError(f"outcomes must be any of {', '.join(known)}, not {unknown[0]!r}")
-    return frozenset(wanted)
-
-
-def _campaigns(conn_id: str) -> tuple[LeadsHook, Campaigns]:
-    from airflow_providers_leads.hooks.base import get_leads_hook
-
-    hook = get_leads_hook(conn_id)
-    if (campaigns := hook.campaigns) is None:
-        raise ValueError(f"{hook.label} is of type '{hook.conn_type}': {hook.hook_name} has no campaigns")
-    return hook, campaigns

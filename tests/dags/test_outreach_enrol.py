@@ -102,8 +102,19 @@ def test_a_day_holds_for_two_runs_and_existing_people_join_where_meant(sandbox: 
     assert len(sandbox.persistiq.store.messages_sent) == 3
 
 
-def test_an_unknown_campaign_is_told_and_no_mail_is_caused(sandbox: Sandbox, tmp_path: Path) -> None:
-    assert run(tmp_path, campaign_id="c_unknown").state == "failed"
+@pytest.mark.parametrize(
+    "wrong",
+    [{"campaign_id": "c_unknown"}, {"mailbox_id": "mbox_unknown"}, {"outcomes": []}, {"timezone": "Mars/Crater"}],
+    ids=str,
+)
+def test_nobody_is_created_whom_no_campaign_can_take(wrong: Any, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Created by a run that fails then, they would be nobody new to the next one."""
+    before = set(sandbox.persistiq.store.leads)
+    result = run_dag_file(
+        FILE, {"staging": f"file://{tmp_path}/files", "campaign_id": active(sandbox).id, **wrong}, retries=0
+    )
+    assert {task.task_id: task.state for task in result.tasks}["sources"] == "failed"
+    assert set(sandbox.persistiq.store.leads) == before
     assert sandbox.persistiq.store.messages_sent == []
 
 

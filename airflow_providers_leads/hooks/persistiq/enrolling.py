@@ -33,6 +33,11 @@ class PersistIQEnrolling(Campaigns):
         """Return the ids of the campaigns that the key may see."""
         return [str(campaign.get("id")) for campaign in self._hook.list_campaigns()]
 
+    def mailboxes(self) -> list[str] | None:
+        """Return the ids of the mailboxes of all users; only one of the vendor's two documents has them."""
+        listed = [user["mailboxes"] for user in self._hook.list_users() if isinstance(user.get("mailboxes"), list)]
+        return [str(box["id"]) for boxes in listed for box in boxes if box.get("id")] if listed else None
+
     def members(self, campaign_id: str) -> set[str]:
         """Return the ids of the leads that are in a campaign, none where the API can't list them."""
         try:

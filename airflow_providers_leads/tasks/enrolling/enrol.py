@@ -9,6 +9,8 @@ import pendulum
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_providers_leads.hooks.account import read_mark
+from airflow_providers_leads.hooks.arguments import id_list
+from airflow_providers_leads.hooks.base import get_leads_hook
 from airflow_providers_leads.leads.model.outcomes import Enrolment, Fate
 from airflow_providers_leads.leads.plan.allowance import Allowance
 from airflow_providers_leads.leads.plan.planning import Held, PlanRules, suppression
@@ -57,13 +59,17 @@ def caps_of(run: Any, day: Any, zone: Any, ledger: Any, output: str, context: Co
         None if given(value) is None else as_count(name, value)
         for name, value in (("max_leads", run), ("max_leads_per_day", day))
     )
-    try:
-        midnight = pendulum.timezone(str(given(zone) or "UTC").strip())
-    except (ValueError, KeyError, OSError):
-        raise ValueError(f"timezone must be the name of a time zone such as Europe/Berlin, not {zone!r}") from None
+    midnight = _zone(zone)
     folder = _shared_folder(ledger, hook, needed=daily is not None)
     # Where days aren't counted, the task's own tries are.
     return Caps(most, daily, Allowance(storage_path(folder or f"{output}/enrolled"), owner_of(context), day=midnight))
+
+
+def _zone(name: Any) -> Any:
+    try:
+        return pendulum.timezone(str(given(name) or "UTC").strip())
+    except (ValueError, KeyError, OSError):
+        raise ValueError(f"timezone must be the name of a time zone such as Europe/Berlin, not {name!r}") from None
 
 
 def _shared_folder(ledger: Any, hook: LeadsHook, *, needed: bool) -> str | None:
@@ -88,6 +94,59 @@ def _shared_folder(ledger: Any, hook: LeadsHook, *, needed: bool) -> str | None:
     return f"{below.rstrip('/')}/enrolled/{(mark.id or mark.key) if mark else hook.conn_id}"
 
 
+def outcomes_of(value: Any) -> frozenset[str]:
+    """Return the outcomes of an upsert that an operator was given.
+
+    :raises ValueError: naming what is none
+    """
+    known = ("created", "updated", "unchanged")
+    wanted = id_list("outcomes", given(value)) or ["created"]
+    if unknown := [outcome for outcome in wanted if outcome not in known]:
+        raise ValueError(f"outcomes must be any of {', '.join(known)}, not {unknown[0]!r}")
+    return frozenset(wanted)
+
+
+def campaigns_of(conn_id: str) -> tuple[LeadsHook, Campaigns]:
+    """Return the hook of a connection, and the campaigns of its CRM.
+
+    :raises ValueError: when it has none
+    """
+    hook = get_leads_hook(conn_id)
+    if (campaigns := hook.campaigns) is None:
+        raise ValueError(f"{hook.label} is of type '{hook.conn_type}': {hook.hook_name} has no campaigns")
+    return hook, campaigns
+
+
+def check_enrolment(
+    conn_id: str, campaign_id: Any, mailbox_id: Any = None, *, outcomes: Any = None, timezone: Any = None
+) -> None:
+    """Check what people will be enrolled by. For the first task of a run that creates them before.
+
+    Who is created and then not enrolled is no new lead to the next run.
+
+    :param conn_id: connection of the CRM with the campaign
+    :param campaign_id: the campaign; without one nothing is looked at
+    :param mailbox_id: see :class:`~airflow_providers_leads.operators.leads.LeadsEnrolOperator`
+    :param outcomes: see there
+    :param timezone: see there
+    :raises ValueError: naming the argument; for a campaign or a mailbox with those that there are
+    """
+    if given(campaign_id) is None:
+        return
+    outcomes_of(outcomes)
+    _zone(timezone)
+    hook, campaigns = campaigns_of(conn_id)
+    check_campaign(hook, campaigns, str(campaign_id))
+    mailbox = given(mailbox_id)
+    known = None if mailbox is None else campaigns.mailboxes()
+    if known is not None and str(mailbox) not in known:
+        raise ValueError(f"{hook.label}: mailbox_id names none of the mailboxes that there are: {_named(known)}.")
+
+
+def _named(ids: Sequence[str]) -> str:
+    return f"{', '.join(ids[:_MOST_NAMED])}{', …' if len(ids) > _MOST_NAMED else ''}" or "none"
+
+
 def check_campaign(hook: LeadsHook, campaigns: Campaigns, campaign_id: str) -> None:
     """Check that a campaign is there.
 
@@ -95,10 +154,9 @@ def check_campaign(hook: LeadsHook, campaigns: Campaigns, campaign_id: str) -> N
     """
     known = campaigns.ids()
     if campaign_id not in known:
-        listed = f"{', '.join(known[:_MOST_NAMED])}{', …' if len(known) > _MOST_NAMED else ''}" or "none"
         raise ValueError(
             f"{hook.label}: campaign_id names none of the {len(known)} campaigns that the key may see. "
-            f"Their ids: {listed}."
+            f"Their ids: {_named(known)}."
         )
 
 
