@@ -9,7 +9,12 @@ from typing import Any, TypeVar
 
 from airflow_providers_leads.hooks.trouble import is_trouble
 from airflow_providers_leads.hooks.writing import RECORD_ERRORS
-from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsPermissionError
+from airflow_providers_leads.http.errors import (
+    LeadsApiError,
+    LeadsAuthError,
+    LeadsPermissionError,
+    LeadsRateLimitError,
+)
 from airflow_providers_leads.http.problems import reason_of
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, merge_batches
 
@@ -130,12 +135,15 @@ def run_batch(
 
 
 def unless_the_key_is_at_fault(result: BatchResult, error: LeadsApiError | None) -> BatchResult:
-    """Return what :func:`run_chunks` found.
+    """Return what :func:`run_chunks` found, with what ended it early.
 
     :raises LeadsAuthError, LeadsPermissionError: when nothing went through at all and the key is the reason
     """
     if isinstance(error, (LeadsAuthError, LeadsPermissionError)) and not result.succeeded:
         raise error
+    if error is not None:
+        result.ended_by = str(error)
+        result.retry_after = error.retry_after if isinstance(error, LeadsRateLimitError) else None
     return result
 
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 _LONGEST_SLEEP: Final = 60.0
 """Seconds that a deferrable task keeps its worker waiting."""
-_LONGEST_DEFERRAL: Final = 86_400.0
+LONGEST_DEFERRAL: Final = 86_400.0
 """Seconds that a task waits in the triggerer; HubSpot moves accounts within a day."""
 _MOST_DEFERRALS: Final = 20
 
@@ -78,7 +78,7 @@ class LeadsOperator(CheckedArguments, RendersValues, BaseOperator):
                 return self._told(in_one_line(lambda: self._checked_run(context)))
         except LeadsRateLimitError as error:
             wait = error.retry_after
-            if not self.deferrable or wait is None or wait > _LONGEST_DEFERRAL or waits >= _MOST_DEFERRALS:
+            if not self.deferrable or wait is None or wait > LONGEST_DEFERRAL or waits >= _MOST_DEFERRALS:
                 note_failure(context, self, error)
                 raise
             self.log.info("%s Waiting for it in the triggerer.", error)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
+from airflow_providers_leads.http.errors import LeadsRateLimitError
 from airflow_providers_leads.leads.model.values import plain
-from airflow_providers_leads.operators.base import LeadsOperator
+from airflow_providers_leads.operators.base import LONGEST_DEFERRAL, LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, Argument, Templated, argument, is_templated
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, as_entries, given
 from airflow_providers_leads.tasks.returns import check_output, hand_over
@@ -170,7 +171,11 @@ class EndpointOperator(DeclaredOperator):
         hook = resolve_name(self.hook)(getattr(self, self.conn_parameter))
         options = {name: getattr(self, self.attributes[name]) for name in self.hands_over}
         result = getattr(hook, self.method)(**self.call_arguments())
+        self.check_result(result)
         return hand_over(result, label=f"{hook.label}: {self.method}", log=self.log, columns=self.columns, **options)
+
+    def check_result(self, result: Any) -> None:
+        """Refuse a result that is not to be handed over."""
 
 
 class RowsOperator(EndpointOperator):
@@ -193,13 +198,27 @@ class RowsOperator(EndpointOperator):
 
 
 class BatchOperator(RowsOperator):
-    """Base of the operators whose hook method returns a batch result."""
+    """Base of the operators whose hook method returns a batch result.
+
+    :cvar repeatable: the whole call may be made again after a part of it took effect
+    """
 
     hands_over = ("output", "on_failure", "max_failed")
     choices = ON_FAILURE
+    repeatable: ClassVar[bool] = False
 
     on_failure: Templated[str] = "fail"
     max_failed: Templated[float] = 0
+
+    def check_result(self, result: Any) -> None:
+        """Leave it to the triggerer to wait for what a quota kept from being sent.
+
+        :raises LeadsRateLimitError: where the task may be deferred, and the call be made again without harm
+        """
+        wait = result.retry_after
+        untouched = not (result.succeeded or any(failure.ambiguous for failure in result.failed))
+        if self.deferrable and wait is not None and wait <= LONGEST_DEFERRAL and (self.repeatable or untouched):
+            raise LeadsRateLimitError(result.ended_by, retry_after=wait)
 
 
 class EmailOperator(EndpointOperator):

@@ -86,7 +86,7 @@ class HubSpotCreateContactOperator(HubSpotOperator):
     :param associations: mappings as HubSpot documents them, or pairs of record id and association type id
     :return: the record
     :raises LeadsConflictError: when the address exists already; ``existing_id`` names the contact
-    :raises ValueError: when none of the three properties is given
+    :raises ValueError: when no property is given, or one that can't be sent
     """
 
     method = "create_contact"
@@ -204,6 +204,7 @@ class HubSpotReadContactsOperator(BatchOperator, HubSpotOperator):
     """
 
     method = "batch_read_contacts"
+    repeatable = True
     ids: Templated[Ids]
     id_property: Templated[str] | None = None
     properties: Templated[Names] | None = None
@@ -242,6 +243,7 @@ class HubSpotUpdateContactsOperator(BatchOperator, HubSpotOperator):
     """
 
     method = "batch_update_contacts"
+    repeatable = True
     inputs: Templated[Sequence[Mapping[str, Any]]]
     id_property: Templated[str] | None = None
 
@@ -261,6 +263,7 @@ class HubSpotUpsertContactsOperator(BatchOperator, HubSpotOperator):
     """
 
     method = "batch_upsert_contacts"
+    repeatable = True
     inputs: Templated[Sequence[Mapping[str, Any]]]
     id_property: Templated[str] = "email"
 
@@ -277,6 +280,7 @@ class HubSpotArchiveContactsOperator(BatchOperator, HubSpotOperator):
     """
 
     method = "batch_archive_contacts"
+    repeatable = True
     ids: Templated[Ids]
 
 
@@ -349,6 +353,7 @@ class HubSpotReadAssociationsOperator(BatchOperator, HubSpotOperator):
     """
 
     method = "batch_read_associations"
+    repeatable = True
     contact_ids: Templated[Ids]
     to_object_type: Templated[str]
 

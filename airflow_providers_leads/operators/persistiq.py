@@ -94,6 +94,7 @@ class PersistIQCreateLeadsOperator(BatchOperator, PersistIQOperator):
     """
 
     method = "create_leads"
+    repeatable = True
     leads: Templated[Sequence[Mapping[str, Any]]]
     dup: Templated[str] = "skip"
     creator_id: Templated[str] | None = None
@@ -189,6 +190,7 @@ class PersistIQAddLeadsToCampaignOperator(BatchOperator, PersistIQOperator):
     """
 
     method = "add_leads_to_campaign"
+    repeatable = True
     campaign_id: Templated[str]
     lead_ids: Templated[Sequence[str]] | None = None
     mailbox_id: Templated[str] | None = None

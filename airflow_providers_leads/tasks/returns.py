@@ -136,6 +136,7 @@ def _batch(result: BatchResult, label: str, uri: str | None, tolerated: float | 
     log.info("%s: %d of %d succeeded", label, summary["succeeded"], total)
     reasons = "; ".join(f"{reason} ({number})" for reason, number in list(summary["reasons"].items())[:5])
     where = f" Each stands in {uri}." if uri else " Set output to a URI to see each."
+    where += f" What ended it: {result.ended_by}" if result.ended_by else ""
     check_failures(
         summary["failed"], total, tolerated, f"{label}: {summary['failed']} of {total} failed: {reasons}.{where}", log
     )

@@ -401,7 +401,8 @@ class HubSpotCrm(LeadsHook):
         :return: mappings whose ``id`` is what the contact property ``hubspot_owner_id`` holds
         :raises ValueError: for a page size out of range
         """
-        params = {"limit": rows_per_page(page_size, 100), "email": email, "archived": archived_param(archived)}
+        address = None if email is None else email.strip()
+        params = {"limit": rows_per_page(page_size, 100), "email": address, "archived": archived_param(archived)}
         return self.rows(wire.list_pages(), self.path("owners"), params=params)
 
     @property

@@ -95,12 +95,20 @@ class HubSpotWriting(HubSpotNarrowing):
         if clear_lifecyclestage_first and sent.get("lifecyclestage"):
             # The other properties go with the clearing: if one of them is refused, the stage is still what it was.
             steps = [{**sent, "lifecyclestage": ""}, {"lifecyclestage": sent["lifecyclestage"]}]
-        record: Record = {}
+        path, params, record = self.path("objects", "/contacts/{contact_id}"), {"idProperty": id_property}, Record()
         for step in steps:
-            path, params = self.path("objects", "/contacts/{contact_id}"), {"idProperty": id_property}
-            answer = self.one("PATCH", path, path_params=values, params=params, json={"properties": step})
+            try:
+                answer = self.one("PATCH", path, path_params=values, params=params, json={"properties": step})
+            except LeadsApiError as error:
+                if record:
+                    error.args = (
+                        f"{error} The lifecycle stage was cleared before that, and may be empty now: set it.",
+                    )
+                raise
             known = record.get("properties") or {}
             record = {**answer, "properties": {**known, **(answer.get("properties") or {})}}
+            # What found it may be among what was written.
+            values, params = {"contact_id": str(answer["id"])}, {}
         return record
 
     def pin_activity(self, contact_id: str | int, activity_id: str | int) -> Record:
@@ -183,7 +191,8 @@ class HubSpotWriting(HubSpotNarrowing):
         result, stopped = batch.run(items, self._write_action("create", "email", idempotent=False))
         for done in result.succeeded:
             done.new = True
-        return self._looked_up(unless_the_key_is_at_fault(result, stopped), items, started)
+        looked_up = self._looked_up(unless_the_key_is_at_fault(result, stopped), items, started)
+        return unless_the_key_is_at_fault(looked_up, stopped)
 
     def _looked_up(self, result: BatchResult, items: list[Item], started: datetime) -> BatchResult:
         """Settle creates of unclear fate by what HubSpot holds now."""
@@ -336,11 +345,12 @@ class HubSpotWriting(HubSpotNarrowing):
             return self.request("POST", path, json={"inputs": [item.wire for item in chunk]}, idempotent=True)
 
         action = Action(send, keys_by(None), silent=True, pause=self.client.pause)
-        result = unless_the_key_is_at_fault(*batch.run(items, action))
+        result, stopped = batch.run(items, action)
         # Not there (any more) is what was asked for.
         gone = [Succeeded(index=f.index, input=f.input) for f in result.failed if f.category == batch.NOT_FOUND]
         failed = [f for f in result.failed if f.category != batch.NOT_FOUND]
-        return merge_batches([BatchResult(succeeded=[*result.succeeded, *gone], failed=failed)])
+        settled = merge_batches([BatchResult(succeeded=[*result.succeeded, *gone], failed=failed)])
+        return unless_the_key_is_at_fault(settled, stopped)
 
     def _write_action(self, verb: str, id_property: str | None, *, idempotent: bool = True) -> Action:
         path = self.path("objects", f"/contacts/batch/{verb}")

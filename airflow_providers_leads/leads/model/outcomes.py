@@ -112,10 +112,18 @@ class Failed(msgspec.Struct, kw_only=True):
 
 
 class BatchResult(msgspec.Struct, kw_only=True):
-    """Every input of a batch call exactly once, in ``succeeded`` or ``failed``, each in input order."""
+    """Every input of a batch call exactly once, in ``succeeded`` or ``failed``, each in input order.
+
+    :param succeeded: the inputs that took effect, or were read
+    :param failed: the others
+    :param ended_by: the error that ended the call before all was sent, ``None`` when none did
+    :param retry_after: seconds after which the rest may be sent, where a quota ended it and the vendor says so
+    """
 
     succeeded: list[Succeeded] = []
     failed: list[Failed] = []
+    ended_by: str | None = None
+    retry_after: float | None = None
 
     def __bool__(self) -> bool:
         """True when nothing failed."""

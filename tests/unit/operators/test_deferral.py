@@ -14,8 +14,14 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 
 from airflow_providers_leads.http import client as client_module
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsAuthError, LeadsRateLimitError
-from airflow_providers_leads.operators.hubspot import HubSpotCreateContactOperator, HubSpotGetContactOperator
+from airflow_providers_leads.operators.hubspot import (
+    HubSpotCreateContactOperator,
+    HubSpotCreateContactsOperator,
+    HubSpotGetContactOperator,
+    HubSpotReadContactsOperator,
+)
 from airflow_providers_leads.operators.leads import LeadsApplyOperator, LeadsExtractOperator, LeadsUpsertOperator
+from airflow_providers_leads.tasks.returns import LeadsWriteError
 
 ORIGIN = "https://hubspot.test.example"
 LIMITED = {"status_code": 429, "json": {"status": "error", "errorType": "RATE_LIMIT"}}
@@ -154,3 +160,43 @@ def test_airflows_default_decides_unless_told() -> None:
         assert make(task_id="t", conn_id="c", deferrable=True, **needed[make]).deferrable is True
         make.partial(task_id="t", deferrable=True, **needed[make]).expand(conn_id=["a", "b"])
     HubSpotGetContactOperator.partial(task_id="t", deferrable=True).expand(contact_id=["1", "2"])
+
+
+def read(**options: Any) -> Any:
+    return HubSpotReadContactsOperator(task_id="t", ids=[str(i) for i in range(150)], **options)
+
+
+def found(request: Any, context: Any) -> Any:
+    return {"results": [{"id": one["id"], "properties": {}} for one in request.json()["inputs"]]}
+
+
+def test_a_batch_waits_in_the_triggerer_and_begins_anew(wire: requests_mock.Mocker, slept: list[float]) -> None:
+    serve(wire, {"json": found}, limited(600), {"json": found}, {"json": found})
+    operator = read(deferrable=True)
+    wait = deferred(lambda: operator.execute({}))
+    assert operator.resume({}, event=None, **wait.kwargs)["succeeded"] == 150
+    assert slept == []
+
+
+def test_a_batch_that_would_do_something_twice_waits_only_while_nothing_is_done(
+    wire: requests_mock.Mocker, slept: list[float]
+) -> None:
+    def made(request: Any, context: Any) -> Any:
+        traces = [one["objectWriteTraceId"] for one in request.json()["inputs"]]
+        return {"results": [{"id": trace, "properties": {}, "objectWriteTraceId": trace} for trace in traces]}
+
+    people = [{"firstname": f"A{i}"} for i in range(150)]
+    operator = HubSpotCreateContactsOperator(task_id="t", inputs=people, deferrable=True)
+    serve(wire, limited(600), {"json": made}, limited(600))
+    wait = deferred(lambda: operator.execute({}))
+    with pytest.raises(LeadsWriteError, match=r"50 of 150 failed: .* What ended it: .* asks to wait 600 s"):
+        operator.resume({}, event=None, **wait.kwargs)
+
+
+def test_a_batch_that_may_not_be_deferred_says_what_ended_it(wire: requests_mock.Mocker, slept: list[float]) -> None:
+    serve(wire, limited(600))
+    with pytest.raises(LeadsWriteError, match=r"150 of 150 failed: .* What ended it: .* asks to wait 600 s"):
+        read().execute({})
+    serve(wire, DAILY)
+    with pytest.raises(LeadsWriteError, match=r"What ended it: .* daily quota is spent"):
+        read(deferrable=True).execute({})

@@ -1,15 +1,16 @@
-"""Definitions of properties, however sensitive; owners and ids that are none."""
+"""Definitions of properties, however sensitive; owners, ids that are none, and stages that go back."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests_mock
 from hubspot_hooks import CONTACTS, make_hook, quick, record, url
 
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
-from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError
+from airflow_providers_leads.http.errors import LeadsNotFoundError, LeadsServerError, LeadsValidationError
 
 PROPERTIES = url("/crm/properties/2026-03/contacts")
 
@@ -95,3 +96,40 @@ def test_an_id_that_is_no_number_has_an_error_of_its_own(
     requests_mock.get(url(CONTACTS), json={"results": [record(5), record(bad)]})
     with pytest.raises(LeadsServerError, match="id is no number"):
         list(hook.iter_leads(archived=archived))
+
+
+@pytest.mark.parametrize(
+    ("by", "given", "written"),
+    [("email", "ann@x.de", "ann@new.de"), ("key", "77", "78"), (None, 5, None)],
+    ids=["address", "unique value", "merged id"],
+)
+def test_a_stage_is_set_where_it_was_cleared_when_what_found_the_contact_is_changed(
+    monkeypatch: pytest.MonkeyPatch, requests_mock: requests_mock.Mocker, by: Any, given: Any, written: Any
+) -> None:
+    requests_mock.patch(url(f"{CONTACTS}/{quote(str(given), safe='')}"), json=record(6, lifecyclestage=""))
+    last = requests_mock.patch(url(CONTACTS + "/6"), json=record(6, lifecyclestage="lead"))
+    changed = {"lifecyclestage": "lead", **({by: written} if by else {})}
+    quick(make_hook(monkeypatch)).update_contact(given, changed, id_property=by, clear_lifecyclestage_first=True)
+    assert last.call_count == 1 and "idproperty" not in last.last_request.qs
+    assert last.last_request.json() == {"properties": {"lifecyclestage": "lead"}}
+
+
+def test_a_stage_that_is_refused_after_the_old_one_was_cleared_is_told(
+    monkeypatch: pytest.MonkeyPatch, requests_mock: requests_mock.Mocker
+) -> None:
+    refused = {"status_code": 400, "json": {"status": "error", "category": "VALIDATION_ERROR"}}
+    requests_mock.patch(url(CONTACTS + "/5"), [{"json": record(5)}, refused, refused])
+    hook = quick(make_hook(monkeypatch))
+    with pytest.raises(LeadsValidationError, match="stage was cleared before that, and may be empty now: set it"):
+        hook.update_contact(5, {"lifecyclestage": "nonsense"}, clear_lifecyclestage_first=True)
+    with pytest.raises(LeadsValidationError) as caught:
+        hook.update_contact(5, {"lifecyclestage": "nonsense"}, clear_lifecyclestage_first=True)
+    assert "cleared" not in str(caught.value)
+
+
+def test_an_owner_is_found_by_an_address_with_white_space_around_it(
+    monkeypatch: pytest.MonkeyPatch, requests_mock: requests_mock.Mocker
+) -> None:
+    requests_mock.get(url("/crm/owners/2026-03"), json={"results": []})
+    assert list(quick(make_hook(monkeypatch)).list_owners(email=" ann@x.de\n")) == []
+    assert requests_mock.last_request.qs["email"] == ["ann@x.de"]
