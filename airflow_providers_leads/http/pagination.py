@@ -99,14 +99,14 @@ class CursorPages(_OneByOne):
         return rows_at(body, self.rows_at)
 
     def advance(self, body: Any) -> bool:
-        cursor = value_at(body, self.cursor_at)
-        if cursor is None or cursor == "" or isinstance(cursor, (bool, dict, list)):
+        cursor = cursor_in(body, self.cursor_at)
+        if cursor is None:
             return False
         if self.cursor is not None:
             self._passed.add(self.cursor)
-        if str(cursor) in self._passed:
+        if cursor in self._passed:
             raise LeadsServerError("the list answered with the same cursor twice; reading on would never end")
-        self.cursor = str(cursor)
+        self.cursor = cursor
         return True
 
     def state(self) -> dict[str, Any]:
@@ -206,6 +206,12 @@ class NumberedPages:
 
     def agrees(self, body: Any) -> bool:
         return self._total is not None and _count_at(body, self.total_at) == self._total
+
+
+def cursor_in(body: Any, path: str) -> str | None:
+    """Return the cursor at a JSON path, ``None`` where there is none, be it told by an empty one."""
+    cursor = value_at(body, path)
+    return None if cursor in (None, "") or isinstance(cursor, (bool, dict, list)) else str(cursor)
 
 
 def rows_at(body: Any, path: str) -> list[Row] | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from airflow_providers_leads.http.errors import LeadsServerError, LeadsValidationError
+from airflow_providers_leads.http.pagination import cursor_in
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +69,6 @@ def _has_room(groups: list[dict[str, Any]]) -> bool:
     return max(counts) < _MAX_FILTERS_PER_GROUP and sum(counts) + len(counts) <= _MAX_FILTERS
 
 
-def _next(body: Mapping[str, Any]) -> str | None:
-    after = ((body.get("paging") or {}).get("next") or {}).get("after")
-    return None if after is None else str(after)
-
-
 def _unread(body: Mapping[str, Any], read: int) -> int:
     total = body.get("total")
     return max(0, total - read) if type(total) is int else 0
@@ -105,7 +101,7 @@ def _pages_by_id(
         more = _unread(body, len(body["results"]))
         if not page and more:
             raise _ended_early(label, more)
-        if not page or (_next(body) is None and not more):
+        if not page or (cursor_in(body, "paging.next.after") is None and not more):
             return
         if not fresh:
             raise LeadsServerError(f"{label}: the search repeated known rows; reading on would never end")
@@ -131,7 +127,7 @@ def _pages_by_offset(
         if fresh:
             yield fresh
         read += len(rows)
-        previous, after = after, _next(body)
+        previous, after = after, cursor_in(body, "paging.next.after")
         if after is None:
             if more := _unread(body, read):
                 raise _ended_early(label, more)

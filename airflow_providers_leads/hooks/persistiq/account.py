@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from airflow_providers_leads.hooks.arguments import instant, json_body, maybe_instant, one_of, window, wire_time
+from airflow_providers_leads.hooks.arguments import instant, maybe_instant, one_of, window, wire_time
 from airflow_providers_leads.hooks.base import LeadsHook, require
 from airflow_providers_leads.hooks.persistiq import wire
 from airflow_providers_leads.hooks.persistiq.answers import Record, raise_refusal, records_in, refused
-from airflow_providers_leads.hooks.persistiq.fields import EVENT_GROUPS, WEBHOOK_SETTINGS
+from airflow_providers_leads.hooks.persistiq.fields import EVENT_GROUPS, WEBHOOK_SETTINGS, webhook_setting
 from airflow_providers_leads.http.answers import Answer
 from airflow_providers_leads.leads.model.schema import moment
 
@@ -167,16 +167,17 @@ class PersistIQAccount(LeadsHook):
 
         :param settings: ``post_new_prospect``, ``post_updated_prospect``, ``raw_events``, ``post_email_reply`` and
             ``post_email_opened`` (booleans), each with its ``…_url``; ``None`` or an empty text clears an address
+        :raises ValueError: for an unknown setting, or a value that is none of it
 
         https://api.persistiq.com/api-docs/v1/swagger.json
         """
         if not settings or (unknown := sorted(set(settings) - set(WEBHOOK_SETTINGS))):
             wrong = f", not {unknown[0]!r}" if settings else ""
             raise ValueError(f"settings must be any of {', '.join(WEBHOOK_SETTINGS)}{wrong}")
+        changed = {name: webhook_setting(name, value) for name, value in settings.items()}
         # Addresses that aren't set are null when read, and to be texts when written.
         known = self.get_webhook_plugin()
         kept = {name: known[name] for name in WEBHOOK_SETTINGS if known.get(name) is not None}
-        changed = {name: "" if value is None else json_body(name, value) for name, value in settings.items()}
         return self._one("PUT", "/v1/webhook_plugin", "webhook_plugin", {}, {**kept, **changed}, sign="raw_events")
 
     def _list(self, key: str, path: str, *, bare_first: bool = False, **options: Any) -> Iterator[Record]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from airflow_providers_leads.hooks.arguments import json_body
+from airflow_providers_leads.hooks.arguments import boolean, json_body, plain_value, text_value
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import Lead, leftover, mark, text
 from airflow_providers_leads.leads.model.statuses import bounced, opted_out
@@ -51,6 +51,17 @@ def field_names(account_fields: Collection[str]) -> dict[str, str]:
     """
     custom = {field: next((n for n in names if n in account_fields), None) for field, names in _CUSTOM.items()}
     return {**BUILT_IN, **{field: name for field, name in custom.items() if name}}
+
+
+def webhook_setting(name: str, value: object) -> bool | str:
+    """Return a setting of the webhook plugin as it stands in a request; templates give booleans as text.
+
+    :raises ValueError: naming the setting, for what is no boolean, or no text where it is an address
+    """
+    if not name.endswith("_url"):
+        return boolean(name, value)
+    meant = plain_value(name, value)
+    return "" if meant is None else text_value(name, meant).strip()
 
 
 def lead_values(name: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class PersistIQLeads(PersistIQAccount):
             "status_id": given("status_id", status_id),
             "updated_after": maybe_wire("updated_after", updated_after),
             "created_after": maybe_wire("created_after", created_after),
-            "email": given("email", email),
+            "email": (given("email", email) or "").strip() or None,
         }
         return self._list("leads", "/v1/leads", params=query)
 

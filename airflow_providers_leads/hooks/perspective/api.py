@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from airflow_providers_leads.hooks.arguments import boolean, offset_minutes, one_of, whole, window, wire_time
 from airflow_providers_leads.hooks.base import LeadsHook, require
-from airflow_providers_leads.hooks.batches import Chunk, run_batch
+from airflow_providers_leads.hooks.batches import NOT_ATTEMPTED, Chunk, failed_input, run_batch
 from airflow_providers_leads.hooks.perspective import wire
 from airflow_providers_leads.hooks.perspective.fields import (
     AB_TEST_CHART,
@@ -24,7 +24,7 @@ from airflow_providers_leads.hooks.perspective.fields import (
 )
 from airflow_providers_leads.hooks.reading import with_positions
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsNotFoundError, LeadsServerError
-from airflow_providers_leads.leads.model.outcomes import BatchResult, Succeeded
+from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded
 
 T = TypeVar("T")
 
@@ -33,6 +33,7 @@ _LAST_PAGE: Final = 2**31 - 1
 WHERE_FUNNEL_IDS_ARE: Final = (
     "A funnel's id stands in the URL of its editor; list_workspaces() names every funnel that this key may see."
 )
+_NOT_YET: Final = "automations would start on what the contact held before, as these were not written:"
 _CONTACTS: Final = "/v1/funnels/{funnel_id}/contacts"
 _CONTACT: Final = "/v1/funnels/{funnel_id}/contacts/{contact_id}"
 
@@ -213,7 +214,8 @@ class PerspectiveApi(LeadsHook):
     ) -> BatchResult:
         """Write several fields of a contact, one request each, and return which of them were written.
 
-        ``status`` comes last, because it may start messages that use the other fields.
+        ``status`` comes last, because it may start messages that use the other fields; where it may and one of them was
+        not written, it is not sent.
 
         :param funnel_id: the funnel
         :param contact_id: the contact
@@ -365,13 +367,26 @@ class PerspectiveApi(LeadsHook):
             ) from None
 
     def value_writer(self, funnel_id: str, contact_id: str, skip: bool) -> Callable[[Chunk], BatchResult]:
-        """Return what writes one ``{"field", "value"}`` of a contact; names and values must be checked already."""
+        """Return what writes one ``{"field", "value"}`` of a contact; names and values must be checked already.
+
+        A status that may start messages is left alone where a field before it was not written.
+        """
+        lost: list[Failed] = []
 
         def write(chunk: Chunk) -> BatchResult:
             [(index, item)] = chunk
-            record = self.update_contact_value(
-                funnel_id, contact_id, item["field"], item["value"], skip, allow_custom=True
-            )
+            if lost and item["field"] == "status" and not boolean("skip_automation_trigger", skip):
+                names = ", ".join(one.input["field"] for one in lost)
+                left = Failed(index=index, input=item, category=NOT_ATTEMPTED, reason=f"{_NOT_YET} {names}")
+                left.refused = all(one.refused for one in lost)
+                return BatchResult(failed=[left])
+            try:
+                record = self.update_contact_value(
+                    funnel_id, contact_id, item["field"], item["value"], skip, allow_custom=True
+                )
+            except LeadsApiError as error:
+                lost.append(failed_input(index, item, error))
+                raise
             return BatchResult(succeeded=[Succeeded(index=index, input=item, id=contact_id, record=record)])
 
         return write
@@ -402,6 +417,7 @@ class PerspectiveApi(LeadsHook):
             ).body["data"]
             return data
         except LeadsApiError as error:
-            if only_errors or error.status not in (400, 404) or not error.not_found:
+            # Something else that answers under the connection's host says 404 of everything, and not in these words.
+            if only_errors or error.status not in (400, 404) or not (error.not_found and error.words):
                 raise
             return empty

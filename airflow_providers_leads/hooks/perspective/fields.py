@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -94,7 +94,8 @@ def wire_value(name: str, value: object) -> str:
     if isinstance(meant, bool):
         return "true" if meant else "false"
     if isinstance(meant, date):
-        return meant.isoformat()
+        # Databases and templates give days as times.
+        return (meant.date() if isinstance(meant, datetime) and name == "birthday" else meant).isoformat()
     if isinstance(meant, (str, int, float, Decimal)):
         words = text_value(name, meant)
         return words.strip() if name == "email" else words
@@ -105,11 +106,13 @@ def wire_address(address: Mapping[str, object]) -> dict[str, str]:
     """Return an address as the nested object that a create takes.
 
     :param address: part → value, parts as in :data:`ADDRESS_PARTS` or in the lead columns' spelling
-    :raises ValueError: for an unknown part
+    :raises ValueError: for an unknown part, or one that is named twice
     """
     if not isinstance(address, Mapping):
         raise ValueError(f"address must be a mapping with any of {', '.join(ADDRESS_PARTS)}")
     parts = {_SNAKE.get(name, name): value for name, value in address.items()}
+    if len(parts) < len(address):
+        raise ValueError("address must name each part once")
     if unknown := sorted(set(parts) - set(ADDRESS_PARTS)):
         raise ValueError(f"address has no part {unknown[0]!r}; parts are {', '.join(ADDRESS_PARTS)}")
     return {name: wire_value(f"address.{name}", value) for name, value in parts.items() if value is not None}

@@ -136,3 +136,12 @@ def test_searches_have_a_quota_of_their_own(
     list(hook.list_contacts())
     for name in ("default", "search"):
         assert limiters[name].left() == limiters[name].limit - 1
+
+
+@pytest.mark.parametrize("paging", [{"next": {"after": ""}}, {"next": {"after": None}}, {"next": []}, [], None])
+def test_a_sorted_search_ends_where_no_cursor_follows(
+    hook: HubSpotHook, requests_mock: requests_mock.Mocker, paging: Any
+) -> None:
+    requests_mock.post(SEARCH, json={"total": 1, "results": [record(1)], "paging": paging})
+    assert [row["id"] for row in hook.search_contacts(sorts=["email"])] == ["1"]
+    assert requests_mock.call_count == 1

@@ -354,3 +354,28 @@ def test_the_connection_test_names_what_failed(hook: Any, api: Any, answer: Any,
     verdict, message = hook.test_connection()
     assert verdict is good
     assert said in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "sent"),
+    [
+        ({"raw_events": "False"}, False),
+        ({"raw_events": " true "}, True),
+        ({"raw_events": 0}, False),
+        ({"raw_events_url": " https://a.de "}, "https://a.de"),
+        ({"raw_events_url": ""}, ""),
+    ],
+)
+def test_webhook_settings_are_sent_as_what_they_are(hook: Any, api: Any, setting: Any, sent: Any) -> None:
+    api.get(f"{ROOT}/webhook_plugin", json=PLUGIN)
+    api.put(f"{ROOT}/webhook_plugin", json=lambda request, context: request.json())
+    [name] = setting
+    assert hook.update_webhook_plugin(**setting)[name] == sent
+    assert type(api.last_request.json()[name]) is type(sent)
+
+
+@pytest.mark.parametrize("setting", [{"raw_events": None}, {"raw_events": "maybe"}, {"raw_events_url": ["x"]}])
+def test_what_is_no_webhook_setting_is_refused_before_any_request(hook: Any, api: Any, setting: Any) -> None:
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        hook.update_webhook_plugin(**setting)
+    assert not api.called

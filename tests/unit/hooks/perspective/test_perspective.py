@@ -352,3 +352,36 @@ def test_the_connection_test_warns_of_funnels_out_of_sight(monkeypatch: pytest.M
     forbid_funnel_a(api)
     api.get(f"{ROOT}/workspaces", json={"data": [{"campaigns": [{"id": "a"}]}]})
     assert "gone" in connect(monkeypatch, funnel_ids=["a", "gone"]).test_connection()[1]
+
+
+def test_a_status_that_starts_messages_waits_for_what_they_would_use(hook: Any, api: Any) -> None:
+    def answer(request: Any, context: Any) -> Any:
+        context.status_code = 400 if request.json()["fieldName"] == "email" else 200
+        return {"error": "Invalid email format", "status": 400} if context.status_code == 400 else {"data": {}}
+
+    api.put(f"{ROOT}/funnels/f/contacts/c/values", json=answer)
+    values = {"status": "won", "email": "?", "city": "B"}
+    result = hook.update_contact("f", "c", values, skip_automation_trigger=False)
+    assert [sent.json()["fieldName"] for sent in api.request_history] == ["email", "city"]
+    assert [(lost.input["field"], lost.category, lost.refused) for lost in result.failed] == [
+        ("email", "LeadsValidationError", True),
+        ("status", "NOT_ATTEMPTED", True),
+    ]
+    assert result.failed[1].reason.endswith("these were not written: email")
+
+
+def test_something_else_under_the_host_is_no_funnel_without_data(hook: Any, api: Any) -> None:
+    api.get(rm.ANY, status_code=404, text="<html>Not Found</html>")
+    with pytest.raises(LeadsNotFoundError):
+        hook.get_kpi("f", "kpi_new_contacts", START, END, empty_on_not_found=True)
+
+
+def test_a_birthday_is_a_day_and_an_address_has_each_part_once(hook: Any, api: Any) -> None:
+    api.post(rm.ANY, json={"data": {"id": "c"}})
+    api.put(rm.ANY, json={"data": {}})
+    hook.create_contact("f", phone="1", birthday=datetime(1990, 12, 31))
+    hook.update_contact_value("f", "c", "birthday", datetime(1990, 12, 31, tzinfo=UTC))
+    created, updated = (sent.json() for sent in api.request_history)
+    assert (created["birthday"], updated["value"]) == ("1990-12-31", "1990-12-31")
+    with pytest.raises(ValueError, match="address must name each part once"):
+        hook.create_contact("f", phone="1", address={"zip": "1", "postal_code": "2"})
