@@ -104,6 +104,8 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     if task.memory is not None:
         foreign = of_other_account(task, remembered, existing)
         memory = replace(plan_memory(task.memory, hook, scope), foreign=foreign)
+        if memory.known_as:
+            log.info("%s: it leads to the account that is remembered of '%s'", hook.conn_id, memory.known_as)
     facts = PlanFacts(
         conn_id=hook.conn_id,
         conn_type=hook.conn_type,
@@ -123,6 +125,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
         fields=sorted(rules.writable),
         looked=_looked(task, existing, existing_at),
         other_account=memory is not None and memory.foreign,
+        known_as=memory.known_as if memory else None,
     )
     totals = PlanTotals()
     plan = f"{task.stem}.plan.parquet"

@@ -13,8 +13,10 @@ from memory_world import HUBSPOT, PERSISTIQ, PERSPECTIVE, World
 from airflow_providers_leads.hooks import account
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
+from airflow_providers_leads.leads.memory.generation import Generation
 from airflow_providers_leads.sandbox import Sandbox
 from airflow_providers_leads.sandbox.persistiq.store import Lead as PersistIQLead
+from airflow_providers_leads.tasks.memory.folders import folder_at
 
 ROTATED = "another-key-of-this-account"
 
@@ -37,6 +39,13 @@ def run(world: World) -> list[str]:
     """Run the sync, and return the reasons of its plan."""
     world.run((PERSPECTIVE,), (PERSISTIQ,))
     return sorted({row.reason or row.action for row in world.plan(PERSISTIQ).values()})
+
+
+def generation(world: World) -> Generation:
+    """Return the generation of the memory that counts."""
+    found, _ = folder_at(str(world.memory)).current()
+    assert found is not None
+    return found
 
 
 def test_nobody_counts_as_deleted_in_an_account_that_was_never_written_to(
@@ -113,3 +122,42 @@ def test_whoever_comes_anew_is_not_made_beside_a_record_that_is_not_asked_for_by
     world.edits(HUBSPOT, moved, "email", "ann2@people.example")
     world.converts(moved, first_name="Ann")
     assert world.run((PERSPECTIVE,), (HUBSPOT,))[HUBSPOT]["created"] == 0
+
+
+@pytest.mark.story
+def test_a_renamed_connection_that_is_only_written_to_keeps_its_past(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [world.converts(first_name="Ann") for _ in range(4)]
+    run(world)
+    gone, edited, *_ = people
+    renamed = f"{PERSISTIQ}_eu"
+    monkeypatch.setenv(f"AIRFLOW_CONN_{renamed.upper()}", os.environ[f"AIRFLOW_CONN_{PERSISTIQ.upper()}"])
+    world.deletes(gone, PERSISTIQ)
+    world.edits(PERSISTIQ, edited, "first_name", "Anna")
+    for again in (False, True):
+        world.run((PERSPECTIVE,), (renamed,), remember=again)
+        reasons = {row.reason for row in world.plan(renamed).values()}
+        assert {"deleted_here"} < reasons and "create" not in {row.action for row in world.plan(renamed).values()}
+        assert (world.in_persistiq(gone), world.holds(PERSISTIQ, edited, "first_name")) == ([], "Anna")
+    # From here on it is known by its new name, and the old one by none.
+    writes = world.writes()
+    world.run((PERSPECTIVE,), (renamed,))
+    assert (world.writes(), world.in_persistiq(gone)) == (writes, [])
+    assert {name for name in generation(world).accounts if name.startswith("persistiq")} == {f"persistiq|{renamed}"}
+
+
+@pytest.mark.story
+def test_a_second_connection_to_an_account_takes_no_past_from_the_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [world.converts(first_name="Ann") for _ in range(4)]
+    run(world)
+    second = "second_persistiq"
+    monkeypatch.setenv(f"AIRFLOW_CONN_{second.upper()}", os.environ[f"AIRFLOW_CONN_{PERSISTIQ.upper()}"])
+    world.deletes(people[0], PERSISTIQ)
+    world.run((PERSPECTIVE,), (PERSISTIQ, second))
+    for conn_id in (PERSISTIQ, second):
+        assert {row.reason or row.action for row in world.plan(conn_id).values()} == {"deleted_here", "unchanged"}
+    assert {f"persistiq|{PERSISTIQ}", f"persistiq|{second}"} <= set(generation(world).accounts)
+    assert run(world) == ["deleted_here", "unchanged"]

@@ -55,6 +55,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     :param identity: who is one person by the policy of the golden records
     :param looked: what a memory is to take in of what the destination holds, ``None`` without one
     :param other_account: what a memory knew of the destination was another account's
+    :param known_as: another connection by which a memory knew the destination, ``None``: by this one, or not at all
     """
 
     conn_id: str
@@ -75,6 +76,7 @@ class PlanFacts(msgspec.Struct, kw_only=True):
     identity: IdentityRules = msgspec.field(default_factory=IdentityRules)
     looked: Looked | None = None
     other_account: bool = False
+    known_as: str | None = None
 
     def metadata(self) -> dict[str, str]:
         """Return the facts as metadata of a Parquet file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from airflow_providers_leads.leads.files.plan_facts import PlanFacts, read_plan_
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_form_sql, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.reads import ReadFacts, new_names
 
 _WRITTEN: Final = ("created", "updated")
 
@@ -78,7 +79,7 @@ def known_plans(
     One that was never whole is left out: its task ended before it wrote.
 
     :param plans: path objects of plans and results
-    :param names: see :func:`~…memory.reads.new_names`
+    :param names: see :func:`names_now`
     """
     known = []
     for plan, results in plans:
@@ -87,6 +88,21 @@ def known_plans(
             conn_id = (names or {}).get((facts.conn_type, facts.conn_id), facts.conn_id)
             known.append((msgspec.structs.replace(facts, conn_id=conn_id), plan, results))
     return sorted(known, key=lambda each: each[0].planned_at)
+
+
+def names_now(reads: Iterable[ReadFacts], plans: Sequence[tuple[PlanFacts, Any, Any]]) -> dict[tuple[str, str], str]:
+    """Return the connections that have another name than in the memory: CRM and old name → name now.
+
+    :param reads: what a run has read
+    :param plans: what was written since it was remembered, see :func:`known_plans`
+    """
+    written = {(facts.conn_type, facts.conn_id) for facts, _, _ in plans}
+    # Where both are written to, they are two ways to one account, and neither is the other.
+    return new_names(reads) | {
+        old: facts.conn_id
+        for facts, _, _ in plans
+        if facts.known_as and (old := (facts.conn_type, facts.known_as)) not in written
+    }
 
 
 def properties_in(known: Sequence[tuple[PlanFacts, Any, Any]]) -> set[str]:

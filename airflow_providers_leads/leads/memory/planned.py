@@ -114,6 +114,7 @@ class PlanMemory:
     :param probe: of the digests in the baseline; see :func:`~…memory.hashing.digest_probe`
     :param vanished: fields of which most values were gone at once in what the merge has read
     :param foreign: what is remembered of the destination is of another account than its connection leads to now
+    :param known_as: another connection by which the destination is remembered
     """
 
     source: str
@@ -132,6 +133,7 @@ class PlanMemory:
     probe: str = ""
     vanished: frozenset[str] = frozenset()
     foreign: bool = False
+    known_as: str | None = None
 
     def prepare(self, connection: Any, golden: ibis.Table, existing: ibis.Table) -> None:
         """Make what the other methods read.
@@ -148,7 +150,8 @@ class PlanMemory:
         if self.foreign:
             # Who objected there has objected all the same.
             known = f"NOT (kind IN ('gone', 'strayed', 'link') AND {self._here()})"
-        con.execute(f"CREATE OR REPLACE TEMP TABLE plan_people AS SELECT * FROM read_parquet({people}) WHERE {known}")
+        told = table.renamed_sql(f"SELECT * FROM read_parquet({people})", self._names)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE plan_people AS SELECT * FROM ({told}) WHERE {known}")
         con.execute("CREATE OR REPLACE TEMP TABLE plan_missed(source_id VARCHAR, came BOOLEAN)")
         if self.merged or not self.baseline or self.foreign:
             return
@@ -189,6 +192,10 @@ class PlanMemory:
         """
         return dict(connection.con.sql("SELECT * FROM plan_missed ORDER BY 1").fetchall())
 
+    @property
+    def _names(self) -> dict[tuple[str, str], str]:
+        return {} if self.known_as is None else {(self.source, self.known_as): self.scope}
+
     def _here(self) -> str:
         return f"source = {quoted(self.source)} AND source_scope = {quoted(self.scope)}"
 
@@ -211,7 +218,8 @@ class PlanMemory:
     def _stored(self, connection: Any, uris: Sequence[str] | None = None) -> str:
         files = [_local(connection, uri) for uri in (self.baseline if uris is None else uris)]
         stored = table.stored_sql(files, self.fields, table.columns_in(connection.con, files))
-        return f"{stored} WHERE NOT ({self._here()})" if self.foreign else stored
+        stored = table.renamed_sql(stored, self._names)
+        return f"SELECT * FROM ({stored}) WHERE NOT ({self._here()})" if self.foreign else stored
 
     def states(self, connection: Any) -> ibis.Table | None:
         """Return what was done to records, of those to which something was: the record, ``edited``,

@@ -16,7 +16,7 @@ import pyarrow as pa
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed_sql, quoted
-from airflow_providers_leads.leads.memory.intended import fold_writings, known_plans, written_before
+from airflow_providers_leads.leads.memory.intended import fold_writings, known_plans, names_now, written_before
 from airflow_providers_leads.leads.memory.judge import Judge
 from airflow_providers_leads.leads.memory.local import local_copy
 from airflow_providers_leads.leads.memory.outcome import export, merged_ids_sql, vanished, write_outcome
@@ -27,7 +27,6 @@ from airflow_providers_leads.leads.memory.reads import (
     first_looks,
     gaps_of,
     in_doubt,
-    new_names,
     retyped,
     under_new_names,
 )
@@ -78,8 +77,9 @@ class Recall:
             generation, reason = None, f"it is of another account than connection '{others[0]}' leads to now"
         elif generation is None:
             generation = written_before(folder)
-        self.names = new_names(reads) if generation is not None else {}
+        self.names: dict[tuple[str, str], str] = {}
         if generation is not None:
+            self.names = names_now(reads, known_plans(folder.plans(folder.writing())))
             generation = under_new_names(generation, self.names)
         self.generation: Generation | None = generation
         self.first_looks = first_looks(generation, reads)

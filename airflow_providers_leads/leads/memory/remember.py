@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,13 +26,12 @@ from airflow_providers_leads.leads.memory.generation import (
     scope_name,
 )
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed_form_sql, keyed_sql, quoted
-from airflow_providers_leads.leads.memory.intended import known_plans, properties_in, writes_sql, written_sql
+from airflow_providers_leads.leads.memory.intended import known_plans, names_now, properties_in, writes_sql, written_sql
 from airflow_providers_leads.leads.memory.local import local_copy
 from airflow_providers_leads.leads.memory.reads import (
     ReadFacts,
     gaps_of,
     has_read,
-    new_names,
     next_accounts,
     next_gaps,
     next_kinds,
@@ -104,14 +103,15 @@ def remember(
         raise SyncMemoryError(f"memory {folder.path}: {reason}. Nothing was remembered; the next run looks anew.")
     current, _ = folder.current()
     before = current if current and current.number == kept.generation else None
-    if before is not None:
-        before = under_new_names(before, new_names(reads))
     marks = folder.writing()
+    names = names_now(reads, known_plans(folder.plans(marks)))
+    if before is not None:
+        before = under_new_names(before, names)
     own = [mark for mark in marks if mark.run == run]
     open_marks: list[Writing] = []
     with TemporaryDirectory(prefix="leads-memory-") as scratch:
         work = _Work(Path(scratch), folder, kept)
-        since = [facts for facts, _, _ in known_plans(folder.plans(marks), new_names(reads))]
+        since = [facts for facts, _, _ in known_plans(folder.plans(marks), names)]
         foreign = of_other_accounts(since)
         before = without(before, foreign) if before else None
         properties = set(before.properties if before else ())
@@ -119,7 +119,7 @@ def remember(
         properties |= properties_in(plans)
         fields = table.fields_of(properties)
         with closing(work.connect()) as con:
-            work.load(con, fields, reads, foreign)
+            work.load(con, fields, reads, foreign, names)
             work.people(con, fields)
             work.look(con, plans, fields, reads, members, before)
             for mark in own:
@@ -170,9 +170,17 @@ class _Work:
         return local_copy(uri, self._scratch)
 
     def load(
-        self, con: Any, fields: Sequence[str], reads: Sequence[ReadFacts], foreign: Sequence[tuple[str, str]]
+        self,
+        con: Any,
+        fields: Sequence[str],
+        reads: Sequence[ReadFacts],
+        foreign: Sequence[tuple[str, str]],
+        names: Mapping[tuple[str, str], str],
     ) -> None:
-        """Make ``read``: what is remembered once what was read is taken in, and what is of other accounts left out."""
+        """Make ``read``: what is remembered once what was read is taken in, and what is of other accounts left out.
+
+        :param names: see :func:`~…memory.intended.names_now`
+        """
         files = [self.local(uri) for uri in self._kept.baseline]
         delta = self.local(self._kept.delta)
         self.changed = con.sql(f"SELECT count(*) FROM read_parquet({quoted(delta)})").fetchall()[0][0] > 0
@@ -180,7 +188,8 @@ class _Work:
         new = table.stored_sql([delta], fields, present)
         read = new
         if files:
-            old = table.stored_sql(files, fields, table.columns_in(con, files))
+            old = table.renamed_sql(table.stored_sql(files, fields, table.columns_in(con, files)), names)
+            self.changed |= bool(names)
             if foreign:
                 old, self.changed = f"{old} WHERE NOT {table.in_scopes_sql(foreign)}", True
             con.execute(f"CREATE VIEW delta AS {new}")

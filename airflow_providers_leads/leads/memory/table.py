@@ -147,7 +147,7 @@ def renamed_sql(select: str, names: Mapping[tuple[str, str], str]) -> str:
     """Return the SELECT of rows under the names that connections have now.
 
     :param select: of rows
-    :param names: see :func:`~…memory.reads.new_names`
+    :param names: see :func:`~…memory.intended.names_now`
     """
     if not names:
         return select

@@ -52,7 +52,8 @@ def plan_memory(known: Mapping[str, Any], hook: LeadsHook, scope: str | None) ->
     """
     folder = folder_at(str(known["memory"]))
     policy = known["policy"]
-    place = scope_name(hook.conn_type, scope or hook.conn_id)
+    known_as = _written_as(known, folder, hook) if scope is None else None
+    places = {scope_name(hook.conn_type, each) for each in (scope or hook.conn_id, known_as) if each}
     merged = any(read["conn_id"] == hook.conn_id and read["complete"] for read in known["reads"]) and scope is None
     return PlanMemory(
         source=hook.conn_type,
@@ -70,8 +71,21 @@ def plan_memory(known: Mapping[str, Any], hook: LeadsHook, scope: str | None) ->
         erased=folder.erased(),
         # What an older version has merged doesn't tell it, nor do whole rows where a property was not read for a while.
         vanished=frozenset(name for source, name in known.get("vanished", ()) if source == hook.conn_type),
-        probe="" if place in known.get("gaps", ()) else known.get("probe", ""),
+        probe="" if places & set(known.get("gaps", ())) else known.get("probe", ""),
+        known_as=known_as,
     )
+
+
+def _written_as(known: Mapping[str, Any], folder: Folder, hook: LeadsHook) -> str | None:
+    """Return the connection under whose name the account of another one is remembered, which was only written to."""
+    generation, _ = folder.current()
+    read = {each["conn_id"] for each in known["reads"]}
+    own = scope_name(hook.conn_type, hook.conn_id)
+    if generation is None or hook.conn_id in read or own in generation.accounts:
+        return None
+    places = (name.partition("|") for name in sorted(generation.accounts))
+    mine = [part for source, _, part in places if source == hook.conn_type and part not in read]
+    return next((part for part in mine if hook.is_account(generation.accounts[scope_name(hook.conn_type, part)])), None)
 
 
 def absent_for_sure(
