@@ -7,12 +7,19 @@ send them on to another process.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
-from airflow_providers_leads.http.errors import LeadsAuthError, LeadsPermissionError
+from airflow_providers_leads.http.errors import (
+    LeadsAuthError,
+    LeadsNetworkError,
+    LeadsPermissionError,
+    LeadsServerError,
+    LeadsValidationError,
+)
 
 
 class PermanentLeadsAuthError(LeadsAuthError, AirflowFailException):
@@ -31,6 +38,22 @@ class PermanentConnectionNotFoundError(AirflowNotFoundException, AirflowFailExce
     """There is no such connection."""
 
 
+class PermanentLeadsServerError(LeadsServerError, AirflowFailException):
+    """The vendor failed, and what must not be done twice may have been done."""
+
+    retryable = False
+
+
+class PermanentLeadsNetworkError(LeadsNetworkError, AirflowFailException):
+    """No answer arrived, and what must not be done twice may have been done."""
+
+    retryable = False
+
+
+class PermanentLeadsValidationError(LeadsValidationError, AirflowFailException):
+    """The vendor gave up on a request (408), and what must not be done twice may have been done."""
+
+
 PERMANENT: Final[dict[type[Exception], type[Exception]]] = {
     LeadsAuthError: PermanentLeadsAuthError,
     LeadsPermissionError: PermanentLeadsPermissionError,
@@ -39,13 +62,21 @@ PERMANENT: Final[dict[type[Exception], type[Exception]]] = {
 }
 """Kind of error → what it is raised as where nothing but a task's retries would catch it."""
 
+MAYBE_DONE: Final[dict[type[Exception], type[Exception]]] = {
+    LeadsServerError: PermanentLeadsServerError,
+    LeadsNetworkError: PermanentLeadsNetworkError,
+    LeadsValidationError: PermanentLeadsValidationError,
+}
+"""The same for errors that leave it unclear whether a call took effect that would do the same thing again."""
 
-def without_retries(error: Exception) -> Exception:
-    """Return an error of :data:`PERMANENT` as one that Airflow doesn't retry, with its message and attributes.
 
-    :param error: of one of these kinds; any other is returned as it is
+def without_retries(error: Exception, kinds: Mapping[type[Exception], type[Exception]] = PERMANENT) -> Exception:
+    """Return an error as one that Airflow doesn't retry, with its message and attributes.
+
+    :param error: of one of the kinds; any other is returned as it is
+    :param kinds: :data:`PERMANENT` or :data:`MAYBE_DONE`
     """
-    for kind, permanent in PERMANENT.items():
+    for kind, permanent in kinds.items():
         if isinstance(error, kind) and not isinstance(error, AirflowFailException):
             made = permanent(*error.args)
             made.__dict__.update(error.__dict__)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_providers_leads.http.errors import LeadsRateLimitError
+from airflow_providers_leads.http.errors import LeadsApiError, LeadsRateLimitError
 from airflow_providers_leads.leads.model.values import plain
 from airflow_providers_leads.operators.base import LONGEST_DEFERRAL, LeadsOperator
 from airflow_providers_leads.operators.signatures import ON_FAILURE, Argument, Templated, argument, is_templated
@@ -122,9 +122,11 @@ class EndpointOperator(DeclaredOperator):
     :cvar conn_parameter: the parameter that names the connection
     :cvar hands_over: the arguments that say what becomes of the result
     :cvar columns: of a Parquet file when there are no rows: what the vendor documents of one
+    :cvar once: every call does it anew, so that a task whose call may have taken effect is not retried
     """
 
     hook: ClassVar[str]
+    once: ClassVar[bool] = False
     columns: ClassVar[tuple[str, ...]] = ()
 
     if TYPE_CHECKING:
@@ -170,12 +172,28 @@ class EndpointOperator(DeclaredOperator):
         """Call the hook method and hand its result over."""
         hook = resolve_name(self.hook)(getattr(self, self.conn_parameter))
         options = {name: getattr(self, self.attributes[name]) for name in self.hands_over}
-        result = getattr(hook, self.method)(**self.call_arguments())
+        arguments = self.call_arguments()
+        try:
+            result = getattr(hook, self.method)(**arguments)
+        except LeadsApiError as error:
+            raise self._final(error, arguments) from None
         self.check_result(result)
         return hand_over(result, label=f"{hook.label}: {self.method}", log=self.log, columns=self.columns, **options)
 
     def check_result(self, result: Any) -> None:
         """Refuse a result that is not to be handed over."""
+
+    def does_it_again(self, arguments: Mapping[str, Any]) -> bool:
+        """Tell whether a second call does a second time what the first one did.
+
+        :param arguments: of the hook method
+        """
+        return self.once
+
+    def _final(self, error: LeadsApiError, arguments: Mapping[str, Any]) -> Exception:
+        from airflow_providers_leads.hooks.permanent import MAYBE_DONE, without_retries
+
+        return without_retries(error, MAYBE_DONE) if error.ambiguous and self.does_it_again(arguments) else error
 
 
 class RowsOperator(EndpointOperator):

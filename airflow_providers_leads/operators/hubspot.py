@@ -76,8 +76,9 @@ class HubSpotGetContactOperator(RowsOperator, HubSpotOperator):
 class HubSpotCreateContactOperator(HubSpotOperator):
     """Create one contact, associated with other records where wished.
 
-    A task that is retried after its contact was made meets a conflict, and without an address makes a second contact;
-    to repeat safely use :class:`HubSpotUpsertContactsOperator`.
+    When it is unclear whether the contact was made, the task is not retried. One that is retried after a kill meets a
+    conflict, and without an address makes a second contact. To repeat safely there is
+    :class:`HubSpotUpsertContactsOperator`.
 
     https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide
 
@@ -90,6 +91,7 @@ class HubSpotCreateContactOperator(HubSpotOperator):
     """
 
     method = "create_contact"
+    once = True
     properties: Templated[Mapping[str, Any]]
     associations: Templated[Sequence[Any]] | None = None
 

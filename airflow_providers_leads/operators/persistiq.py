@@ -286,7 +286,8 @@ class PersistIQListCampaignLeadsOperator(RowsOperator, PersistIQOperator):
 class PersistIQCreateCampaignOperator(PersistIQOperator):
     """Create a campaign. OpenAPI only.
 
-    A task that is retried after the campaign was made makes another.
+    When it is unclear whether the campaign was made, the task is not retried; one that is retried after a kill may make
+    another.
 
     https://api.persistiq.com/api-docs/v1/swagger.json
 
@@ -298,6 +299,7 @@ class PersistIQCreateCampaignOperator(PersistIQOperator):
     """
 
     method = "create_campaign"
+    once = True
     name: Templated[str]
     owner_id: Templated[str]
 
@@ -305,7 +307,8 @@ class PersistIQCreateCampaignOperator(PersistIQOperator):
 class PersistIQDuplicateCampaignOperator(PersistIQOperator):
     """Copy a campaign. OpenAPI only.
 
-    A task that is retried after the copy was made makes another.
+    When it is unclear whether the copy was made, the task is not retried; one that is retried after a kill may make
+    another.
 
     https://api.persistiq.com/api-docs/v1/swagger.json
 
@@ -318,6 +321,7 @@ class PersistIQDuplicateCampaignOperator(PersistIQOperator):
     """
 
     method = "duplicate_campaign"
+    once = True
     campaign_id: Templated[str]
     owner_id: Templated[str]
     name: Templated[str] | None = None
@@ -350,7 +354,8 @@ class PersistIQListRepliesOperator(RowsOperator, PersistIQOperator):
 class PersistIQSendReplyOperator(PersistIQOperator):
     """Send an answer to a reply: real mail to a real person. OpenAPI only.
 
-    Set ``retries=0`` on the task: a retry after an unclear failure can send it twice.
+    When it is unclear whether it was sent, the task is not retried. Set ``retries=0`` all the same: a worker may be
+    killed after it was.
 
     https://api.persistiq.com/api-docs/v1/swagger.json
 
@@ -363,6 +368,7 @@ class PersistIQSendReplyOperator(PersistIQOperator):
     """
 
     method = "send_reply"
+    once = True
     campaign_id: Templated[str]
     inbox_message_id: Templated[str]
     body: Templated[str]

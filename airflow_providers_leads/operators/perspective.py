@@ -82,8 +82,9 @@ class PerspectiveGetContactOperator(RowsOperator, PerspectiveOperator):
 class PerspectiveCreateContactOperator(EmailOperator, PerspectiveOperator):
     """Create a contact in a funnel.
 
-    Each call makes a new contact, even for an address that is there already: a retried task can make two. To write
-    leads safely use :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator`.
+    Each call makes a new contact, even for an address that is there already. When it is unclear whether it was made,
+    the task is not retried; one that is retried after a kill can make two. To write leads safely use
+    :class:`~airflow_providers_leads.operators.leads.LeadsUpsertOperator`.
 
     https://developers.perspective.co
 
@@ -104,6 +105,7 @@ class PerspectiveCreateContactOperator(EmailOperator, PerspectiveOperator):
     """
 
     method = "create_contact"
+    once = True
     funnel_id: Templated[str]
     phone: Templated[str] | None = None
     first_name: Templated[str] | None = None
@@ -124,7 +126,8 @@ class PerspectiveUpdateContactValueOperator(PerspectiveOperator):
     :param contact_id: the contact
     :param field: such as ``firstName`` (or ``first_name``), ``status``, ``city``
     :param value: its new value
-    :param skip_automation_trigger: false starts the automations bound to the change; default true
+    :param skip_automation_trigger: false starts the automations bound to the change, and the task is not retried when
+        it is unclear whether they were; default true
     :param allow_custom: true lets an unknown name become a custom property, which the API does silently; default false
     :return: what the API stored
     :raises LeadsNotFoundError: when there is no such contact
@@ -138,6 +141,10 @@ class PerspectiveUpdateContactValueOperator(PerspectiveOperator):
     value: Any
     skip_automation_trigger: Templated[bool] = True
     allow_custom: Templated[bool] = False
+
+    def does_it_again(self, arguments: Mapping[str, Any]) -> bool:
+        """Tell whether the change would start automations a second time."""
+        return arguments.get("skip_automation_trigger") is False
 
 
 class PerspectiveUpdateContactOperator(BatchOperator, PerspectiveOperator):
