@@ -110,7 +110,8 @@ def hand_over(
     plain = msgspec.to_builtins(result)
     if uri is None:
         return plain
-    return _rows(iter([plain]), label, uri, log, columns)
+    # A metric without data is no row of nothing.
+    return _rows(iter([plain] if plain else []), label, uri, log, columns)
 
 
 def _rows(rows: Iterator[Any], label: str, uri: str | None, log: Any, columns: Sequence[str]) -> Any:

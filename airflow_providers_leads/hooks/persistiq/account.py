@@ -45,8 +45,8 @@ def maybe_wire(name: str, value: datetime | str | None) -> str | None:
 def _within(events: Iterator[Record], start: datetime | None, end: datetime | None) -> Iterator[Record]:
     for event in events:
         # The reference and the OpenAPI file name these two differently.
-        event.setdefault("kind", event.get("event_type"))
-        event.setdefault("event_at", event.get("created_at"))
+        for name, other in (("kind", "event_type"), ("event_at", "created_at")):
+            event[name] = event.get(other) if event.get(name) is None else event[name]
         when = moment(event["event_at"])
         if when is None or ((start is None or when >= start) and (end is None or when < end)):
             yield event

@@ -15,6 +15,7 @@ import pytest
 
 from airflow_providers_leads.hooks.base import LeadsHook
 from airflow_providers_leads.hooks.hubspot import HubSpotHook
+from airflow_providers_leads.hooks.perspective import PerspectiveHook
 from airflow_providers_leads.leads.model.outcomes import BatchResult, Failed, Succeeded
 from airflow_providers_leads.operators.endpoint import EndpointOperator
 from airflow_providers_leads.operators.hubspot import (
@@ -25,6 +26,7 @@ from airflow_providers_leads.operators.hubspot import (
 )
 from airflow_providers_leads.operators.perspective import (
     PerspectiveCreateContactOperator,
+    PerspectiveGetKpiOperator,
     PerspectiveUpdateContactValueOperator,
 )
 from airflow_providers_leads.tasks.returns import XCOM_ROWS, LeadsWriteError
@@ -200,6 +202,17 @@ def test_a_batch_fails_the_task_after_all_is_written_down(
     written = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [row["index"] for row in written] == list(range(10))
     assert sum(not row["ok"] for row in written) == failed
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_a_metric_without_data_is_no_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: str) -> None:
+    monkeypatch.setattr(PerspectiveHook, "get_kpi", lambda self, **arguments: {})
+    uri = f"{tmp_path}/kpi.{ending}"
+    kpi = {"funnel_id": "f", "subtype": "kpi_new_contacts", "start": "s", "end": "e", "empty_on_not_found": True}
+    assert PerspectiveGetKpiOperator(task_id="t", output=uri, **kpi).execute({}) == {"uri": uri, "rows": 0}
+    assert PerspectiveGetKpiOperator(task_id="t", **kpi).execute({}) == {}
+    if ending == "parquet":
+        assert pq.read_table(uri).shape == (0, 3)
 
 
 @pytest.mark.parametrize("bad", [{"on_failure": "ignore"}, {"max_failed": "some"}, {"max_failed": -1}])

@@ -224,7 +224,13 @@ def test_events_of_adjoining_windows_share_and_miss_nothing(hook: Any, api: Any)
     events = [
         {"id": "1", "kind": "k", "event_at": "2025-12-31T23:59:59.999Z"},
         {"id": "2", "kind": "k", "event_at": "2026-01-01T00:00:00.000Z"},
-        {"id": "3", "event_type": "lead_created", "created_at": "2026-01-01T12:00:00.000+12:00"},
+        {
+            "id": "3",
+            "kind": None,
+            "event_at": None,
+            "event_type": "lead_created",
+            "created_at": "2026-01-01T12:00:00.000+12:00",
+        },
         {"id": "4", "kind": "k", "event_at": "2026-01-02T00:00:00.000+01:00"},
         {"id": "5", "kind": "k", "event_at": "2026-01-02T00:00:00.000Z"},
         {"id": "6", "kind": "k", "event_at": None},
