@@ -28,18 +28,25 @@ def memory(given: argparse.Namespace, out: TextIO) -> int:
             raise ValueError("memory show needs the address of a person")
         records = of_person(folder, key)
         _print(records, given.output, out)
-        return 0 if records else 1
+        return 0 if records else _told("Nothing is remembered of this person.")
     if not (folder.path / "current.json").exists():
         raise ValueError(f"memory {folder.path}: there is none")
+    if not given.yes and not sys.stdin.isatty():
+        return _told("Nothing was forgotten: there is nobody to ask. Give --yes to forget it all the same.")
     if not given.yes and not _agreed(f"Forget all that sync {folder.name} remembers? Its next run has no past [y/N] "):
-        return 1
+        return _told("Nothing was forgotten.")
     folder.forget()
     _print({"forgotten": str(folder.path)}, given.output, out)
     return 0
 
 
 def _agreed(question: str) -> bool:
-    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+    return input(question).strip().lower() in ("y", "yes")
+
+
+def _told(message: str) -> int:
+    print(message, file=sys.stderr)  # noqa: T201
+    return 1
 
 
 def _print(content: Any, form: str, out: TextIO) -> None:

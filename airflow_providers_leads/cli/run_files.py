@@ -66,9 +66,11 @@ def results(given: argparse.Namespace, out: TextIO) -> int:
 def report(given: argparse.Namespace, out: TextIO) -> int:
     """Make the report of the files below a folder.
 
-    :raises ValueError: when there are none
+    :raises ValueError: when there are none, or the report's name is no file's
     :raises StagingError: naming the file that is damaged
     """
+    if not given.file.lower().endswith((".html", ".htm")):
+        raise ValueError(f"{given.file} can't be written: give a file whose name ends in .html")
     folder = storage_path(as_uri(given.folder).rstrip("/"))
     files = RunFiles()
     with Terminal():

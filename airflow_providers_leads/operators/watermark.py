@@ -14,7 +14,7 @@ from airflow_providers_leads.leads.memory.watermarks import Watermark, read_wate
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
-from airflow_providers_leads.tasks.inputs import task_results
+from airflow_providers_leads.tasks.inputs import for_type, task_results
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
@@ -131,7 +131,7 @@ def full_every(value: Any, conn_type: str) -> timedelta | None:
     :param conn_type: of the connection
     :raises ValueError: when it is neither
     """
-    days = given(value.get(conn_type) if isinstance(value, Mapping) else value)
+    days = given(for_type("full_every", value, conn_type))
     if days is None:
         return None
     try:

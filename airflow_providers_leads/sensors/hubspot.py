@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import Context, XComArg
 
 from airflow_providers_leads.operators.signatures import SensorArguments, Templated, WaitArguments
 from airflow_providers_leads.sensors.base import LeadsSensor, text
-from airflow_providers_leads.tasks.arguments import as_mapping, given
+from airflow_providers_leads.tasks.arguments import Requested, as_mapping, given
 from airflow_providers_leads.tasks.inputs import as_list
 
 
@@ -72,7 +72,8 @@ class HubSpotContactPropertySensor(LeadsSensor):
     :param email: address of the contact, which need not exist yet. Templated, but never shown among the task's rendered
         fields and never logged
     :param value: the value to wait for, ``values`` for any of several; of a property with several choices one must
-        match; compared by the property's type, options by value or label; default any value at all
+        match; compared by the property's type, options by value or label; default any value at all, which one that
+        renders to nothing is not taken for
     :param values: see ``value``
     :param hubspot_conn_id: connection of type ``hubspot``
     :return: ``contact_id`` and ``property_name``; not the value, which may be personal
@@ -106,12 +107,17 @@ class HubSpotContactPropertySensor(LeadsSensor):
         self.value: Any = value
         self.values: Any = values
         self.hubspot_conn_id: Any = hubspot_conn_id
+        # Without it any value ends the wait, and what follows would begin too early.
+        self._requested = Requested(
+            self, *(name for name in ("value", "values") if given(getattr(self, name)) is not None)
+        )
         XComArg.apply_upstream_relationship(self, email)
 
     def query(self, context: Context) -> dict[str, Any]:
         """Return what to look for."""
         from airflow_providers_leads.hooks.hubspot.values import property_value, record_id
 
+        self._requested.check(self)
         # Rendered here and not as a template field: those are stored and shown.
         address = text(self.render_template(self._address, context))
         contact_id, name = text(self.contact_id), text(self.property_name)

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_providers_leads.operators.signatures import SensorArguments, Templated
 from airflow_providers_leads.sensors.base import LeadsSensor, text
+from airflow_providers_leads.tasks.arguments import Requested
 
 
 class PersistIQEventSensor(LeadsSensor):
@@ -22,7 +23,7 @@ class PersistIQEventSensor(LeadsSensor):
     :param events: any of ``reply``, ``bounce``, ``opt_out``, ``sent``, ``open``, ``click``, or PersistIQ's own names of
         the events of leads
     :param persistiq_conn_id: connection of type ``persistiq``
-    :param lead_id: only of this lead
+    :param lead_id: only of this lead; one that renders to nothing is an error
     :param campaign_id: only in this campaign
     :param since: events at or after this time count: aware datetime, or ISO 8601 text with an offset; default the start
         of the DAG run
@@ -52,11 +53,13 @@ class PersistIQEventSensor(LeadsSensor):
         self.lead_id: Any = lead_id
         self.campaign_id: Any = campaign_id
         self.since: Any = since
+        self._requested = Requested(self, "lead_id")
 
     def query(self, context: Context) -> dict[str, Any]:
         """Return what to look for."""
         from airflow_providers_leads.triggers.persistiq import event_kinds
 
+        self._requested.check(self)
         return {
             "kinds": event_kinds(self.events),
             "lead_id": text(self.lead_id),

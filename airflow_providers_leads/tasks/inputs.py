@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_providers_leads.hooks.registry import crms
+from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.values import plain
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
-from airflow_providers_leads.tasks.arguments import as_count, as_entries, given
+from airflow_providers_leads.tasks.arguments import as_count, as_entries, as_mapping, given
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
@@ -27,10 +29,28 @@ def get_hook(conn_id: str, max_people: Any = None) -> LeadsHook:
     from airflow_providers_leads.hooks.base import get_leads_hook
 
     hook = get_leads_hook(conn_id)
-    most = max_people.get(hook.conn_type) if isinstance(max_people, Mapping) else max_people
+    most = for_type("max_people", max_people, hook.conn_type)
     if given(most) is not None and hook.lookup_rows:
         hook.lookup_rows = as_count("max_people", most)
     return hook
+
+
+def for_type(name: str, value: Any, conn_type: str) -> Any:
+    """Return what an argument says for one connection type: of a mapping of connection types its entry.
+
+    :raises ValueError: for a key that is none, whose entry would be passed over without a word
+    """
+    meant = given(value)
+    if isinstance(meant, str) and meant.strip()[:1] == "{":
+        meant = as_mapping(name, meant)
+    if not isinstance(meant, Mapping):
+        return meant
+    if unknown := [str(key) for key in meant if key not in crms()]:
+        known = ", ".join(crms())
+        raise ValueError(
+            f"{name}: {unknown[0]!r} is no type of connection; there are {known}{nearest(unknown[0], crms())}"
+        )
+    return meant.get(conn_type)
 
 
 def lead_connections(conn_ids: Iterable[str]) -> list[str]:

@@ -11,6 +11,8 @@ import pytest
 from report_files import ATTACK, write_run
 
 from airflow_providers_leads.cli.definition import COMMANDS, main
+from airflow_providers_leads.leads.memory.generation import Folder
+from airflow_providers_leads.tasks.paths import storage_path
 
 PEOPLE = ("ann@", "ben@", "cem@", "dan@", "eve@")
 VALUES = ("Köln", "Bonn")
@@ -79,15 +81,19 @@ def test_a_report_is_made_of_a_folder(run: Path, tmp_path: Path, capsys: pytest.
         (["plan", "{run}/upsert/hubspot_default.results.parquet"], "no plan"),
         (["results", "{run}/nothing.parquet"], "nothing.parquet"),
         (["report", "{run}/empty", "{run}/x.html"], "holds no files of a run"),
+        (["report", "{run}", "{run}/empty"], "give a file whose name ends in .html"),
+        (["memory", "forget", "{run}/sync"], "Give --yes to forget it all the same"),
     ],
-    ids=["no plan", "no plan but results", "no results", "no run"],
+    ids=["no plan", "no plan but results", "no results", "no run", "a report that is a folder", "nobody to ask"],
 )
 def test_what_cannot_be_read_is_said_in_one_line(
     arguments: list[str], said: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / "empty").mkdir()
+    Folder(storage_path(str(run / "sync"))).open()
     assert main([word.replace("{run}", str(run)) for word in arguments]) in (1, 2)
     captured = capsys.readouterr()
     assert said in captured.err
     assert len(captured.err.splitlines()) == 1
     assert captured.out == ""
+    assert (run / "sync/current.json").exists()

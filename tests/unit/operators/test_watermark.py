@@ -28,6 +28,7 @@ from airflow_providers_leads.sandbox import Fault, Sandbox
 from airflow_providers_leads.sandbox.core.config import HUBSPOT_SCOPES
 from airflow_providers_leads.sandbox.hubspot.account import Token
 from airflow_providers_leads.tasks.assets import EXTRACTED, UPSERTED
+from airflow_providers_leads.tasks.inputs import get_hook
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CRMS = ("hubspot", "perspective", "persistiq")
@@ -296,3 +297,19 @@ def test_inlets_and_outlets_of_the_user_stay() -> None:
     plain = LeadsExtractOperator(task_id="b", conn_id="c", inlets=[WATERMARKS], outlets=mine)
     assert (plain.inlets, plain.outlets) == ([WATERMARKS], [mine, EXTRACTED])
     assert LeadsUpsertOperator(task_id="d", conn_id="c", golden="g").outlets == [UPSERTED]
+
+
+@pytest.mark.parametrize("key", ["perspectiv", "perspective_default", "hubSpot"])
+def test_a_mapping_of_connection_types_names_such(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passed over, a funnel would never be read in full again, and nobody would be told."""
+    monkeypatch.setenv("AIRFLOW_CONN_HUBSPOT_DEFAULT", '{"conn_type": "hubspot", "password": "x"}')
+    with pytest.raises(ValueError, match=f"full_every: '{key}' is no type of connection; there are hubspot, "):
+        full_every({key: 7}, "hubspot")
+    with pytest.raises(ValueError, match=f"max_people: '{key}' is no type of connection"):
+        get_hook("hubspot_default", {key: 100})
+
+
+@pytest.mark.parametrize("text", ['{"hubspot": 7, "persistiq": null}', "{'hubspot': 7}", "7", {"hubspot": "7"}])
+def test_a_mapping_may_be_what_a_template_renders_to_text(text: Any) -> None:
+    assert full_every(text, "hubspot") == timedelta(days=7)
+    assert full_every({"persistiq": 3}, "hubspot") is None
