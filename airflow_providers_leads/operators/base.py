@@ -18,7 +18,7 @@ from airflow_providers_leads.http.errors import LeadsApiError, LeadsRateLimitErr
 from airflow_providers_leads.http.retry import task_bounds
 from airflow_providers_leads.operators.signatures import CheckedArguments
 from airflow_providers_leads.tasks.arguments import RendersValues, given
-from airflow_providers_leads.tasks.paths import check_output_folder, resolve_folder
+from airflow_providers_leads.tasks.paths import check_output_folder, resolve_folder, writing_as
 from airflow_providers_leads.tasks.progress import heartbeat
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class LeadsOperator(CheckedArguments, RendersValues, BaseOperator):
         # What is read or written and then can't be kept is lost, and was paid for.
         if (folder := self.output_folder(context)) is not None:
             check_output_folder(folder)
-        with heartbeat(self.log):
+        with heartbeat(self.log), writing_as(context):
             return self.run(context)
 
     def output_folder(self, context: Context) -> str | None:

@@ -37,7 +37,7 @@ from airflow_providers_leads.tasks.assets import EXTRACTED, tell_read, with_alia
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
 from airflow_providers_leads.tasks.inputs import get_hook, some_results, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
-from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
+from airflow_providers_leads.tasks.paths import file_name, map_suffix, resolve_folder, storage_path
 from airflow_providers_leads.tasks.progress import phase
 from airflow_providers_leads.tasks.returns import LeadsWriteError
 
@@ -293,9 +293,10 @@ class LeadsDeduplicateOperator(LeadsOperator):
         inputs = some_results("inputs", given(self.inputs), self.log)
         sources = [storage_path(uri_in(item, "uri")) for item in inputs]
         folder = resolve_folder(self.output_uri, context)
-        uris: dict[str, Any] = {name: f"{folder}/{name}.parquet" for name in OUTPUTS}
+        index = map_suffix(context)
+        uris: dict[str, Any] = {name: f"{folder}/{name}{index}.parquet" for name in OUTPUTS}
         if parts > 1:
-            uris["golden"] = [f"{folder}/golden.{part:04}.parquet" for part in range(parts)]
+            uris["golden"] = [f"{folder}/golden{index}.{part:04}.parquet" for part in range(parts)]
         single = {name: storage_path(uri) for name, uri in uris.items() if isinstance(uri, str)}
         split = {name: [storage_path(u) for u in uri] for name, uri in uris.items() if not isinstance(uri, str)}
         remembered = folders.open_memory(self.memory, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Required, TypedDict, TypeVar, Union
@@ -23,6 +24,12 @@ Templated = Union[T, str, XComArg]  # noqa: UP007  # a generic alias can't be wr
 
 ON_FAILURE: Final[Mapping[str, Sequence[str]]] = {"on_failure": ("fail", "report")}
 """For :attr:`CheckedArguments.choices`."""
+
+
+_FILE: Final = re.compile(r"\.(parquet|jsonl?|csv)(\.gz)?$")
+_EXPRESSION: Final = re.compile(r"{[{%].*?[%}]}", re.DOTALL)
+_OF_THE_TASK: Final = re.compile(r"\b(ti|task|task_instance)\b")
+"""What differs between the tasks that one operator is mapped to."""
 
 
 class Argument(NamedTuple):
@@ -157,7 +164,19 @@ class CheckedArguments:
         def partial(cls, **kwargs: Any) -> Any:
             """Return the operator with some of its arguments, to be mapped over others."""
             _check_arguments(cls, kwargs)
+            _refuse_one_file(kwargs.get("output"))
             return super().partial(**kwargs)
+
+
+def _refuse_one_file(output: Any) -> None:
+    """Refuse an output that is one file for all tasks that are mapped: each would write over the others'."""
+    if not isinstance(output, str) or not _FILE.search(output.strip()):
+        return
+    if not any(_OF_THE_TASK.search(expression) for expression in _EXPRESSION.findall(output)):
+        raise ValueError(
+            "output is one file for all mapped tasks, and each would write over the others': put {{ ti.map_index }} "
+            "into its name, or give a folder where the operator takes one"
+        )
 
 
 def refuse_other(name: str, value: Any, choices: Iterable[str]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Context, conf
 from fsspec import get_filesystem_class
 
+from airflow_providers_leads.leads.files.places import WRITER, Writer
 from airflow_providers_leads.leads.files.stores import (
     StagingError,
     check_uri,
@@ -80,9 +82,27 @@ def safe_name(text: str) -> str:
 
 def file_name(conn_id: str, context: Mapping[str, Any]) -> str:
     """Return the stem of the files of one task instance: the connection, and the map index when it is mapped."""
+    return f"{safe_name(str(conn_id))}{map_suffix(context)}"
+
+
+def map_suffix(context: Mapping[str, Any]) -> str:
+    """Return what the names of a task instance's files end with: a dot and the map index, nothing without one."""
     index = getattr(context.get("ti"), "map_index", -1)
-    stem = safe_name(str(conn_id))
-    return stem if not isinstance(index, int) or index < 0 else f"{stem}.{index}"
+    return f".{index}" if isinstance(index, int) and index >= 0 else ""
+
+
+@contextmanager
+def writing_as(context: Mapping[str, Any]) -> Iterator[None]:
+    """Mark what is written meanwhile as this task's own; another one of the same run doesn't write over it then."""
+    ti = context.get("ti")
+    if ti is None:
+        yield
+        return
+    token = WRITER.set(Writer(f"{ti.dag_id}/{ti.run_id}", f"{ti.task_id}{map_suffix(context)}"))
+    try:
+        yield
+    finally:
+        WRITER.reset(token)
 
 
 def storage_path(uri: str) -> Any:

@@ -253,7 +253,7 @@ def test_a_lifecycle_stage_goes_back_only_where_it_is_meant_to(sandbox: Sandbox,
             fields={"lifecyclestage": {"constant": "lead", "back": back}},
         ).execute({})  # fmt: skip
         assert plan["update"] == number
-        context: Any = {"ti": SimpleNamespace(dag_id="d", run_id="r", task_id=f"a{back}{number}", map_index=-1)}
+        context: Any = {"ti": SimpleNamespace(dag_id="d", run_id=f"r{back}{number}", task_id="a", map_index=-1)}
         LeadsApplyOperator(task_id="a", conn_id="hubspot_default", plan=plan, output=f"{tmp_path}/a").execute(context)
         assert contact.properties["lifecyclestage"] == stage
 

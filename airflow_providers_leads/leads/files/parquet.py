@@ -9,7 +9,7 @@ from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from airflow_providers_leads.leads.files.places import as_path, parts_of
+from airflow_providers_leads.leads.files.places import WRITER, as_path, parts_of
 from airflow_providers_leads.leads.files.stores import (
     StagingError,
     has_folders,
@@ -28,6 +28,8 @@ _OF_YOUR_OWN: Final = "Leads of a file of your own are read by LeadsFromFileOper
 PAGES: Final = {"data_page_size": 2**16}
 """Options of Arrow's writer: a reader has a page of each column in memory, and a megabyte of each is much."""
 _VERSION_KEY: Final = b"leads.schema_version"
+_RUN: Final = "leads.run"
+_TASK: Final = "leads.task"
 
 
 class ParquetFiles:
@@ -276,6 +278,33 @@ def file_metadata(uri: Any, *, with_footer: bool = False) -> dict[str, str]:
         if with_footer:
             found[""] = hashlib.sha256(b"".join(file.footers())).hexdigest()
         return found
+
+
+def written_by() -> dict[str, str]:
+    """Return the metadata of a file that is a task's own, none outside of a task."""
+    writer = WRITER.get()
+    return {} if writer is None else {_RUN: writer.run, _TASK: writer.task}
+
+
+def refuse_anothers(path: Any) -> None:
+    """Refuse to write over what another task of the same run has written: who reads that would get the wrong rows.
+
+    :param path: path object of the file to write
+    :raises StagingError: naming the other task
+    """
+    writer = WRITER.get()
+    if writer is None or not path.exists():
+        return
+    try:
+        told = file_metadata(path)
+    except StagingError:
+        return
+    if told.get(_RUN) == writer.run and (other := told.get(_TASK)) not in (None, writer.task):
+        raise StagingError(
+            f"{path} was written by the task {other} of this run, and {writer.task} would write over it: give each of "
+            "them an output of its own, such as a folder with {{ task.task_id }} in its name, and with "
+            "{{ ti.map_index }} where a task is mapped."
+        )
 
 
 def digest(uri: Any) -> str:

@@ -19,6 +19,7 @@ from airflow_providers_leads.leads.files.staging import (
     count_rows,
     open_parquet,
     read_rows,
+    refuse_anothers,
     write_rows,
 )
 
@@ -52,12 +53,14 @@ class Parts(Generic[S]):
     :param owner: keeps the parts of different writers to one URI apart
     :param count: how many parts an earlier try has left that are to be kept; any beyond are written over
     :param metadata: what is to be known of the file as a whole
+    :raises StagingError: when another task of the same run has written the file, before anything is done for it
     """
 
     def __init__(
         self, uri: Any, kind: type[S], owner: str, count: int = 0, metadata: Mapping[str, str] | None = None
     ) -> None:
         self.path = as_path(uri)
+        refuse_anothers(self.path)
         self.count = count
         self._kind = kind
         self._owner = owner
@@ -116,6 +119,7 @@ class Parts(Generic[S]):
         first = next(rows, None)
         if first is None and not parts:
             return write_rows(self.path, self._kind, (), metadata=self._metadata)
+        refuse_anothers(self.path)
         last = self._named("last")
         try:
             if first is not None:

@@ -7,9 +7,10 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from errno import EEXIST, EISDIR, ENOTDIR, ENOTEMPTY
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from upath import UPath
 
@@ -26,8 +27,8 @@ from airflow_providers_leads.leads.files.stores import (
 )
 
 __all__ = [
-    "StagingError", "appearing", "as_path", "at_hand", "files_below", "is_complete", "is_folder", "is_local",
-    "local_name", "move_into_place", "parquet_below", "parts_of", "publish", "remove",
+    "WRITER", "StagingError", "Writer", "appearing", "as_path", "at_hand", "files_below", "is_complete", "is_folder",
+    "is_local", "local_name", "move_into_place", "parquet_below", "parts_of", "publish", "remove",
 ]  # fmt: skip
 
 _PARQUET: Final = ".parquet"
@@ -35,6 +36,21 @@ _HIDDEN: Final = (".", "_")
 # Stands in a folder of a store, which has no step that moves all parts at once, until the last of them is there.
 _INCOMPLETE: Final = "_incomplete"
 _IN_THE_WAY: Final = (EEXIST, EISDIR, ENOTDIR, ENOTEMPTY)
+
+
+class Writer(NamedTuple):
+    """The task on whose behalf files are written.
+
+    :param run: names the run among all of all DAGs
+    :param task: names the task instance in it
+    """
+
+    run: str
+    task: str
+
+
+WRITER: ContextVar[Writer | None] = ContextVar("WRITER", default=None)
+"""Who writes, ``None`` outside of a task."""
 
 
 def as_path(uri: Any) -> Any:
@@ -211,7 +227,7 @@ def appearing(path: Any) -> Iterator[Any]:
     :param path: path object; its folder is made, a bucket never
     :raises StagingError: when the store or the disk refuses the file
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}{_mark()}.part")
     with _told(path, part):
         if has_folders(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -228,6 +244,12 @@ def appearing(path: Any) -> Iterator[Any]:
                 else:
                     remove(part)
             raise
+
+
+def _mark() -> str:
+    """Return what keeps a file that isn't complete yet from another task's, the same in each run."""
+    writer = WRITER.get()
+    return "" if writer is None else f".{hashlib.sha256(writer.task.encode()).hexdigest()[:8]}"
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from airflow_providers_leads.leads.files.parquet import (
     file_metadata,
     keep_little,
     open_parquet,
+    refuse_anothers,
+    written_by,
 )
 from airflow_providers_leads.leads.files.places import (
     StagingError,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "VERSION_METADATA", "RowWriter", "StagingError", "appearing", "as_path", "check_parquet", "check_readable",
     "count_rows", "digest", "file_metadata", "is_local", "local_name", "open_file", "open_parquet", "read_rows",
-    "structs", "write_rows",
+    "refuse_anothers", "structs", "write_rows", "written_by",
 ]  # fmt: skip
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -69,6 +71,7 @@ class RowWriter:
     :param kind: the row type
     :param batch_rows: rows held in memory before they are written, default 10,000
     :param metadata: what is to be known of the file as a whole, beside its version
+    :param shared: tasks write it one after the other; else another task's of the same run is not written over
     """
 
     def __init__(
@@ -78,10 +81,13 @@ class RowWriter:
         *,
         batch_rows: int = _BATCH_ROWS,
         metadata: Mapping[str, str] | None = None,
+        shared: bool = False,
     ) -> None:
         self.path = as_path(uri)
         self.rows = 0
-        self._schema = struct_schema(kind).with_metadata({**VERSION_METADATA, **(metadata or {})})
+        self._shared = shared
+        owner = {} if shared else written_by()
+        self._schema = struct_schema(kind).with_metadata({**VERSION_METADATA, **owner, **(metadata or {})})
         self._kept_as_json = _kept_as_json(kind)
         self._batch_rows = batch_rows
         self._turned_rows = min(batch_rows, _TURNED_ROWS)
@@ -93,6 +99,7 @@ class RowWriter:
         import pyarrow.parquet as pq
 
         keep_little()
+        self._refuse_anothers()
         repeating = [name for name in self._schema.names if name not in MOSTLY_UNIQUE]
         with ExitStack() as stack:
             part = stack.enter_context(appearing(self.path))
@@ -167,6 +174,12 @@ class RowWriter:
             # The last rows are written here, and they may be the ones that don't fit.
             self._turn()
             self._flush()
+            # It may have come while these rows were read.
+            self._refuse_anothers()
+
+    def _refuse_anothers(self) -> None:
+        if not self._shared:
+            refuse_anothers(self.path)
 
 
 def write_rows(
@@ -175,6 +188,7 @@ def write_rows(
     rows: Iterable[msgspec.Struct],
     *,
     metadata: Mapping[str, str] | None = None,
+    shared: bool = False,
 ) -> int:
     """Write rows to a file and return how many.
 
@@ -182,8 +196,9 @@ def write_rows(
     :param kind: the row type
     :param rows: streamed, never held all at once
     :param metadata: what is to be known of the file as a whole, beside its version
+    :param shared: see :class:`RowWriter`
     """
-    with RowWriter(uri, kind, metadata=metadata) as writer:
+    with RowWriter(uri, kind, metadata=metadata, shared=shared) as writer:
         writer.write_all(rows)
     return writer.rows
 

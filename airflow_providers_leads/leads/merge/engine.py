@@ -30,6 +30,8 @@ from airflow_providers_leads.leads.files.staging import (
     is_local,
     local_name,
     open_parquet,
+    refuse_anothers,
+    written_by,
 )
 from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.merge import spark
@@ -245,18 +247,20 @@ def write(connection: Any, table: ibis.Table, uri: Any, metadata: Mapping[str, s
     :param metadata: what is to be known of the file as a whole
     """
     path = as_path(uri)
+    refuse_anothers(path)
     with appearing(path) as part:
         # Ibis takes a backslash in a name for the begin of an escape.
         if is_local(path) and is_duckdb(connection) and "\\" not in local_name(part):
             write_local(connection, table, local_name(part), metadata)
         else:
             _stream(connection, table, part, metadata)
+        refuse_anothers(path)
     return count_rows(path)
 
 
 def write_local(connection: Any, table: ibis.Table, name: str, metadata: Mapping[str, str] | None = None) -> None:
     """Write a table to a local Parquet file by DuckDB."""
-    told = {**VERSION_METADATA, **(metadata or {})}
+    told = {**VERSION_METADATA, **written_by(), **(metadata or {})}
     # Beyond the first level zstd saves little more of such rows. A dictionary is worth its price for columns of few
     # values only, and those that have more should be known for it early.
     connection.to_parquet(
@@ -279,7 +283,7 @@ def _stream(connection: Any, table: ibis.Table, part: Any, metadata: Mapping[str
     # Through this process in batches: the engine's own writer would not know the store's credentials, or would leave a
     # folder of parts where one file is promised.
     fields = [field.with_type(_in_utc(field.type)) for field in table.schema().to_pyarrow()]
-    schema = pa.schema(fields, metadata={**VERSION_METADATA, **(metadata or {})})
+    schema = pa.schema(fields, metadata={**VERSION_METADATA, **written_by(), **(metadata or {})})
     with open_file(part, "wb") as file, pq.ParquetWriter(file, schema, compression="zstd", **PAGES) as writer:
         for batch in batches(connection, table):
             writer.write_batch(batch.cast(schema))

@@ -194,7 +194,8 @@ class Ledger:
         """Write the ledger, whole or not at all; people who weren't in this run's plan stay in it."""
         self.own_forms.save(self.now)
         metadata = accounts_metadata({_DESTINATION: [self.account]} if self.account else {})
-        write_rows(self.uri, Rejection, [self._rows[person] for person in sorted(self._rows)], metadata=metadata)
+        rows = [self._rows[person] for person in sorted(self._rows)]
+        write_rows(self.uri, Rejection, rows, metadata=metadata, shared=True)
 
 
 def _beside(uri: Any) -> Any:

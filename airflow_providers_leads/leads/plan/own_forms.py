@@ -119,7 +119,7 @@ class OwnForms:
     def save(self, now: datetime) -> None:
         """Write what is known, without what is too old to count; nothing where nothing has changed."""
         if self.changed:
-            write_rows(self.uri, OwnForm, self._lasting(now))
+            write_rows(self.uri, OwnForm, self._lasting(now), shared=True)
 
     def _lasting(self, now: datetime) -> Iterator[OwnForm]:
         for person in sorted(self._rows):

@@ -157,3 +157,18 @@ def test_a_connection_is_no_source_when_the_task_runs(
 def test_lists_of_references_are_taken_with_the_lists_of_mapped_tasks(value: Any, listed: list[Any]) -> None:
     """Row 55: ``inputs=[file, mapped.output]``."""
     assert as_list(value) == listed
+
+
+@pytest.mark.parametrize("output", ["s3://b/{{ run_id }}.parquet", "s3://b/task/x.jsonl.gz", "s3://b/{{ ds }}/x.csv"])
+def test_one_file_for_all_mapped_tasks_is_refused(output: str) -> None:
+    for operator in (LeadsExtractOperator, HubSpotGetContactOperator, PersistIQEngagementToHubSpotOperator):
+        with pytest.raises(ValueError, match=r"put \{\{ ti.map_index \}\} into its name"):
+            operator.partial(task_id="t", output=output)
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["s3://b/{{ ti.map_index }}.jsonl", "s3://b/{{ task.conn_id }}.parquet", "s3://b/{{ run_id }}", None],
+)
+def test_a_file_for_each_mapped_task_passes(output: str | None) -> None:
+    LeadsExtractOperator.partial(task_id="t", output=output).expand(conn_id=["one", "other"])
