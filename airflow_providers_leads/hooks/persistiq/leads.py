@@ -16,7 +16,12 @@ from airflow_providers_leads.leads.model.identity import spellings
 
 
 def _holds_lead(body: Any) -> bool:
-    return isinstance(body, dict) and ("lead" in body or "leads" in body)
+    """Tell whether a body holds a lead or none: one without its data would have no address, and no opt-out."""
+    return (
+        isinstance(body, dict)
+        and ("lead" in body or "leads" in body)
+        and all(one.get("id") and isinstance(one.get("data"), dict) for one in records_in(body, "lead", "leads"))
+    )
 
 
 class PersistIQLeads(PersistIQAccount):

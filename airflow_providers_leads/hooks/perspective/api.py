@@ -42,6 +42,11 @@ def _holds(kind: type, body: Any) -> bool:
     return isinstance(body, dict) and isinstance(body.get("data"), kind)
 
 
+def _holds_contact(body: Any) -> bool:
+    """Tell whether a body holds one contact: of one without an id nobody could say whose values are missing."""
+    return _holds(dict, body) and bool(body["data"].get("id"))
+
+
 def _holds_workspaces(body: Any) -> bool:
     """Tell whether a body lists workspaces, each with a list of funnels or none, and every funnel an object."""
     return _holds(list, body) and all(
@@ -111,7 +116,7 @@ class PerspectiveApi(LeadsHook):
         https://developers.perspective.co
         """
         path = _ids(funnel_id=funnel_id, contact_id=contact_id)
-        answer = self.request("GET", _CONTACT, path_params=path, expect=lambda body: _holds(dict, body))
+        answer = self.request("GET", _CONTACT, path_params=path, expect=_holds_contact)
         contact: dict[str, Any] = answer.body["data"]
         return contact
 
@@ -164,7 +169,7 @@ class PerspectiveApi(LeadsHook):
         if address and (parts := wire_address(address)):
             body["address"] = parts
         body["skipAutomationTrigger"] = boolean("skip_automation_trigger", skip_automation_trigger)
-        answer = self.request("POST", _CONTACTS, path_params=path, json=body, expect=lambda body: _holds(dict, body))
+        answer = self.request("POST", _CONTACTS, path_params=path, json=body, expect=_holds_contact)
         contact: dict[str, Any] = answer.body["data"]
         return contact
 

@@ -50,6 +50,31 @@ def test_it_is_told_as_an_answer_that_the_api_does_not_document(call: Callable[[
             call()
 
 
+LEAD_ONLY = {"id": "l_1", "status": "active"}
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        (lambda: PersistIQHook().get_lead("l_1"), {"status": "success", "lead": {}}),
+        (lambda: PersistIQHook().get_lead("l_1"), {"status": "success", "lead": {"id": None, "data": {}}}),
+        (lambda: PersistIQHook().get_lead("l_1"), {"status": "success", "leads": [LEAD_ONLY]}),
+        (
+            lambda: list(PersistIQHook().leads_by_id(["l_1"])),
+            {"status": "success", "lead": {**LEAD_ONLY, "data": None}},
+        ),
+        (lambda: PerspectiveHook().get_contact("f", "c"), {"data": {}}),
+        (lambda: PerspectiveHook().create_contact("f", email="ann@x.de"), {"data": {"id": None}}),
+    ],
+)
+def test_a_person_without_an_id_or_values_is_nobody(call: Callable[[], Any], body: Any) -> None:
+    """Values that an answer leaves out would pass for cleared ones."""
+    with rm.Mocker() as mocker:
+        mocker.register_uri(rm.ANY, rm.ANY, json=body)
+        with pytest.raises(LeadsServerError, match="without the content this API documents"):
+            call()
+
+
 @pytest.mark.parametrize("data", [{}, {"data": None}, {"data": []}], ids=["none", "null", "a list"])
 def test_a_lead_without_its_data_passes_for_nobody(data: dict[str, Any]) -> None:
     """It may have opted out, and of whom would be lost."""

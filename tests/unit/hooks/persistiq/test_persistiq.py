@@ -43,6 +43,7 @@ def listing(key: str, rows: list[Any], more: bool = False) -> dict[str, Any]:
 
 
 ROW, BARE = {"id": "x_1"}, {"id": "c_1", "name": "n", "stats": {}}
+WHOLE = {**ROW, "data": {"email": "ann@x.de"}}
 FIRST = {"page": ["1"]}
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 HOOKS = ("post_new_prospect", "post_updated_prospect", "raw_events", "post_email_reply", "post_email_opened")
@@ -77,8 +78,8 @@ REQUESTS: list[tuple[Any, ...]] = [
         "list_replies", "/campaigns/c/replies", "replies", ("c",), {"lead_id": "l", "start_at": TIME},
         {"lead_id": ["l"], "start_at": ["2026-01-01T00:00:00.000Z"]},
     ),
-    ("get_lead", ("l/1",), {}, "GET", "/leads/l%2F1", {}, None, {"leads": [ROW], "errors": None}, ROW),
-    ("get_lead", ("l",), {}, "GET", "/leads/l", {}, None, {"status": "success", "lead": ROW, "error": None}, ROW),
+    ("get_lead", ("l/1",), {}, "GET", "/leads/l%2F1", {}, None, {"leads": [WHOLE], "errors": None}, WHOLE),
+    ("get_lead", ("l",), {}, "GET", "/leads/l", {}, None, {"status": "success", "lead": WHOLE, "error": None}, WHOLE),
     (
         "update_lead", ("l",),
         {"data": {"title": ""}, "status": "won", "owner_id": "u", "bounced": False, "optedout": True},
