@@ -52,7 +52,8 @@ class Place:
         (self.store / "erase.csv").write_text("email\nada@example.org\n", encoding="utf-8")
         (self.store / "fair.csv").write_text("E-Mail;Vorname;Abgemeldet\nada@example.org;Ada;\n", encoding="utf-8")
         (self.store / "customers.csv").write_text(
-            "Kundennummer,Kontakt,Mobil,Telefon\n1,ada@example.org,,+493023125000\n", encoding="utf-8"
+            "Kundennummer,Kontakt,E-Mail 2,Mobil,Telefon\n1,ada@example.org,ada@example.net,,+493023125000\n",
+            encoding="utf-8",
         )
         (self.store / "do-not-contact.csv").write_text("ada@example.org\n@competitor.example\n", encoding="utf-8")
 

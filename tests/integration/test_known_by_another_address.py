@@ -11,12 +11,18 @@ import pytest
 from upsert_tries import context_of, hurried
 
 from airflow_providers_leads.cli.definition import main
+from airflow_providers_leads.hooks.persistiq import PersistIQHook
 from airflow_providers_leads.leads.files.staging import StagingError, write_rows
 from airflow_providers_leads.leads.model.schema import Lead
-from airflow_providers_leads.operators.leads import LeadsDeduplicateOperator
+from airflow_providers_leads.operators.leads import (
+    LeadsDeduplicateOperator,
+    LeadsExtractOperator,
+    LeadsFromFileOperator,
+)
 from airflow_providers_leads.operators.upsert import LeadsUpsertOperator
 from airflow_providers_leads.sandbox import Sandbox
 from airflow_providers_leads.sandbox.hubspot.store import Contact
+from airflow_providers_leads.sandbox.persistiq.store import Lead as PersistIQLead
 
 AT = 1_790_000_000_000
 PEOPLE = 6
@@ -60,9 +66,8 @@ def merged(sandbox: Sandbox, tmp_path: Path) -> Any:
 
 
 def upsert(golden: Any, folder: Path, **more: Any) -> dict[str, Any]:
-    operator = LeadsUpsertOperator(
-        task_id="u", conn_id="hubspot_default", golden=golden, output=f"file://{folder}/out", **more
-    )
+    more = {"conn_id": "hubspot_default", **more}
+    operator = LeadsUpsertOperator(task_id="u", golden=golden, output=f"file://{folder}/out", **more)
     found: dict[str, Any] = operator.execute(context_of("u", "r", None))
     return found
 
@@ -112,3 +117,44 @@ def test_row_36_the_command_line_finds_them_too(
     out = capsys.readouterr().out
     assert "update" in out
     assert "create  " not in out
+
+
+@pytest.mark.parametrize("with_hubspot", [True, False])
+def test_whom_a_file_knows_by_two_addresses_is_found_by_either(
+    sandbox: Sandbox, tmp_path: Path, with_hubspot: bool
+) -> None:
+    rows = [f"me{n}@home.example,work{n}@firm.example,Köln" for n in range(PEOPLE)]
+    (tmp_path / "file.csv").write_text("\n".join(["Email,Email 2,City", *rows]))
+    read = LeadsFromFileOperator(
+        task_id="f", input=f"file://{tmp_path}/file.csv", source="list", columns={"email_aliases": "Email 2"},
+        output=f"file://{tmp_path}/read",
+    ).execute(context_of("f", "r", None))  # fmt: skip
+    there = LeadsExtractOperator(task_id="e", conn_id="hubspot_default", output=f"file://{tmp_path}/there")
+    inputs = [read, there.execute(context_of("e", "r", None))] if with_hubspot else [read]
+    merged = LeadsDeduplicateOperator(
+        task_id="m", inputs=inputs, policy={"priority": ["list"]}, output=f"file://{tmp_path}/merge"
+    )
+    result = upsert(merged.execute(context_of("m", "r", None)), tmp_path, existing=inputs)
+    assert (result["created"], result["updated"]) == (0, PEOPLE)
+    check(sandbox)
+
+
+@pytest.mark.parametrize("looked_up", [True, False])
+def test_whom_hubspot_knows_by_two_addresses_is_found_where_only_the_other_one_is_known(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looked_up: bool
+) -> None:
+    persistiq, at = sandbox.persistiq, sandbox.persistiq.store.clock.now()
+    told = {"conn_type": "persistiq", "host": persistiq.origin, "password": persistiq.key}
+    monkeypatch.setenv("AIRFLOW_CONN_PERSISTIQ_DEFAULT", json.dumps(told))
+    if not looked_up:
+        monkeypatch.setattr(PersistIQHook, "lookup_rows", 0)
+    for n, contact in enumerate(sandbox.hubspot.store.contacts.values()):
+        contact.properties["hs_additional_emails"] = f"me{n}@home.example"
+        persistiq.store.add(PersistIQLead(f"l_{n}", "active", {"email": f"me{n}@home.example"}, at, at))
+    extracted = LeadsExtractOperator(task_id="e", conn_id="hubspot_default", output=f"file://{tmp_path}/there")
+    merged = LeadsDeduplicateOperator(
+        task_id="m", inputs=[extracted.execute(context_of("e", "r", None))], output=f"file://{tmp_path}/merge"
+    )
+    result = upsert(merged.execute(context_of("m", "r", None)), tmp_path, conn_id="persistiq_default")
+    assert (result["created"], result["updated"]) == (0, PEOPLE)
+    assert {lead.data["city"] for lead in persistiq.store.leads.values()} == {"Bonn"}

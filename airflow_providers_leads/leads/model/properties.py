@@ -70,3 +70,11 @@ def merge_lists(lists: Any) -> Any:
 def properties_udf() -> Any:
     """Return :func:`merge_lists` as a function that an engine calls with a column of lists."""
     return ibis.udf.scalar.pyarrow(merge_lists, signature=((dt.Array(dt.string),), dt.string))
+
+
+def aliases_in(properties: str | None) -> list[str]:
+    """Return the secondary addresses that a lead's ``properties`` tell, as email keys."""
+    if not properties or f'"{ALIASES_PROPERTY}"' not in properties:
+        return []
+    listed = msgspec.json.decode(properties).get(ALIASES_PROPERTY)
+    return [str(alias) for alias in listed] if isinstance(listed, list) else []

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import ibis
-import msgspec
 
 from airflow_providers_leads.leads.files.list_entries import addresses_within
 from airflow_providers_leads.leads.merge.components import RECORD, sort_by_person
-from airflow_providers_leads.leads.merge.engine import collect, keep
-from airflow_providers_leads.leads.model.identity import IdentityRules, person_key
+from airflow_providers_leads.leads.merge.engine import collect, in_memory, keep
+from airflow_providers_leads.leads.model.identity import IdentityRules, is_role_address, person_key
+from airflow_providers_leads.leads.model.properties import aliases_in
 from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY
 
 _BY_ADDRESS: Final = IdentityRules()
@@ -64,6 +65,53 @@ def linked_records(
     return keep(connection, linked.group_by(list(RECORD)).aggregate(golden_key=linked.golden_person.min()))
 
 
+def records_by_other_addresses(
+    connection: Any, golden: ibis.Table, existing: ibis.Table, members: ibis.Table | None, rules: IdentityRules
+) -> ibis.Table | None:
+    """Return the records of a destination that have one of the other addresses of a golden person.
+
+    A merge that has read the destination has joined them itself.
+
+    :param connection: from :func:`~airflow_providers_leads.leads.merge.engine.connect`
+    :param golden: golden records, of which each is one person by the address alone
+    :param existing: what the destination holds
+    :param members: the members of the golden records, ``None`` when unknown
+    :param rules: of the policy that the golden records were made by
+    :return: as :func:`linked_records`, ``None`` where nobody has another address
+    """
+    owners: dict[str, set[str]] = {}
+    if members is not None:
+        other = members.filter(members.address.notnull() & (members.address != members.email_key))
+        for row in collect(connection, other.select("address", "email_key").distinct()):
+            owners.setdefault(row["address"], set()).add(row["email_key"])
+    for key, aliases in aliases_told(connection, golden, "email_key"):
+        for alias in aliases:
+            owners.setdefault(alias, set()).add(key)
+    single = {
+        address: min(people)
+        for address, people in owners.items()
+        if len(people) == 1 and not any(is_role_address(each, rules) for each in (address, *people))
+    }
+    if not single:
+        return None
+    named = in_memory({"address": [*single], "golden_key": [*single.values()]})
+    named = named.anti_join(golden, named.address == golden.email_key)
+    found = existing.inner_join(named, existing.email_key == named.address).select(*RECORD, "golden_key")
+    return keep(connection, found)
+
+
+def aliases_told(connection: Any, leads: ibis.Table, name: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield a column of leads that tell secondary addresses, and those as email keys, in the column's order.
+
+    :param connection: from :func:`~airflow_providers_leads.leads.merge.engine.connect`
+    :param leads: few of which tell any
+    :param name: of the column
+    """
+    some = leads.filter(leads.properties.contains(f'"{ALIASES_PROPERTY}"')).select(name, "properties").order_by(name)
+    for row in collect(connection, some):
+        yield row[name], aliases_in(row["properties"])
+
+
 def _record(source: str, scope: str, source_id: Any) -> dict[str, Any]:
     return {"source": ibis.literal(source), "source_scope": ibis.literal(scope), "source_id": source_id}
 
@@ -88,11 +136,9 @@ def alias_owners(connection: Any, existing: ibis.Table, identity: IdentityRules 
     :param existing: what the destination holds
     :param identity: who is one person; the addresses are what stands for a person by it
     """
-    some = existing.filter(existing.properties.contains(f'"{ALIASES_PROPERTY}"')).select("source_id", "properties")
-    # Of two records that list one address the same is named in every run.
-    some = some.order_by(some.source_id.desc())
     owners: dict[str, str] = {}
-    for row in collect(connection, some):
-        for alias in msgspec.json.decode(row["properties"]).get(ALIASES_PROPERTY) or ():
-            owners[person_key(str(alias), identity)] = row["source_id"]
+    for record, aliases in aliases_told(connection, existing, "source_id"):
+        for alias in aliases:
+            # Of two records that list one address the same is named in every run.
+            owners.setdefault(person_key(alias, identity), record)
     return owners

@@ -10,6 +10,8 @@ from airflow_providers_leads.leads.memory.planned import PlanMemory
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import collect, connect, read_parquet
 from airflow_providers_leads.leads.model.identity import spellings
+from airflow_providers_leads.leads.model.properties import aliases_in
+from airflow_providers_leads.leads.plan.linked import aliases_told
 
 
 def addresses_to_look_up(golden_uri: Any, members_uri: Any = None) -> list[str]:
@@ -20,14 +22,16 @@ def addresses_to_look_up(golden_uri: Any, members_uri: Any = None) -> list[str]:
         joined to a person is found
     """
     with connect() as connection:
-        golden = read_parquet(connection, golden_uri, ("email_key",))
+        golden = read_parquet(connection, golden_uri, ("email_key", "properties"))
         keys = golden.select(address=golden.email_key)
         if members_uri is not None:
             members = read_parquet(connection, members_uri, ("email_key", "address"))
             of_people = members.semi_join(golden, "email_key")
             keys = keys.union(of_people.select("address"), distinct=True)
-        keys = keys.filter(keys.address.notnull()).distinct().order_by("address")
-        return [spelling for row in collect(connection, keys) for spelling in spellings(row["address"], row["address"])]
+        keys = keys.filter(keys.address.notnull()).distinct()
+        told = (alias for _, aliases in aliases_told(connection, golden, "email_key") for alias in aliases)
+        addresses = sorted({*(row["address"] for row in collect(connection, keys)), *told})
+        return [spelling for address in addresses for spelling in spellings(address, address)]
 
 
 def unfound(golden_uri: Any, members_uri: Any, found_uri: Any, source: str, scope: str) -> int:
@@ -74,21 +78,21 @@ def people_elsewhere(uris: Sequence[Any], source: str, scope: str) -> tuple[list
     :param uris: files of leads, few enough for their addresses to fit in memory
     :param source: connection type of the CRM
     :param scope: scope of its records
-    :return: email keys in order, and record ids
+    :return: email keys in order, secondary addresses too, and record ids
     """
     people: set[str] = set()
     known: set[str] = set()
     records: set[str] = set()
     for uri in uris:
-        file = open_parquet(uri, (*RECORD, "email_key"))
+        file = open_parquet(uri, (*RECORD, "email_key", "properties"))
         try:
-            for batch in file.iter_batches(columns=[*RECORD, "email_key"]):
+            for batch in file.iter_batches(columns=[*RECORD, "email_key", "properties"]):
                 for row in batch.to_pylist():
                     ours = (row["source"], row["source_scope"]) == (source, scope)
                     if ours:
                         records.add(row["source_id"])
                     if row["email_key"]:
-                        (known if ours else people).add(row["email_key"])
+                        (known if ours else people).update((row["email_key"], *aliases_in(row["properties"])))
         finally:
             file.close()
     return sorted(people - known), records

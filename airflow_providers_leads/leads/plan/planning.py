@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
 
 import ibis
-import msgspec
 
 from airflow_providers_leads.leads.files.staging import StagingError, structs
 from airflow_providers_leads.leads.memory.planned import NO_PAST, Past, PlanMemory, state_of
@@ -17,14 +16,19 @@ from airflow_providers_leads.leads.merge.engine import collect, connect, read_pa
 from airflow_providers_leads.leads.merge.objections import objecting_people
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key
 from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.leads.model.properties import aliases_in
 from airflow_providers_leads.leads.model.schema import (
-    ALIASES_PROPERTY,
     LEAD_COLUMNS,
     Lead,
 )
 from airflow_providers_leads.leads.plan.alike import EXISTING, one_by_one, rows_of_alike, several_records
 from airflow_providers_leads.leads.plan.fields import may_write, ruled_values
-from airflow_providers_leads.leads.plan.linked import alias_owners, linked_records, odd_owners
+from airflow_providers_leads.leads.plan.linked import (
+    alias_owners,
+    linked_records,
+    odd_owners,
+    records_by_other_addresses,
+)
 from airflow_providers_leads.leads.plan.mapped import (
     current_values,
     field_values,
@@ -111,10 +115,7 @@ def addresses_of(golden: Lead, held: Held, addresses: Iterable[str] = ()) -> lis
 
 def aliases_of(lead: Lead) -> list[str]:
     """Return the secondary addresses that a record names, as email keys."""
-    if not lead.properties or f'"{ALIASES_PROPERTY}"' not in lead.properties:
-        return []
-    listed = msgspec.json.decode(lead.properties).get(ALIASES_PROPERTY)
-    return [str(alias) for alias in listed] if isinstance(listed, list) else []
+    return aliases_in(lead.properties)
 
 
 def plan_row(
@@ -241,11 +242,12 @@ def iter_plan(
             existing = existing.filter(existing.source_scope == scope)
         aliases, odd = alias_owners(connection, existing, identity), odd_owners(connection, existing, identity)
         members = None if members_uri is None else read_parquet(connection, members_uri, _MEMBER_COLUMNS)
-        linked = None
         if identity.joins:
             others = [read_parquet(connection, uri, LEAD_COLUMNS) for uri in other_golden]
             everybody = ibis.union(golden, *others) if others else golden
             linked = linked_records(connection, everybody, existing, members, identity)
+        else:
+            linked = records_by_other_addresses(connection, golden, existing, members, identity)
         pasts = None if memory is None else Pasts(connection, golden, existing, memory)
         joined = people_beside(connection, golden, existing, members, linked, pasts, rules)
         who = _Who(rules, memory, objecting, aliases, odd, identity)

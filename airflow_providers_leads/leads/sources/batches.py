@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_providers_leads.leads.files.columns import constant, email_keys, json_objects, strings
-from airflow_providers_leads.leads.model.identity import reject_reason
-from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, PROFILE_FIELDS, arrow_schema, leftover
+from airflow_providers_leads.leads.model.identity import email_key, reject_reason
+from airflow_providers_leads.leads.model.schema import (
+    ALIASES_PROPERTY,
+    LEAD_COLUMNS,
+    PROFILE_FIELDS,
+    arrow_schema,
+    leftover,
+)
 from airflow_providers_leads.leads.sources.names import HOUSE_NUMBER, Columns
 from airflow_providers_leads.leads.sources.rows import Rows
 from airflow_providers_leads.leads.sources.values import (
@@ -34,6 +41,7 @@ from airflow_providers_leads.leads.sources.values import (
 
 _TIMES: Final = ("created_at", "updated_at")
 _SEPARATOR: Final = "\x1f"
+_BETWEEN: Final = re.compile(r"[;,|\s]+")
 _ENGINE: Final = local()
 
 
@@ -105,7 +113,7 @@ def make_leads(rows: Rows, columns: Columns, origin: Origin, orders: Mapping[str
         return pc.coalesce(*present) if len(present) > 1 else present[0] if present else nothing
 
     fields: dict[str, pa.Array] = {name: first_of(name) for name in PROFILE_FIELDS}
-    fields["email"] = addresses(first_of("email"))
+    fields["email"] = addresses(pc.coalesce(first_of("email"), first_of(ALIASES_PROPERTY)))
     fields["email_key"] = email_keys(fields["email"])
     fields["phone"], lost["phone"] = phones(fields["phone"])
     fields["postal_code"] = postal_codes(fields["postal_code"])
@@ -126,6 +134,8 @@ def make_leads(rows: Rows, columns: Columns, origin: Origin, orders: Mapping[str
     back = [bounces(cleaned[name]) for name in columns.fields.get("bounced", ()) if name in cleaned]
     fields["bounced"] = any_true(back, count)
     fields["properties"] = _properties(properties, rows, count)
+    if further := [cleaned[name] for name in columns.fields.get(ALIASES_PROPERTY, ()) if name in cleaned]:
+        fields["properties"] = _with_aliases(fields["properties"], further, fields["email_key"])
     fields["source"], fields["source_scope"] = (_repeated(word, count) for word in (origin.source, origin.scope))
     schema = arrow_schema()
     own = first_of("source_id")
@@ -172,6 +182,19 @@ def _properties(columns: dict[str, pa.Array], rows: Rows, count: int) -> pa.Arra
         {**other, **{name: values[place] for name, values in texts.items()}} for place, other in enumerate(rows.others)
     )
     return strings([leftover(other) for other in others])
+
+
+def _with_aliases(properties: pa.Array, further: Sequence[pa.Array], own: pa.Array) -> pa.Array:
+    """Return properties with the other addresses of each row, as the records of CRMs have them."""
+    made, keys = properties.to_pylist(), own.to_pylist()
+    for column in further:
+        for place in pc.indices_nonzero(pc.is_valid(column)).to_pylist():
+            told = msgspec.json.decode(made[place]) if made[place] else {}
+            found = map(email_key, _BETWEEN.split(column[place].as_py()))
+            aliases = dict.fromkeys((*told.get(ALIASES_PROPERTY, ()), *(key for key in found if key)))
+            aliases.pop(keys[place], None)
+            made[place] = leftover({**told, ALIASES_PROPERTY: [*aliases]})
+    return strings(made)
 
 
 def _rejects(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final
 
-from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
+from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, LEAD_COLUMNS
 
 FIELD_NAMES: Final[Mapping[str, str]] = {
     "email": "email email_address e_mail_adresse mail mail_adresse email_1 email_1_value primary_email work_email "
@@ -54,6 +54,7 @@ HOUSE_NUMBER: Final = "house_number"
 FIELDS: Final = (
     *(name for name in LEAD_COLUMNS if name not in ("source", "source_scope", "email_key", "properties")),
     HOUSE_NUMBER,
+    ALIASES_PROPERTY,
 )
 """What a column can be named for."""
 
@@ -92,6 +93,10 @@ _OPTED_IN: Final = re.compile(
 _MAIL_STATUS: Final = re.compile(
     r"(^|_)(e_?)?(mail|newsletter|subscri(ption|ber)|marketing|opt_?in|consent|mailing|abo)_?(e?mail_?)?status(_|$)"
     r"|(^|_)status_(e?mail|newsletter|subscription|marketing|opt_?in|consent|mailing|abo)(_|$)"
+)
+_FURTHER: Final = re.compile(
+    r"(secondary|second|additional|alternate|alternative|other|further|zweite|weitere|andere|alternative|sonstige)_"
+    r"e?mails?(_(address(es)?|adressen?))?|e?mail(_(address|adresse))?_[2-9](_(value|address|adresse))?"
 )
 _REMARK: Final = re.compile(r"\s*[(\[*:].*$")
 _UNSURE: Final = 1_000
@@ -178,6 +183,17 @@ class Columns:
     fields: dict[str, list[str]] = field(default_factory=dict)
     consent: dict[str, str] = field(default_factory=dict)
     properties: list[str] = field(default_factory=list)
+
+    @property
+    def further_addresses(self) -> list[str]:
+        """Columns that seem to hold other addresses of the same people, and that nothing was made of."""
+
+        def is_one(name: str) -> bool:
+            known = meaning(name)
+            sure = known is not None and known[0] == "email" and not is_unsure(known)
+            return sure or _FURTHER.fullmatch(folded(_bare(name))) is not None
+
+        return [name for name in self.properties if is_one(name)]
 
     @property
     def shown(self) -> dict[str, list[str]]:

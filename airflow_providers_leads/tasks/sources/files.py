@@ -12,7 +12,7 @@ import pendulum
 
 from airflow_providers_leads.hooks.registry import crms
 from airflow_providers_leads.leads.files.staging import RowWriter, StagingError
-from airflow_providers_leads.leads.model.schema import Lead
+from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, Lead
 from airflow_providers_leads.leads.sources.batches import Made, Reject
 from airflow_providers_leads.leads.sources.reading import FileOptions, FileRead, file_parts, read_file
 from airflow_providers_leads.leads.sources.rows import BAD_QUOTES, TOO_MANY_CELLS
@@ -106,6 +106,7 @@ class Writing:
         self.fields: set[str] | None = None
         """Fields that each of the files has a column for."""
         self.properties: list[str] = []
+        self.further_addresses: dict[str, None] = {}
         self._ids: dict[int, tuple[int, int]] = {}
 
     def add(self, made: Made) -> None:
@@ -139,6 +140,7 @@ class Writing:
             known = self.columns.setdefault(name, [])
             known += [column for column in columns if column not in known]
         self.properties += [name for name in read.columns.properties if name not in self.properties]
+        self.further_addresses |= dict.fromkeys(read.columns.further_addresses)
 
 
 def write_leads(uri: str, made: Any, source: str, log: Any) -> dict[str, Any]:
@@ -179,6 +181,11 @@ def _tell(work: Writing, source: str, log: Any, rejects_uri: str) -> None:
         log.info("%s: %s is %s", source, name, ", then ".join(map(repr, columns)))
     if work.properties:
         log.info("%s: these go to properties: %s", source, ", ".join(map(repr, work.properties)))
+    if further := [*work.further_addresses]:
+        log.info(
+            "%s: nobody is known by %s yet. If they are further addresses of the same people, give columns=%r",
+            source, ", ".join(map(repr, further)), {ALIASES_PROPERTY: further},
+        )  # fmt: skip
     log.info("%s: %d leads, %d rows can't be used", source, work.rows, work.rejected)
     if work.rejected:
         reasons = ", ".join(f"{reason} {number}" for reason, number in work.reasons.most_common())

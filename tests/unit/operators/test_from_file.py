@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows
 from airflow_providers_leads.leads.model.schema import Lead
 from airflow_providers_leads.leads.sources.batches import Reject
+from airflow_providers_leads.leads.sources.names import assign
 from airflow_providers_leads.operators.leads import LeadsDeduplicateOperator, LeadsFromFileOperator
 
 CSV = "E-Mail;Vorname;Firma;Abgemeldet\nann@example.com;Ann;Acme;\nbob@example.com;Bob;;ja\nSumme;;2;\n"
@@ -206,3 +208,42 @@ def test_sheets_that_are_not_read_are_told(tmp_path: Path, capfd: pytest.Capture
     assert "address" not in capfd.readouterr().out
     with pytest.raises(StagingError, match=r"'2019' \(hidden\), 'Vorlage' \(hidden\), 'Hinweise'"):
         run(tmp_path, input=str(book), sheet="2027")
+
+
+OUTLOOK = (
+    "First Name,E-mail Address,E-mail 2 Address,E-mail 2 Type\n"
+    "Ann,ann@firm.example,Ann.P@Home.example,SMTP\n"
+    'Bob,bob@firm.example,"bob@firm.example; b@x.example, bob2@y.example",SMTP\n'
+    "Cid,,cid@home.example,SMTP\n"
+    "Dan,dan@firm.example,,\n"
+)
+
+
+def test_further_addresses_of_a_person_are_told_and_taken_where_they_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "outlook.csv").write_text(OUTLOOK)
+    run(tmp_path, input=str(file))
+    told = "".join(capsys.readouterr())
+    assert "columns={'email_aliases': ['E-mail 2 Address']}" in told
+    result = run(tmp_path, input=str(file), columns={"email_aliases": "E-mail 2 Address"})
+    assert "further addresses" not in "".join(capsys.readouterr())
+    leads = [(lead.email_key, json.loads(lead.properties or "{}")) for lead in read_rows(result["uri"], Lead)]
+    assert leads == [
+        ("ann@firm.example", {"E-mail 2 Type": "SMTP", "email_aliases": ["ann.p@home.example"]}),
+        ("bob@firm.example", {"E-mail 2 Type": "SMTP", "email_aliases": ["b@x.example", "bob2@y.example"]}),
+        ("cid@home.example", {"E-mail 2 Type": "SMTP"}),
+        ("dan@firm.example", {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "further"),
+    [
+        ("E-mail 2 - Value", True), ("Additional email addresses", True), ("Secondary Email", True), ("Email2", True),
+        ("Weitere E-Mail-Adressen", True), ("E-Mail privat", True), ("Email (2)", True), ("E-mail 2 Type", False),
+        ("E-mail 2 Display Name", False), ("Manager email", False), ("Email verified 2", False), ("City", False),
+    ],
+)  # fmt: skip
+def test_which_columns_may_hold_further_addresses(name: str, further: bool) -> None:
+    assert assign(["Email", name], {}).further_addresses == ([name] if further else [])
