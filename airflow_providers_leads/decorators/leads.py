@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import Templated
 from airflow_providers_leads.tasks.arguments import as_count, given
-from airflow_providers_leads.tasks.inputs import uri_in
+from airflow_providers_leads.tasks.inputs import as_result, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, resolve_folder, storage_path
 from airflow_providers_leads.tasks.progress import Progress, phase
@@ -69,6 +69,7 @@ class LeadsFunctionOperator(DecoratedOperator, LeadsOperator):
             raise ValueError(f"form must be one of {', '.join(functions.FORMS)}")
         batch_rows = as_count("batch_rows", self.batch_rows)
         source, function = self._bound(context)
+        source = as_result(source)
         result = dict(source) if isinstance(source, Mapping) else {}
         key = "golden" if "golden" in result else "uri"
         self.inputs = uri = uri_in(source, key)

@@ -20,7 +20,7 @@ from airflow_providers_leads.operators.signatures import ON_FAILURE, OperatorArg
 from airflow_providers_leads.tasks.arguments import Requested, as_bool, given, given_entries, one_of, share
 from airflow_providers_leads.tasks.assets import UPSERTED, tell, with_alias
 from airflow_providers_leads.tasks.checkpoint import Checkpoint
-from airflow_providers_leads.tasks.inputs import as_list, get_hook, task_results, uri_in
+from airflow_providers_leads.tasks.inputs import as_list, as_result, get_hook, task_results, uri_in
 from airflow_providers_leads.tasks.lineage import Datasets
 from airflow_providers_leads.tasks.paths import file_name, path_at, resolve_folder, storage_path, uri_or_none
 from airflow_providers_leads.tasks.returns import tolerance
@@ -159,12 +159,13 @@ class LeadsPlanOperator(LeadsOperator):
         from airflow_providers_leads.tasks.memory.planning import memory_of
         from airflow_providers_leads.tasks.plan import PlanTask, property_names, write_plan
 
-        merged = self.golden if isinstance(self.golden, Mapping) else {}
+        golden = as_result(self.golden)
+        merged = golden if isinstance(golden, Mapping) else {}
         return write_plan(
             PlanTask(
                 hook=self.hook,
                 stem=f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}",
-                golden=uri_in(self.golden, "golden"),
+                golden=uri_in(golden, "golden"),
                 members=uri_or_none("members", self.members) or merged.get("members"),
                 existing=[] if wrote else task_results("existing", given(self.existing), self.log),
                 mode=self.mode,
@@ -172,7 +173,7 @@ class LeadsPlanOperator(LeadsOperator):
                 suppressions=as_list(given(self.suppressions)),
                 properties=property_names(given(self.properties)),
                 push_opt_outs=as_bool("push_opt_outs", self.push_opt_outs),
-                memory=memory_of(given(self.golden), self.memory, context),
+                memory=memory_of(given(golden), self.memory, context),
                 max_changes=share("max_changes", self.max_changes),
                 fields=field_rules(given(self.fields), path_at),
                 do_not_contact=one_of("do_not_contact", self.do_not_contact, self.choices["do_not_contact"]),
@@ -299,7 +300,8 @@ class LeadsApplyOperator(_Applying):
         self._requested.check(self)
         hook = get_hook(self.conn_id, self.max_people)
         stem = f"{resolve_folder(self.output_uri, context)}/{file_name(self.conn_id, context)}"
-        plan, options = uri_in(self.plan, "plan"), given_entries("write_options", self.write_options)
+        planned = as_result(self.plan)
+        plan, options = uri_in(planned, "plan"), given_entries("write_options", self.write_options)
         checkpoint = _checkpoint(context, stem, hook)
         of = _fingerprint(plan, self.conn_id, options, self.if_stale)
         checked = _begun(checkpoint, of, lambda _: recheck(hook, plan, stem, options, self.if_stale, log=self.log))
@@ -307,7 +309,7 @@ class LeadsApplyOperator(_Applying):
             hook, checked["plan"], self.log,
             current=checked.get("current") if checkpoint.is_new else None, look=self.if_stale != "ignore",
         )  # fmt: skip
-        memory = self.plan.get("memory") if isinstance(self.plan, Mapping) else None
+        memory = planned.get("memory") if isinstance(planned, Mapping) else None
         applied = self.apply(context, hook, checked["plan"], stem, checked["options"], checkpoint, memory, against)
         return {"stale": checked["stale"], **applied}
 

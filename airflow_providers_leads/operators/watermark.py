@@ -14,7 +14,7 @@ from airflow_providers_leads.leads.memory.watermarks import Watermark, read_wate
 from airflow_providers_leads.operators.base import LeadsOperator
 from airflow_providers_leads.operators.signatures import OperatorArguments, Reference, References, Templated
 from airflow_providers_leads.tasks.arguments import as_bool, given
-from airflow_providers_leads.tasks.inputs import for_type, task_results
+from airflow_providers_leads.tasks.inputs import as_result, for_type, task_results
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
@@ -232,7 +232,7 @@ class LeadsRememberOperator(LeadsOperator):
         if as_bool("dry_run", self.plan_only):
             self.log.info("A dry run: nothing is remembered")
             return {}
-        merged = given(self.golden)
+        merged = as_result(given(self.golden))
         if merged is None:
             self.log.warning("There was no merge in this run: nothing is remembered")
             return {}

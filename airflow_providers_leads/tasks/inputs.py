@@ -10,7 +10,7 @@ from airflow_providers_leads.hooks.registry import crms
 from airflow_providers_leads.leads.model.nearest import nearest
 from airflow_providers_leads.leads.model.values import plain
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
-from airflow_providers_leads.tasks.arguments import as_count, as_entries, as_mapping, given
+from airflow_providers_leads.tasks.arguments import as_count, as_entries, as_mapping, as_shown, given
 
 if TYPE_CHECKING:
     from airflow_providers_leads.hooks.base import LeadsHook
@@ -123,16 +123,22 @@ def some_results(name: str, value: Any, log: Any) -> list[Any]:
 def as_list(value: Any) -> list[Any]:
     """Return one value or many as a list; those of lists within it, as mapped tasks give them, stand in their place.
 
-    A text may show a list as JSON or Python writes it.
+    A text may show a list, or one result, as JSON or Python writes it.
     """
-    meant = plain(value)
+    meant = as_result(value)
     if isinstance(meant, str) and meant.strip()[:1] == "[":
         return as_entries("results", meant)
     if meant is None:
         return []
     if not isinstance(meant, list):
         return [meant]
-    return [part for item in meant for part in (as_list(item) if isinstance(item, list) else [item])]
+    return [part for item in meant for part in (as_list(item) if isinstance(item, list) else [as_result(item)])]
+
+
+def as_result(value: Any) -> Any:
+    """Return a task's result, of which a template makes text unless the DAG renders native objects, or the value."""
+    meant = plain(value)
+    return as_shown("results", meant) if isinstance(meant, str) and meant.strip()[:1] == "{" else meant
 
 
 def uri_in(item: Any, key: str) -> str:
@@ -142,6 +148,7 @@ def uri_in(item: Any, key: str) -> str:
     :param key: where in the result it is
     :raises ValueError: when there is none, or more than one
     """
+    item = as_result(item)
     uri = item.get(key) if isinstance(item, Mapping) else item
     if isinstance(uri, (list, tuple)):
         raise ValueError(f"there are {len(uri)} files of {key!r}: map the task over them, one each")

@@ -162,6 +162,8 @@ def _check_store(scheme: str, conn_id: str | None) -> None:
         get_fs(scheme, conn_id)
     else:
         get_filesystem_class(scheme)
+        # It is known to fsspec alone: Airflow's path objects list such a place, and can't open a file there.
+        raise ValueError(f"no provider for {scheme}://")
 
 
 @cache

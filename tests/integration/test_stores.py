@@ -332,6 +332,15 @@ def test_what_no_installed_package_opens_says_what_to_install(
     assert uri.partition("@")[0] in str(caught.value)
 
 
-@pytest.mark.parametrize("uri", ["memory://anywhere/x", "/tmp/x", "file:///tmp/x", "relative/x"])
+@pytest.mark.parametrize("uri", ["/tmp/x", "file:///tmp/x", "relative/x"])
 def test_what_needs_nothing_is_opened(uri: str) -> None:
     assert storage_path(uri).name == Path(uri).name
+
+
+@pytest.mark.parametrize("uri", ["memory://anywhere/x", "http://example.org/fair.csv", "zip://fair.csv"])
+def test_what_airflow_opens_no_file_of_is_told_before_anything_is_read(uri: str) -> None:
+    """Its path objects list such a place as fsspec does, and fail once a file is opened there."""
+    with pytest.raises(
+        StagingError, match=r"must start with file://, s3://, .*that an installed Airflow provider opens"
+    ):
+        storage_path(uri)
