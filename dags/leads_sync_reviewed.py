@@ -70,6 +70,7 @@ STAGING = conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-le
         "staging": Param(
             STAGING,
             type="string",
+            minLength=1,
             title="Staging",
             section="Files",
             description="URI prefix of the files between the tasks; all workers must reach it.",

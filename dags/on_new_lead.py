@@ -75,6 +75,7 @@ new_leads = Asset(
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
             type="string",
+            minLength=1,
             title="Staging",
             section="Files",
             description="URI prefix of the files between the tasks; all workers must reach it.",

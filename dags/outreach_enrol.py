@@ -110,6 +110,7 @@ FILES = "{{ params.staging }}/{{ dag.dag_id }}/{{ run_id | replace(':', '') | re
         "staging": Param(
             conf.get("leads", "staging", fallback=None) or "file:///tmp/airflow-leads",
             type="string",
+            minLength=1,
             title="Staging",
             section="Files",
             description="URI prefix of the files between the tasks; all workers must reach it.",
