@@ -29,7 +29,8 @@ class LeadsSensor(CheckedArguments, RendersValues, BaseSensorOperator):
     """Base of the sensors.
 
     A wrong key, a missing permission and bad arguments end the wait at once and without retries. An unreachable host,
-    a spent rate limit and errors of the vendor are ridden out, ten looks in a row at most.
+    a spent rate limit and errors of the vendor are ridden out, ten looks in a row at most; with ``mode="reschedule"``,
+    where each look is a process of its own and knows of no other, until ``timeout``.
 
     :param deferrable: wait in the triggerer instead of a worker; default Airflow's ``[operators] default_deferrable``.
         ``poke_interval`` is then at least 5 seconds
