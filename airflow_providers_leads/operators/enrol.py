@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from airflow_providers_leads.tasks.enrolling.candidates import Candidates
 
 __all__ = ["FATES", "Enrolment", "LeadsEnrolOperator", "LeadsToListOperator", "LeadsWriteError"]
+
+
+_HELD: Final = ("created", "updated", "unchanged")
+"""Outcomes after which the CRM holds a person."""
 
 
 class _OfPeople(LeadsOperator):
@@ -220,7 +224,7 @@ class LeadsToListOperator(_OfPeople):
         conn_id: Templated[str],
         list: Templated[str | int],
         leads: Reference,
-        outcomes: Templated[Sequence[str]] = ("created", "updated", "unchanged"),
+        outcomes: Templated[Sequence[str]] = _HELD,
         remove: Templated[bool] = False,
         dry_run: Templated[bool] = False,
         **kwargs: Unpack[OperatorArguments],
@@ -240,7 +244,7 @@ class LeadsToListOperator(_OfPeople):
         from airflow_providers_leads.tasks.enrolling.enrol import outcomes_of
 
         dry_run, remove = as_bool("dry_run", self.plan_only), as_bool("remove", self.remove)
-        wanted = outcomes_of(self.outcomes)
+        wanted = outcomes_of(self.outcomes, _HELD)
         if given(self.list) is None:
             raise ValueError("list must be the id or the name of a list")
         hook = get_leads_hook(self.conn_id)

@@ -176,7 +176,11 @@ def test_leads_go_into_a_list_once(sandbox: Sandbox, tmp_path: Path) -> None:
         return LeadsToListOperator(task_id="l", **arguments).execute({})
 
     members = lambda: {contact for contact, lists in store.memberships.items() if "10" in lists}  # noqa: E731
-    assert change(dry_run=True)["changed"] == 4
+    assert [change(dry_run=True, outcomes=said)["changed"] for said in (["updated"], ["created"])] == [3, 1]
+    # A template of nothing is no narrower wish.
+    assert [change(dry_run=True, **said)["changed"] for said in ({}, {"outcomes": None}, {"outcomes": "None"})] == [
+        4
+    ] * 3
     assert members() == set()
     first = change()
     assert (first["changed"], first["missing"]) == (3, 1)

@@ -94,13 +94,15 @@ def _shared_folder(ledger: Any, hook: LeadsHook, *, needed: bool) -> str | None:
     return f"{below.rstrip('/')}/enrolled/{(mark.id or mark.key) if mark else hook.conn_id}"
 
 
-def outcomes_of(value: Any) -> frozenset[str]:
+def outcomes_of(value: Any, default: Sequence[str] = ("created",)) -> frozenset[str]:
     """Return the outcomes of an upsert that an operator was given.
 
+    :param value: rendered
+    :param default: of the operator, where that says nothing
     :raises ValueError: naming what is none
     """
     known = ("created", "updated", "unchanged")
-    wanted = id_list("outcomes", given(value)) or ["created"]
+    wanted = id_list("outcomes", given(value)) or default
     if unknown := [outcome for outcome in wanted if outcome not in known]:
         raise ValueError(f"outcomes must be any of {', '.join(known)}, not {unknown[0]!r}")
     return frozenset(wanted)
