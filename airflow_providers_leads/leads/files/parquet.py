@@ -293,11 +293,14 @@ def refuse_anothers(path: Any) -> None:
     :raises StagingError: naming the other task
     """
     writer = WRITER.get()
-    if writer is None or not path.exists():
+    if writer is None:
         return
     try:
-        told = file_metadata(path)
-    except StagingError:
+        told = file_metadata(path) if path.exists() else {}
+    except Exception as error:
+        # What isn't there may be no business of a key that can't list; what is wrong with a store the write tells.
+        if not isinstance(error, StagingError) and not is_store_error(error):
+            raise
         return
     if told.get(_RUN) == writer.run and (other := told.get(_TASK)) not in (None, writer.task):
         raise StagingError(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from upath import UPath
 
 from airflow_providers_leads.decorators.leads import LeadsFilterOperator
 from airflow_providers_leads.leads.files.parts import Parts
@@ -131,3 +132,22 @@ def test_what_tasks_share_is_written_by_one_after_the_other(tmp_path: Path) -> N
     finally:
         WRITER.set(None)
     assert names(f"file://{tmp_path}/ledger.parquet") == ["b@fair.example"]
+
+
+def test_a_store_that_tells_nobody_what_is_not_there_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 answers 403 instead of 404 to a key that may not list the bucket."""
+    path = UPath(f"file://{tmp_path}/leads.parquet")
+
+    def forbidden(self: Any, **_: Any) -> bool:
+        raise PermissionError(13, "Forbidden")
+
+    token = WRITER.set(Writer("d/r", "a"))
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(path), "exists", forbidden)
+            write_rows(path, Lead, [lead("ann")])
+    finally:
+        WRITER.reset(token)
+    assert names(path) == ["ann@fair.example"]
