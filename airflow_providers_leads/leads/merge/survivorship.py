@@ -17,7 +17,7 @@ import ibis.expr.datatypes as dt
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.policy import FieldPolicy, MergePolicy
 from airflow_providers_leads.leads.model.properties import properties_udf
-from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS
+from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS
 
 GOLDEN_SOURCE: Final = "golden"
 # Above any number of records of one person, so that one number holds "this first, then the usual order".
@@ -174,9 +174,9 @@ def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: boo
         "properties": _least(table.properties, table["rank"], table.properties.notnull(), duckdb=duckdb),
         "member_count": table.count(),
     }
-    if policy.properties == "merge":
-        told = ibis.struct({"rank": table["rank"], "properties": table.properties})
-        columns["told"] = told.collect(where=table.properties.notnull())
+    told = ibis.struct({"rank": table["rank"], "properties": table.properties})
+    naming = table.properties.contains(f'"{ALIASES_PROPERTY}"')
+    columns["told"] = told.collect(where=table.properties.notnull() if policy.properties == "merge" else naming)
     if lineage:
         columns |= {f"{field}_from": _winner(table, field, *wins[field], how) for field, how in fields.items()}
     key = "golden_key"
@@ -184,12 +184,16 @@ def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: boo
         key, columns["golden_key"] = "first_row", _least(table.email_key, table["rank"], usable, duckdb=duckdb)
     merged = table.group_by(key).aggregate(**columns)
     fixed = _named(merged.golden_key)
-    if policy.properties == "merge":
-        texts = merged.told.sort().map(lambda told: told["properties"])
+    texts = merged.told.sort().map(lambda told: told["properties"])
+    if policy.properties == "winner":
+        # Spark calls the function with what another branch decides, too: never with a null among the texts.
+        best_first = ibis.array([merged.properties.fill_null("{}")]).concat(texts)
+        fixed["properties"] = (texts.length() > 0).ifelse(properties_udf("winner")(best_first), merged.properties)
+    else:
         # Most people have one set of properties at most: only the choice of a case is computed, not what it decides
         # between, so few lists are looked into and fewer decoded.
         differ = texts.unique().length() > 1
-        merged_texts = differ.ifelse(properties_udf()(texts), merged.properties)
+        merged_texts = differ.ifelse(properties_udf("merge")(texts), merged.properties)
         fixed["properties"] = (merged.told.length() > 1).ifelse(merged_texts, merged.properties)
     if lineage:
         fixed["lineage"] = ibis.struct({field: merged[f"{field}_from"] for field in PROFILE_FIELDS})

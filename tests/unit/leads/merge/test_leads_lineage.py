@@ -194,6 +194,24 @@ def test_custom_properties(properties: Any, expected: dict[str, Any], tmp_path: 
     assert msgspec.json.decode(outputs["golden"][0]["properties"]) == expected
 
 
+@pytest.mark.parametrize("properties", ["merge", "winner"])
+def test_all_addresses_of_a_person_survive_whichever_properties_do(properties: Any, tmp_path: Path) -> None:
+    leads = [
+        lead("1", properties='{"a":1}', updated_at=JUNE),
+        lead("2", properties='{"a":2,"email_aliases":["ann2@y.de"]}', updated_at=JANUARY),
+        lead("3", properties='{"a":3,"email_aliases":["ann3@y.de","ann2@y.de"]}'),
+        lead("4", "bob@x.de", properties='{"a":"email_aliases"}', updated_at=JUNE),
+        lead("5", "bob@x.de", properties='{"b":"\\"email_aliases\\""}'),
+        lead("6", "cid@x.de"),
+        lead("7", "cid@x.de", properties='{"email_aliases":["cid2@y.de"]}'),
+    ]
+    outputs, _ = merged(tmp_path, leads, policy=MergePolicy(properties=properties))
+    told = {row["email_key"]: msgspec.json.decode(row["properties"]) for row in outputs["golden"]}
+    assert told.pop("ann@example.org") == {"a": 1, "email_aliases": ["ann2@y.de", "ann3@y.de"]}
+    assert told.pop("cid@x.de") == {"email_aliases": ["cid2@y.de"]}
+    assert told == {"bob@x.de": {"a": "email_aliases"} | ({"b": '"email_aliases"'} if properties == "merge" else {})}
+
+
 def test_explaining_a_golden_record(tmp_path: Path) -> None:
     leads = [
         lead("1", city="Bonn", phone="1", updated_at=JANUARY, source_scope="eu"),

@@ -21,8 +21,8 @@ from airflow_providers_leads.leads.model.schema import arrow_schema
 FILES = Path(__file__).parent / "sql"
 DIALECTS = {"duckdb": "duckdb", "pyspark": "spark"}
 # Names that Ibis makes up whenever it compiles.
-NEW_EACH_TIME = re.compile(r"[0-9a-f]{32}")
-# Properties are merged by a function of ours, which only engines that run Python have.
+NEW_EACH_TIME = re.compile(r"[0-9a-f]{32}|(?<=PROPERTIES_)[0-9A-F]+")
+# The other one is merged by a function of ours as well.
 POLICY = MergePolicy(
     priority=("hubspot", "persistiq"),
     fields={"phone": "newest", "company": "longest", "industry": "most_common"},

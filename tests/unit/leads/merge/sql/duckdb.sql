@@ -183,266 +183,343 @@ FROM (
 
 -- golden
 SELECT
-  'golden' AS "source",
-  '' AS "source_scope",
-  "t1"."golden_key" AS "source_id",
-  "t1"."email",
-  "t1"."golden_key" AS "email_key",
-  "t1"."first_name",
-  "t1"."last_name",
-  "t1"."phone",
-  "t1"."company",
-  "t1"."title",
-  "t1"."website",
-  "t1"."address",
-  "t1"."city",
-  "t1"."state",
-  "t1"."postal_code",
-  "t1"."country",
-  "t1"."industry",
-  "t1"."status",
-  "t1"."opted_out",
-  "t1"."bounced",
-  "t1"."created_at",
-  "t1"."updated_at",
-  "t1"."properties",
-  "t1"."member_count",
-  {'first_name': "t1"."first_name_from", 'last_name': "t1"."last_name_from", 'phone': "t1"."phone_from", 'company': "t1"."company_from", 'title': "t1"."title_from", 'website': "t1"."website_from", 'address': "t1"."address_from", 'city': "t1"."city_from", 'state': "t1"."state_from", 'postal_code': "t1"."postal_code_from", 'country': "t1"."country_from", 'industry': "t1"."industry_from", 'status': "t1"."status_from"} AS "lineage"
+  "t2"."source",
+  "t2"."source_scope",
+  "t2"."source_id",
+  "t2"."email",
+  "t2"."email_key",
+  "t2"."first_name",
+  "t2"."last_name",
+  "t2"."phone",
+  "t2"."company",
+  "t2"."title",
+  "t2"."website",
+  "t2"."address",
+  "t2"."city",
+  "t2"."state",
+  "t2"."postal_code",
+  "t2"."country",
+  "t2"."industry",
+  "t2"."status",
+  "t2"."opted_out",
+  "t2"."bounced",
+  "t2"."created_at",
+  "t2"."updated_at",
+  "t2"."properties",
+  "t2"."member_count",
+  "t2"."lineage"
 FROM (
   SELECT
-    "t0"."golden_key",
-    ARG_MIN("t0"."first_name", "t0"."rank") AS "first_name",
-    ARG_MIN("t0"."last_name", "t0"."rank") AS "last_name",
-    ARG_MIN("t0"."phone", "t0"."rank_newest") AS "phone",
-    ARG_MIN(
-      "t0"."company",
-      "t0"."rank" - (
-        CAST(LENGTH("t0"."company") AS BIGINT) * 4294967296
+    "t1"."golden_key",
+    "t1"."first_name",
+    "t1"."last_name",
+    "t1"."phone",
+    "t1"."company",
+    "t1"."title",
+    "t1"."website",
+    "t1"."address",
+    "t1"."city",
+    "t1"."state",
+    "t1"."postal_code",
+    "t1"."country",
+    "t1"."industry",
+    "t1"."status",
+    "t1"."opted_out",
+    "t1"."bounced",
+    "t1"."email",
+    "t1"."created_at",
+    "t1"."updated_at",
+    CASE
+      WHEN ARRAY_LENGTH(
+        LIST_APPLY(
+          LIST_SORT("t1"."told"),
+          LAMBDA __ibis_param_told__ : (
+            __ibis_param_told__
+          )."properties"
+        )
+      ) > 0
+      THEN WINNER_PROPERTIES_made_up(
+        CASE
+          WHEN CAST([COALESCE("t1"."properties", '{}')] AS TEXT[]) IS NULL
+          OR LIST_APPLY(
+            LIST_SORT("t1"."told"),
+            LAMBDA __ibis_param_told__ : (
+              __ibis_param_told__
+            )."properties"
+          ) IS NULL
+          THEN NULL
+          ELSE LIST_CONCAT(
+            CAST([COALESCE("t1"."properties", '{}')] AS TEXT[]),
+            LIST_APPLY(
+              LIST_SORT("t1"."told"),
+              LAMBDA __ibis_param_told__ : (
+                __ibis_param_told__
+              )."properties"
+            )
+          )
+        END
       )
-    ) FILTER(WHERE
-      (
-        "t0"."company" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "company",
-    ARG_MIN("t0"."title", "t0"."rank") FILTER(WHERE
-      (
-        "t0"."title" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "title",
-    ARG_MIN("t0"."website", "t0"."rank") FILTER(WHERE
-      (
-        "t0"."website" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "website",
-    FIRST(
-      "t0"."address" ORDER BY "t0"."rank" + (
-        CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
-      )
-    ) FILTER(WHERE
-      (
+      ELSE "t1"."properties"
+    END AS "properties",
+    "t1"."member_count",
+    "t1"."told",
+    "t1"."first_name_from",
+    "t1"."last_name_from",
+    "t1"."phone_from",
+    "t1"."company_from",
+    "t1"."title_from",
+    "t1"."website_from",
+    "t1"."address_from",
+    "t1"."city_from",
+    "t1"."state_from",
+    "t1"."postal_code_from",
+    "t1"."country_from",
+    "t1"."industry_from",
+    "t1"."status_from",
+    'golden' AS "source",
+    '' AS "source_scope",
+    "t1"."golden_key" AS "source_id",
+    "t1"."golden_key" AS "email_key",
+    {'first_name': "t1"."first_name_from", 'last_name': "t1"."last_name_from", 'phone': "t1"."phone_from", 'company': "t1"."company_from", 'title': "t1"."title_from", 'website': "t1"."website_from", 'address': "t1"."address_from", 'city': "t1"."city_from", 'state': "t1"."state_from", 'postal_code': "t1"."postal_code_from", 'country': "t1"."country_from", 'industry': "t1"."industry_from", 'status': "t1"."status_from"} AS "lineage"
+  FROM (
+    SELECT
+      "t0"."golden_key",
+      ARG_MIN("t0"."first_name", "t0"."rank") AS "first_name",
+      ARG_MIN("t0"."last_name", "t0"."rank") AS "last_name",
+      ARG_MIN("t0"."phone", "t0"."rank_newest") AS "phone",
+      ARG_MIN(
+        "t0"."company",
+        "t0"."rank" - (
+          CAST(LENGTH("t0"."company") AS BIGINT) * 4294967296
+        )
+      ) FILTER(WHERE
         (
-          "t0"."postal_code" IS NOT NULL
-        )
-        OR (
-          "t0"."city" IS NOT NULL
-        )
-        OR (
-          "t0"."address" IS NOT NULL
-        )
-      )
-      AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "address",
-    FIRST(
-      "t0"."city" ORDER BY "t0"."rank" + (
-        CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
-      )
-    ) FILTER(WHERE
-      (
+          "t0"."company" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "company",
+      ARG_MIN("t0"."title", "t0"."rank") FILTER(WHERE
         (
-          "t0"."postal_code" IS NOT NULL
-        )
-        OR (
-          "t0"."city" IS NOT NULL
-        )
-        OR (
-          "t0"."address" IS NOT NULL
-        )
-      )
-      AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "city",
-    ARG_MIN("t0"."state", "t0"."rank") FILTER(WHERE
-      (
-        "t0"."state" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "state",
-    FIRST(
-      "t0"."postal_code" ORDER BY "t0"."rank" + (
-        CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
-      )
-    ) FILTER(WHERE
-      (
+          "t0"."title" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "title",
+      ARG_MIN("t0"."website", "t0"."rank") FILTER(WHERE
         (
-          "t0"."postal_code" IS NOT NULL
+          "t0"."website" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "website",
+      FIRST(
+        "t0"."address" ORDER BY "t0"."rank" + (
+          CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
         )
-        OR (
-          "t0"."city" IS NOT NULL
-        )
-        OR (
-          "t0"."address" IS NOT NULL
-        )
-      )
-      AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "postal_code",
-    ARG_MIN("t0"."country", "t0"."rank") FILTER(WHERE
-      (
-        "t0"."country" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "country",
-    ARG_MIN("t0"."industry", "t0"."rank" - (
-      "t0"."industry_votes" * 4294967296
-    )) FILTER(WHERE
-      (
-        "t0"."industry" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "industry",
-    ARG_MIN("t0"."status", "t0"."rank") FILTER(WHERE
-      (
-        "t0"."status" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "status",
-    BOOL_OR(CAST("t0"."opted_out" AS BOOLEAN)) AS "opted_out",
-    BOOL_OR(CAST("t0"."bounced" AS BOOLEAN)) AS "bounced",
-    ARG_MIN("t0"."email", "t0"."rank") FILTER(WHERE
-      "t0"."email_key" IS NOT NULL) AS "email",
-    MIN("t0"."created_at") AS "created_at",
-    MAX("t0"."updated_at") AS "updated_at",
-    ARG_MIN("t0"."properties", "t0"."rank") AS "properties",
-    COUNT(*) AS "member_count",
-    MIN("t0"."rank") FILTER(WHERE
-      "t0"."first_name" IS NOT NULL) AS "first_name_from",
-    MIN("t0"."rank") FILTER(WHERE
-      "t0"."last_name" IS NOT NULL) AS "last_name_from",
-    FIRST("t0"."rank" ORDER BY "t0"."rank_newest") FILTER(WHERE
-      "t0"."phone" IS NOT NULL) AS "phone_from",
-    FIRST(
-      "t0"."rank" ORDER BY "t0"."rank" - (
-        CAST(LENGTH("t0"."company") AS BIGINT) * 4294967296
-      )
-    ) FILTER(WHERE
-      (
-        "t0"."company" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "company_from",
-    MIN("t0"."rank") FILTER(WHERE
-      (
-        "t0"."title" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "title_from",
-    MIN("t0"."rank") FILTER(WHERE
-      (
-        "t0"."website" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "website_from",
-    FIRST(
-      CASE WHEN "t0"."address" IS NOT NULL THEN "t0"."rank" ELSE NULL END ORDER BY "t0"."rank" + (
-        CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
-      )
-    ) FILTER(WHERE
-      (
+      ) FILTER(WHERE
         (
-          "t0"."postal_code" IS NOT NULL
+          (
+            "t0"."postal_code" IS NOT NULL
+          )
+          OR (
+            "t0"."city" IS NOT NULL
+          )
+          OR (
+            "t0"."address" IS NOT NULL
+          )
         )
-        OR (
-          "t0"."city" IS NOT NULL
+        AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "address",
+      FIRST(
+        "t0"."city" ORDER BY "t0"."rank" + (
+          CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
         )
-        OR (
-          "t0"."address" IS NOT NULL
-        )
-      )
-      AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "address_from",
-    FIRST(
-      CASE WHEN "t0"."city" IS NOT NULL THEN "t0"."rank" ELSE NULL END ORDER BY "t0"."rank" + (
-        CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
-      )
-    ) FILTER(WHERE
-      (
+      ) FILTER(WHERE
         (
-          "t0"."postal_code" IS NOT NULL
+          (
+            "t0"."postal_code" IS NOT NULL
+          )
+          OR (
+            "t0"."city" IS NOT NULL
+          )
+          OR (
+            "t0"."address" IS NOT NULL
+          )
         )
-        OR (
-          "t0"."city" IS NOT NULL
-        )
-        OR (
-          "t0"."address" IS NOT NULL
-        )
-      )
-      AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "city_from",
-    MIN("t0"."rank") FILTER(WHERE
-      (
-        "t0"."state" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "state_from",
-    FIRST(
-      CASE WHEN "t0"."postal_code" IS NOT NULL THEN "t0"."rank" ELSE NULL END ORDER BY "t0"."rank" + (
-        CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
-      )
-    ) FILTER(WHERE
-      (
+        AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "city",
+      ARG_MIN("t0"."state", "t0"."rank") FILTER(WHERE
         (
-          "t0"."postal_code" IS NOT NULL
+          "t0"."state" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "state",
+      FIRST(
+        "t0"."postal_code" ORDER BY "t0"."rank" + (
+          CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
         )
-        OR (
-          "t0"."city" IS NOT NULL
+      ) FILTER(WHERE
+        (
+          (
+            "t0"."postal_code" IS NOT NULL
+          )
+          OR (
+            "t0"."city" IS NOT NULL
+          )
+          OR (
+            "t0"."address" IS NOT NULL
+          )
         )
-        OR (
-          "t0"."address" IS NOT NULL
+        AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "postal_code",
+      ARG_MIN("t0"."country", "t0"."rank") FILTER(WHERE
+        (
+          "t0"."country" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "country",
+      ARG_MIN("t0"."industry", "t0"."rank" - (
+        "t0"."industry_votes" * 4294967296
+      )) FILTER(WHERE
+        (
+          "t0"."industry" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "industry",
+      ARG_MIN("t0"."status", "t0"."rank") FILTER(WHERE
+        (
+          "t0"."status" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "status",
+      BOOL_OR(CAST("t0"."opted_out" AS BOOLEAN)) AS "opted_out",
+      BOOL_OR(CAST("t0"."bounced" AS BOOLEAN)) AS "bounced",
+      ARG_MIN("t0"."email", "t0"."rank") FILTER(WHERE
+        "t0"."email_key" IS NOT NULL) AS "email",
+      MIN("t0"."created_at") AS "created_at",
+      MAX("t0"."updated_at") AS "updated_at",
+      ARG_MIN("t0"."properties", "t0"."rank") AS "properties",
+      COUNT(*) AS "member_count",
+      ARRAY_AGG({'rank': "t0"."rank", 'properties': "t0"."properties"}) FILTER(WHERE
+        {'rank': "t0"."rank", 'properties': "t0"."properties"} IS NOT NULL
+        AND CONTAINS("t0"."properties", '"email_aliases"')) AS "told",
+      MIN("t0"."rank") FILTER(WHERE
+        "t0"."first_name" IS NOT NULL) AS "first_name_from",
+      MIN("t0"."rank") FILTER(WHERE
+        "t0"."last_name" IS NOT NULL) AS "last_name_from",
+      FIRST("t0"."rank" ORDER BY "t0"."rank_newest") FILTER(WHERE
+        "t0"."phone" IS NOT NULL) AS "phone_from",
+      FIRST(
+        "t0"."rank" ORDER BY "t0"."rank" - (
+          CAST(LENGTH("t0"."company") AS BIGINT) * 4294967296
         )
-      )
-      AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "postal_code_from",
-    MIN("t0"."rank") FILTER(WHERE
-      (
-        "t0"."country" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "country_from",
-    FIRST("t0"."rank" ORDER BY "t0"."rank" - (
-      "t0"."industry_votes" * 4294967296
-    )) FILTER(WHERE
-      (
-        "t0"."industry" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "industry_from",
-    MIN("t0"."rank") FILTER(WHERE
-      (
-        "t0"."status" IS NOT NULL
-      ) AND NOT (
-        "t0"."source" IN ('perspective')
-      )) AS "status_from"
-  FROM "ranked" AS "t0"
-  GROUP BY
-    1
-) AS "t1";
+      ) FILTER(WHERE
+        (
+          "t0"."company" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "company_from",
+      MIN("t0"."rank") FILTER(WHERE
+        (
+          "t0"."title" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "title_from",
+      MIN("t0"."rank") FILTER(WHERE
+        (
+          "t0"."website" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "website_from",
+      FIRST(
+        CASE WHEN "t0"."address" IS NOT NULL THEN "t0"."rank" ELSE NULL END ORDER BY "t0"."rank" + (
+          CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
+        )
+      ) FILTER(WHERE
+        (
+          (
+            "t0"."postal_code" IS NOT NULL
+          )
+          OR (
+            "t0"."city" IS NOT NULL
+          )
+          OR (
+            "t0"."address" IS NOT NULL
+          )
+        )
+        AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "address_from",
+      FIRST(
+        CASE WHEN "t0"."city" IS NOT NULL THEN "t0"."rank" ELSE NULL END ORDER BY "t0"."rank" + (
+          CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
+        )
+      ) FILTER(WHERE
+        (
+          (
+            "t0"."postal_code" IS NOT NULL
+          )
+          OR (
+            "t0"."city" IS NOT NULL
+          )
+          OR (
+            "t0"."address" IS NOT NULL
+          )
+        )
+        AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "city_from",
+      MIN("t0"."rank") FILTER(WHERE
+        (
+          "t0"."state" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "state_from",
+      FIRST(
+        CASE WHEN "t0"."postal_code" IS NOT NULL THEN "t0"."rank" ELSE NULL END ORDER BY "t0"."rank" + (
+          CAST("t0"."postal_code" IS NULL AS BIGINT) * 4294967296
+        )
+      ) FILTER(WHERE
+        (
+          (
+            "t0"."postal_code" IS NOT NULL
+          )
+          OR (
+            "t0"."city" IS NOT NULL
+          )
+          OR (
+            "t0"."address" IS NOT NULL
+          )
+        )
+        AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "postal_code_from",
+      MIN("t0"."rank") FILTER(WHERE
+        (
+          "t0"."country" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "country_from",
+      FIRST("t0"."rank" ORDER BY "t0"."rank" - (
+        "t0"."industry_votes" * 4294967296
+      )) FILTER(WHERE
+        (
+          "t0"."industry" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "industry_from",
+      MIN("t0"."rank") FILTER(WHERE
+        (
+          "t0"."status" IS NOT NULL
+        ) AND NOT (
+          "t0"."source" IN ('perspective')
+        )) AS "status_from"
+    FROM "ranked" AS "t0"
+    GROUP BY
+      1
+  ) AS "t1"
+) AS "t2";
 
 -- disputed
 WITH "t1" AS (

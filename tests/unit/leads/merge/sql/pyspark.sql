@@ -336,566 +336,627 @@ FROM (
 
 -- golden
 SELECT
-  'golden' AS `source`,
-  '' AS `source_scope`,
-  `t1`.`golden_key` AS `source_id`,
-  `t1`.`email`,
-  `t1`.`golden_key` AS `email_key`,
-  `t1`.`first_name`,
-  `t1`.`last_name`,
-  `t1`.`phone`,
-  `t1`.`company`,
-  `t1`.`title`,
-  `t1`.`website`,
-  `t1`.`address`,
-  `t1`.`city`,
-  `t1`.`state`,
-  `t1`.`postal_code`,
-  `t1`.`country`,
-  `t1`.`industry`,
-  `t1`.`status`,
-  `t1`.`opted_out`,
-  `t1`.`bounced`,
-  `t1`.`created_at`,
-  `t1`.`updated_at`,
-  `t1`.`properties`,
-  `t1`.`member_count`,
-  STRUCT(
-    `t1`.`first_name_from` AS `first_name`,
-    `t1`.`last_name_from` AS `last_name`,
-    `t1`.`phone_from` AS `phone`,
-    `t1`.`company_from` AS `company`,
-    `t1`.`title_from` AS `title`,
-    `t1`.`website_from` AS `website`,
-    `t1`.`address_from` AS `address`,
-    `t1`.`city_from` AS `city`,
-    `t1`.`state_from` AS `state`,
-    `t1`.`postal_code_from` AS `postal_code`,
-    `t1`.`country_from` AS `country`,
-    `t1`.`industry_from` AS `industry`,
-    `t1`.`status_from` AS `status`
-  ) AS `lineage`
+  `t2`.`source`,
+  `t2`.`source_scope`,
+  `t2`.`source_id`,
+  `t2`.`email`,
+  `t2`.`email_key`,
+  `t2`.`first_name`,
+  `t2`.`last_name`,
+  `t2`.`phone`,
+  `t2`.`company`,
+  `t2`.`title`,
+  `t2`.`website`,
+  `t2`.`address`,
+  `t2`.`city`,
+  `t2`.`state`,
+  `t2`.`postal_code`,
+  `t2`.`country`,
+  `t2`.`industry`,
+  `t2`.`status`,
+  `t2`.`opted_out`,
+  `t2`.`bounced`,
+  `t2`.`created_at`,
+  `t2`.`updated_at`,
+  `t2`.`properties`,
+  `t2`.`member_count`,
+  `t2`.`lineage`
 FROM (
   SELECT
-    `t0`.`golden_key`,
-    MIN_BY(
-      IF(`t0`.`first_name` IS NOT NULL, `t0`.`first_name`, NULL),
-      IF(`t0`.`first_name` IS NOT NULL, `t0`.`rank`, NULL)
-    ) AS `first_name`,
-    MIN_BY(
-      IF(`t0`.`last_name` IS NOT NULL, `t0`.`last_name`, NULL),
-      IF(`t0`.`last_name` IS NOT NULL, `t0`.`rank`, NULL)
-    ) AS `last_name`,
-    MIN_BY(
-      IF(`t0`.`phone` IS NOT NULL, `t0`.`phone`, NULL),
-      IF(`t0`.`phone` IS NOT NULL, `t0`.`rank_newest`, NULL)
-    ) AS `phone`,
-    MIN_BY(
-      IF(
-        (
-          `t0`.`company` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`company`,
-        NULL
-      ),
-      IF(
-        (
-          `t0`.`company` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank` - (
-          CAST(LENGTH(`t0`.`company`) AS BIGINT) * 4294967296
-        ),
-        NULL
-      )
-    ) AS `company`,
-    MIN_BY(
-      IF(
-        (
-          `t0`.`title` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`title`,
-        NULL
-      ),
-      IF(
-        (
-          `t0`.`title` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank`,
-        NULL
-      )
-    ) AS `title`,
-    MIN_BY(
-      IF(
-        (
-          `t0`.`website` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`website`,
-        NULL
-      ),
-      IF(
-        (
-          `t0`.`website` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank`,
-        NULL
-      )
-    ) AS `website`,
-    MIN_BY(
-      IF(
-        (
-          (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
+    `t1`.`golden_key`,
+    `t1`.`first_name`,
+    `t1`.`last_name`,
+    `t1`.`phone`,
+    `t1`.`company`,
+    `t1`.`title`,
+    `t1`.`website`,
+    `t1`.`address`,
+    `t1`.`city`,
+    `t1`.`state`,
+    `t1`.`postal_code`,
+    `t1`.`country`,
+    `t1`.`industry`,
+    `t1`.`status`,
+    `t1`.`opted_out`,
+    `t1`.`bounced`,
+    `t1`.`email`,
+    `t1`.`created_at`,
+    `t1`.`updated_at`,
+    IF(
+      SIZE(
+        TRANSFORM(ARRAY_SORT(`t1`.`told`), __ibis_param_told__ -> __ibis_param_told__.`properties`)
+      ) > 0,
+      IBIS_UDF_WINNER_PROPERTIES_made_up(
+        CONCAT(
+          ARRAY(COALESCE(`t1`.`properties`, '{}')),
+          TRANSFORM(ARRAY_SORT(`t1`.`told`), __ibis_param_told__ -> __ibis_param_told__.`properties`)
         )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`address`,
-        NULL
       ),
-      IF(
-        (
-          (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
-        )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank` + (
-          CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
-        ),
-        NULL
-      )
-    ) AS `address`,
-    MIN_BY(
-      IF(
-        (
-          (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
-        )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`city`,
-        NULL
-      ),
-      IF(
-        (
-          (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
-        )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank` + (
-          CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
-        ),
-        NULL
-      )
-    ) AS `city`,
-    MIN_BY(
-      IF(
-        (
-          `t0`.`state` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`state`,
-        NULL
-      ),
-      IF(
-        (
-          `t0`.`state` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank`,
-        NULL
-      )
-    ) AS `state`,
-    MIN_BY(
-      IF(
-        (
-          (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
-        )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`postal_code`,
-        NULL
-      ),
-      IF(
-        (
-          (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
-        )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank` + (
-          CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
-        ),
-        NULL
-      )
-    ) AS `postal_code`,
-    MIN_BY(
-      IF(
-        (
-          `t0`.`country` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`country`,
-        NULL
-      ),
-      IF(
-        (
-          `t0`.`country` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank`,
-        NULL
-      )
-    ) AS `country`,
-    MIN_BY(
-      IF(
-        (
-          `t0`.`industry` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`industry`,
-        NULL
-      ),
-      IF(
-        (
-          `t0`.`industry` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank` - (
-          `t0`.`industry_votes` * 4294967296
-        ),
-        NULL
-      )
-    ) AS `industry`,
-    MIN_BY(
-      IF(
-        (
-          `t0`.`status` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`status`,
-        NULL
-      ),
-      IF(
-        (
-          `t0`.`status` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank`,
-        NULL
-      )
-    ) AS `status`,
-    BOOL_OR(`t0`.`opted_out`) AS `opted_out`,
-    BOOL_OR(`t0`.`bounced`) AS `bounced`,
-    MIN_BY(
-      IF(`t0`.`email_key` IS NOT NULL, `t0`.`email`, NULL),
-      IF(`t0`.`email_key` IS NOT NULL, `t0`.`rank`, NULL)
-    ) AS `email`,
-    MIN(`t0`.`created_at`) AS `created_at`,
-    MAX(`t0`.`updated_at`) AS `updated_at`,
-    MIN_BY(
-      IF(`t0`.`properties` IS NOT NULL, `t0`.`properties`, NULL),
-      IF(`t0`.`properties` IS NOT NULL, `t0`.`rank`, NULL)
+      `t1`.`properties`
     ) AS `properties`,
-    COUNT(*) AS `member_count`,
-    MIN(IF(`t0`.`first_name` IS NOT NULL, `t0`.`rank`, NULL)) AS `first_name_from`,
-    MIN(IF(`t0`.`last_name` IS NOT NULL, `t0`.`rank`, NULL)) AS `last_name_from`,
-    MIN_BY(
-      IF(`t0`.`phone` IS NOT NULL, `t0`.`rank`, NULL),
-      IF(`t0`.`phone` IS NOT NULL, `t0`.`rank_newest`, NULL)
-    ) AS `phone_from`,
-    MIN_BY(
-      IF(
-        (
-          `t0`.`company` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank`,
-        NULL
-      ),
-      IF(
-        (
-          `t0`.`company` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank` - (
-          CAST(LENGTH(`t0`.`company`) AS BIGINT) * 4294967296
-        ),
-        NULL
-      )
-    ) AS `company_from`,
-    MIN(
-      IF(
-        (
-          `t0`.`title` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank`,
-        NULL
-      )
-    ) AS `title_from`,
-    MIN(
-      IF(
-        (
-          `t0`.`website` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank`,
-        NULL
-      )
-    ) AS `website_from`,
-    MIN_BY(
-      IF(
-        (
+    `t1`.`member_count`,
+    `t1`.`told`,
+    `t1`.`first_name_from`,
+    `t1`.`last_name_from`,
+    `t1`.`phone_from`,
+    `t1`.`company_from`,
+    `t1`.`title_from`,
+    `t1`.`website_from`,
+    `t1`.`address_from`,
+    `t1`.`city_from`,
+    `t1`.`state_from`,
+    `t1`.`postal_code_from`,
+    `t1`.`country_from`,
+    `t1`.`industry_from`,
+    `t1`.`status_from`,
+    'golden' AS `source`,
+    '' AS `source_scope`,
+    `t1`.`golden_key` AS `source_id`,
+    `t1`.`golden_key` AS `email_key`,
+    STRUCT(
+      `t1`.`first_name_from` AS `first_name`,
+      `t1`.`last_name_from` AS `last_name`,
+      `t1`.`phone_from` AS `phone`,
+      `t1`.`company_from` AS `company`,
+      `t1`.`title_from` AS `title`,
+      `t1`.`website_from` AS `website`,
+      `t1`.`address_from` AS `address`,
+      `t1`.`city_from` AS `city`,
+      `t1`.`state_from` AS `state`,
+      `t1`.`postal_code_from` AS `postal_code`,
+      `t1`.`country_from` AS `country`,
+      `t1`.`industry_from` AS `industry`,
+      `t1`.`status_from` AS `status`
+    ) AS `lineage`
+  FROM (
+    SELECT
+      `t0`.`golden_key`,
+      MIN_BY(
+        IF(`t0`.`first_name` IS NOT NULL, `t0`.`first_name`, NULL),
+        IF(`t0`.`first_name` IS NOT NULL, `t0`.`rank`, NULL)
+      ) AS `first_name`,
+      MIN_BY(
+        IF(`t0`.`last_name` IS NOT NULL, `t0`.`last_name`, NULL),
+        IF(`t0`.`last_name` IS NOT NULL, `t0`.`rank`, NULL)
+      ) AS `last_name`,
+      MIN_BY(
+        IF(`t0`.`phone` IS NOT NULL, `t0`.`phone`, NULL),
+        IF(`t0`.`phone` IS NOT NULL, `t0`.`rank_newest`, NULL)
+      ) AS `phone`,
+      MIN_BY(
+        IF(
           (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
-        )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
+            `t0`.`company` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`company`,
+          NULL
         ),
-        IF(`t0`.`address` IS NOT NULL, `t0`.`rank`, NULL),
-        NULL
-      ),
-      IF(
-        (
+        IF(
           (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
+            `t0`.`company` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank` - (
+            CAST(LENGTH(`t0`.`company`) AS BIGINT) * 4294967296
+          ),
+          NULL
         )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank` + (
-          CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
-        ),
-        NULL
-      )
-    ) AS `address_from`,
-    MIN_BY(
-      IF(
-        (
+      ) AS `company`,
+      MIN_BY(
+        IF(
           (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
-        )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
+            `t0`.`title` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`title`,
+          NULL
         ),
-        IF(`t0`.`city` IS NOT NULL, `t0`.`rank`, NULL),
-        NULL
-      ),
-      IF(
-        (
+        IF(
           (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
+            `t0`.`title` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
         )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank` + (
-          CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
-        ),
-        NULL
-      )
-    ) AS `city_from`,
-    MIN(
-      IF(
-        (
-          `t0`.`state` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
-        ),
-        `t0`.`rank`,
-        NULL
-      )
-    ) AS `state_from`,
-    MIN_BY(
-      IF(
-        (
+      ) AS `title`,
+      MIN_BY(
+        IF(
           (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
-        )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
+            `t0`.`website` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`website`,
+          NULL
         ),
-        IF(`t0`.`postal_code` IS NOT NULL, `t0`.`rank`, NULL),
-        NULL
-      ),
-      IF(
-        (
+        IF(
           (
-            `t0`.`postal_code` IS NOT NULL
-          )
-          OR (
-            `t0`.`city` IS NOT NULL
-          )
-          OR (
-            `t0`.`address` IS NOT NULL
-          )
+            `t0`.`website` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
         )
-        AND NOT (
-          `t0`.`source` IN ('perspective')
+      ) AS `website`,
+      MIN_BY(
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`address`,
+          NULL
         ),
-        `t0`.`rank` + (
-          CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank` + (
+            CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
+          ),
+          NULL
+        )
+      ) AS `address`,
+      MIN_BY(
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`city`,
+          NULL
         ),
-        NULL
-      )
-    ) AS `postal_code_from`,
-    MIN(
-      IF(
-        (
-          `t0`.`country` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank` + (
+            CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
+          ),
+          NULL
+        )
+      ) AS `city`,
+      MIN_BY(
+        IF(
+          (
+            `t0`.`state` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`state`,
+          NULL
         ),
-        `t0`.`rank`,
-        NULL
-      )
-    ) AS `country_from`,
-    MIN_BY(
-      IF(
-        (
-          `t0`.`industry` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
+        IF(
+          (
+            `t0`.`state` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
+        )
+      ) AS `state`,
+      MIN_BY(
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`postal_code`,
+          NULL
         ),
-        `t0`.`rank`,
-        NULL
-      ),
-      IF(
-        (
-          `t0`.`industry` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank` + (
+            CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
+          ),
+          NULL
+        )
+      ) AS `postal_code`,
+      MIN_BY(
+        IF(
+          (
+            `t0`.`country` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`country`,
+          NULL
         ),
-        `t0`.`rank` - (
-          `t0`.`industry_votes` * 4294967296
+        IF(
+          (
+            `t0`.`country` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
+        )
+      ) AS `country`,
+      MIN_BY(
+        IF(
+          (
+            `t0`.`industry` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`industry`,
+          NULL
         ),
-        NULL
-      )
-    ) AS `industry_from`,
-    MIN(
-      IF(
-        (
-          `t0`.`status` IS NOT NULL
-        ) AND NOT (
-          `t0`.`source` IN ('perspective')
+        IF(
+          (
+            `t0`.`industry` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank` - (
+            `t0`.`industry_votes` * 4294967296
+          ),
+          NULL
+        )
+      ) AS `industry`,
+      MIN_BY(
+        IF(
+          (
+            `t0`.`status` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`status`,
+          NULL
         ),
-        `t0`.`rank`,
-        NULL
-      )
-    ) AS `status_from`
-  FROM `ranked` AS `t0`
-  GROUP BY
-    1
-) AS `t1`;
+        IF(
+          (
+            `t0`.`status` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
+        )
+      ) AS `status`,
+      BOOL_OR(`t0`.`opted_out`) AS `opted_out`,
+      BOOL_OR(`t0`.`bounced`) AS `bounced`,
+      MIN_BY(
+        IF(`t0`.`email_key` IS NOT NULL, `t0`.`email`, NULL),
+        IF(`t0`.`email_key` IS NOT NULL, `t0`.`rank`, NULL)
+      ) AS `email`,
+      MIN(`t0`.`created_at`) AS `created_at`,
+      MAX(`t0`.`updated_at`) AS `updated_at`,
+      MIN_BY(
+        IF(`t0`.`properties` IS NOT NULL, `t0`.`properties`, NULL),
+        IF(`t0`.`properties` IS NOT NULL, `t0`.`rank`, NULL)
+      ) AS `properties`,
+      COUNT(*) AS `member_count`,
+      COLLECT_LIST(
+        IF(
+          CONTAINS(`t0`.`properties`, '"email_aliases"'),
+          STRUCT(`t0`.`rank` AS `rank`, `t0`.`properties` AS `properties`),
+          NULL
+        )
+      ) AS `told`,
+      MIN(IF(`t0`.`first_name` IS NOT NULL, `t0`.`rank`, NULL)) AS `first_name_from`,
+      MIN(IF(`t0`.`last_name` IS NOT NULL, `t0`.`rank`, NULL)) AS `last_name_from`,
+      MIN_BY(
+        IF(`t0`.`phone` IS NOT NULL, `t0`.`rank`, NULL),
+        IF(`t0`.`phone` IS NOT NULL, `t0`.`rank_newest`, NULL)
+      ) AS `phone_from`,
+      MIN_BY(
+        IF(
+          (
+            `t0`.`company` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
+        ),
+        IF(
+          (
+            `t0`.`company` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank` - (
+            CAST(LENGTH(`t0`.`company`) AS BIGINT) * 4294967296
+          ),
+          NULL
+        )
+      ) AS `company_from`,
+      MIN(
+        IF(
+          (
+            `t0`.`title` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
+        )
+      ) AS `title_from`,
+      MIN(
+        IF(
+          (
+            `t0`.`website` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
+        )
+      ) AS `website_from`,
+      MIN_BY(
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          IF(`t0`.`address` IS NOT NULL, `t0`.`rank`, NULL),
+          NULL
+        ),
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank` + (
+            CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
+          ),
+          NULL
+        )
+      ) AS `address_from`,
+      MIN_BY(
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          IF(`t0`.`city` IS NOT NULL, `t0`.`rank`, NULL),
+          NULL
+        ),
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank` + (
+            CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
+          ),
+          NULL
+        )
+      ) AS `city_from`,
+      MIN(
+        IF(
+          (
+            `t0`.`state` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
+        )
+      ) AS `state_from`,
+      MIN_BY(
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          IF(`t0`.`postal_code` IS NOT NULL, `t0`.`rank`, NULL),
+          NULL
+        ),
+        IF(
+          (
+            (
+              `t0`.`postal_code` IS NOT NULL
+            )
+            OR (
+              `t0`.`city` IS NOT NULL
+            )
+            OR (
+              `t0`.`address` IS NOT NULL
+            )
+          )
+          AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank` + (
+            CAST(`t0`.`postal_code` IS NULL AS BIGINT) * 4294967296
+          ),
+          NULL
+        )
+      ) AS `postal_code_from`,
+      MIN(
+        IF(
+          (
+            `t0`.`country` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
+        )
+      ) AS `country_from`,
+      MIN_BY(
+        IF(
+          (
+            `t0`.`industry` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
+        ),
+        IF(
+          (
+            `t0`.`industry` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank` - (
+            `t0`.`industry_votes` * 4294967296
+          ),
+          NULL
+        )
+      ) AS `industry_from`,
+      MIN(
+        IF(
+          (
+            `t0`.`status` IS NOT NULL
+          ) AND NOT (
+            `t0`.`source` IN ('perspective')
+          ),
+          `t0`.`rank`,
+          NULL
+        )
+      ) AS `status_from`
+    FROM `ranked` AS `t0`
+    GROUP BY
+      1
+  ) AS `t1`
+) AS `t2`;
 
 -- disputed
 WITH `t1` AS (
