@@ -104,6 +104,7 @@ def test_xcom_holds_no_address(sandbox: Sandbox, tmp_path: Path) -> None:
     assert "@" not in json.dumps([task.returned for task in result.tasks])
 
 
+@pytest.mark.story
 def test_one_funnel_only(sandbox: Sandbox, tmp_path: Path) -> None:
     funnel = next(copy.scope for p in sandbox.people for copy in p.copies if copy.crm == "perspective")
     result = run(tmp_path, sources=["perspective_default"], destinations=[], funnel_ids=[funnel])
@@ -117,8 +118,13 @@ def test_one_funnel_only(sandbox: Sandbox, tmp_path: Path) -> None:
     [
         ("missing", {"sources": ["hubspt_default"]}, "is not defined; did you mean 'hubspot_default'?"),
         ("key", {"sources": ["hubspot_default"]}, "Put a valid"),
-        ("funnel", {"sources": ["perspective_default"], "funnel_ids": ["fnl_unknown"]}, "fnl_unknown"),
-        ("host", {"sources": ["persistiq_default"]}, "host is unreachable"),
+        pytest.param(
+            "funnel",
+            {"sources": ["perspective_default"], "funnel_ids": ["fnl_unknown"]},
+            "fnl_unknown",
+            marks=pytest.mark.story,
+        ),
+        pytest.param("host", {"sources": ["persistiq_default"]}, "host is unreachable", marks=pytest.mark.story),
     ],
 )
 def test_bad_input_ends_the_task_with_one_line_that_says_what_to_do(

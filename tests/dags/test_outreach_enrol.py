@@ -104,7 +104,13 @@ def test_a_day_holds_for_two_runs_and_existing_people_join_where_meant(sandbox: 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"campaign_id": "c_unknown"}, {"mailbox_id": "mbox_unknown"}, {"outcomes": []}, {"timezone": "Mars/Crater"}],
+    [
+        {"campaign_id": "c_unknown"},
+        *(
+            pytest.param(wrong, marks=pytest.mark.story)
+            for wrong in ({"mailbox_id": "mbox_unknown"}, {"outcomes": []}, {"timezone": "Mars/Crater"})
+        ),
+    ],
     ids=str,
 )
 def test_nobody_is_created_whom_no_campaign_can_take(wrong: Any, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def test_who_converted_is_in_hubspot_with_owner_stage_and_utm(place: Place) -> N
     assert sandbox.hubspot.stats.writes == writes
 
 
+@pytest.mark.story
 def test_new_contacts_of_a_list_are_in_the_campaign_once(place: Place) -> None:
     store = place.sandbox.persistiq.store
     campaign = next(one for one in store.campaigns.values() if one.active)

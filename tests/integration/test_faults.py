@@ -101,8 +101,8 @@ ALWAYS: dict[str, tuple[str, int]] = {
     "migrating": ("LeadsRateLimitError", 1),
     "limit_daily": ("LeadsRateLimitError", 1),
 }  # fmt: skip
-# A value that was written needs no echo, and leads that the answer leaves out are looked up.
-HEALED = {("without_list", "perspective", "batch"), ("without_list", "persistiq", "batch")}
+# Leads that the answer leaves out are looked up.
+HEALED = {("without_list", "persistiq", "batch")}
 NOT_REPEATED = {"truncated", "oversized", "nested", "without_list"} | {
     kind for kind in ALWAYS if kind.startswith(("cut", "error", "slow"))
 }

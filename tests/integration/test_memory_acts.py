@@ -252,6 +252,7 @@ def test_a_crm_that_suddenly_gives_a_tenth_stops_the_run_and_deletes_nobody(worl
     assert world.golden["memory"]["counts"]["gone"] == 0
 
 
+@pytest.mark.story
 def test_a_plan_that_changes_too_much_stops_before_the_first_write(world: World) -> None:
     people = list(in_step(world, 60))
     for email in people:

@@ -69,6 +69,7 @@ def outcomes(upserted: dict[str, Any]) -> dict[str, str]:
     return {row["email_key"]: row["outcome"] for row in rows}
 
 
+@pytest.mark.story
 def test_leads_sync_reads_merges_and_writes_it(rolodex: Rolodex, sandbox: Sandbox, tmp_path: Path) -> None:
     contacts = sandbox.hubspot.store.contacts
     known = email_key(next(c.properties["email"] for c in contacts.values() if c.properties.get("email")))

@@ -116,6 +116,7 @@ def test_people_are_noticed_where_nobody_waits(sandbox: Sandbox, monkeypatch: py
     assert people.wrong(leads_of(pages), begun, ended)
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("sandbox", [{"search_lag_seconds": 30 * LAG}], indirect=True)
 def test_an_index_that_lags_more_than_it_may_is_left_alone(sandbox: Sandbox) -> None:
     with People(sandbox, PEOPLE, 1) as people:
@@ -170,7 +171,8 @@ def struck(status: int, at: int, body: Any = None) -> Any:
 @pytest.mark.parametrize(
     ("status", "at"),
     [
-        *((403, 1), (429, 10)),
+        (403, 1),
+        pytest.param(429, 10, marks=pytest.mark.story),
         *(pytest.param(status, at, marks=pytest.mark.slow) for status in (400, 403, 429, 500) for at in (2, 3, 8, 10)),
     ],
 )
@@ -187,6 +189,7 @@ def test_a_search_that_is_refused(sandbox: Sandbox, status: int, at: int) -> Non
     assert sandbox.hubspot.stats.by_route["POST /crm/objects/{version}/{type}/search"] == at - 1 + tries
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("sandbox", [{"search_in_burst": True}], indirect=True)
 def test_searches_that_count_against_the_burst_limit_too(sandbox: Sandbox) -> None:
     own = hook()

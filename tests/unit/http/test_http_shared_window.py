@@ -84,7 +84,14 @@ def fullest(departures: Sequence[Sequence[float]], period: float) -> int:
     return max(sum(start <= moment < start + period for moment in times) for start in times)
 
 
-@pytest.mark.parametrize(("machines", "limit", "period"), [(2, 20, 1.0), (4, 40, 1.0), (8, 40, 1.0), (8, 16, 0.5)])
+@pytest.mark.parametrize(
+    ("machines", "limit", "period"),
+    [
+        *(pytest.param(*case, marks=pytest.mark.story) for case in ((2, 20, 1.0), (4, 40, 1.0))),
+        (8, 40, 1.0),
+        (8, 16, 0.5),
+    ],
+)
 def test_machines_keep_one_quota_fairly_and_use_it(store: RedisStore, machines: int, limit: int, period: float) -> None:
     seconds = 3.5 * period
     departures = spend([machine(store, limit, period) for _ in range(machines)], seconds)

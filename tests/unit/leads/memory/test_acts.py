@@ -22,7 +22,7 @@ BOTH = (HUBSPOT, PERSISTIQ)
 ALL = (PERSPECTIVE, *BOTH)
 FLOWS = [
     pytest.param(BOTH, BOTH, {}, id="hubspot and persistiq"),
-    pytest.param(ALL, BOTH, {}, id="all three"),
+    pytest.param(ALL, BOTH, {}, id="all three", marks=pytest.mark.story),
     pytest.param((PERSPECTIVE,), (HUBSPOT,), {}, id="perspective to a hubspot that is not read"),
     *(
         pytest.param(sources, writable, options, id=name, marks=pytest.mark.memory)

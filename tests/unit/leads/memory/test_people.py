@@ -155,6 +155,7 @@ def test_a_conversion_after_the_deletion_makes_the_person_again(tmp_path: Path) 
     assert world.run() == world.run(incremental=True) == 0, world.writes
 
 
+@pytest.mark.story
 def test_a_record_that_the_sync_made_late_is_no_sign_of_a_person_who_was_deleted(tmp_path: Path) -> None:
     world = World(tmp_path, sources=(PERSPECTIVE, *CRMS))
     for number in range(3):
@@ -191,6 +192,7 @@ def test_a_write_that_was_refused_is_tried_again_and_undone_by_nobody(tmp_path: 
     assert world.run() == 0
 
 
+@pytest.mark.story
 def test_an_edit_while_the_run_goes_on_is_seen_by_the_next(tmp_path: Path) -> None:
     world = World(tmp_path)
     (person, other) = in_step(world, 2)
@@ -301,6 +303,7 @@ def test_a_memory_of_another_account_is_no_past_and_not_mixed_with_the_new_one(t
     assert {scope["gone"] for scope in status(world.memory)["scopes"]} == {0}
 
 
+@pytest.mark.story
 def test_two_runs_at_once_are_one_too_many(tmp_path: Path) -> None:
     world = World(tmp_path)
     (person,) = in_step(world, 1)
@@ -348,7 +351,7 @@ class Row(msgspec.Struct):
     made: bool = False
 
 
-@pytest.mark.parametrize(("deaths", "incremental"), [(1, False), (2, True)])
+@pytest.mark.parametrize(("deaths", "incremental"), [(1, False), pytest.param(2, True, marks=pytest.mark.story)])
 def test_whose_address_changes_before_a_died_run_is_remembered_is_not_made_again(
     tmp_path: Path, deaths: int, incremental: bool
 ) -> None:
@@ -413,8 +416,12 @@ def test_an_edit_that_a_died_run_copied_stays_where_the_record_of_its_author_is_
     assert world.run() == 0
 
 
-@pytest.mark.parametrize("author", [HUBSPOT, PERSISTIQ])
-@pytest.mark.parametrize("phone", ["+49 30 2", None])
+@pytest.mark.parametrize(
+    ("phone", "author"),
+    [(None, HUBSPOT),
+     *(pytest.param(*pair, marks=pytest.mark.story)
+       for pair in (("+49 30 2", HUBSPOT), ("+49 30 2", PERSISTIQ), (None, PERSISTIQ)))],
+)  # fmt: skip
 def test_an_edit_right_after_a_copy_is_not_undone_by_the_form_in_which_the_copy_is_kept(
     tmp_path: Path, author: str, phone: str | None
 ) -> None:
