@@ -87,6 +87,7 @@ def test_nobody_who_must_not_be_mailed_is_written_and_no_automation_fires(sandbo
     assert sandbox.persistiq.store.messages_sent == []
 
 
+@pytest.mark.story
 def test_a_dry_run_sends_no_write_and_says_what_it_would_do(sandbox: Sandbox, tmp_path: Path) -> None:
     dry = run(tmp_path, dry_run=True)
     assert dry.state == "success"

@@ -90,6 +90,7 @@ def test_as_it_comes_and_in_a_dry_run_nothing_is_written(
     assert enrol.state == ("success" if params else "skipped")
 
 
+@pytest.mark.story
 def test_a_day_holds_for_two_runs_and_existing_people_join_where_meant(sandbox: Sandbox, tmp_path: Path) -> None:
     campaign = active(sandbox)
     params = {"campaign_id": campaign.id, "max_leads_per_day": 3, "timezone": "Europe/Berlin"}

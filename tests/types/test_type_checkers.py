@@ -52,6 +52,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "MYPYPATH": str(ROOT)}
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("checker", [mypy, pyright], ids=lambda checker: checker.__name__)
 def test_mistakes_are_flagged_and_nothing_else(
     checker: Callable[[Path, Path], Flagged], tmp_path: Path, pytestconfig: pytest.Config

@@ -30,7 +30,8 @@ def notes(world: World, person: str) -> list[str | None]:
 
 @pytest.mark.parametrize(
     ("change", "cleared"),
-    [("another type", "spread"), pytest.param("an option less", "spread", marks=pytest.mark.slow),
+    [pytest.param("another type", "spread", marks=pytest.mark.story),
+     pytest.param("an option less", "spread", marks=pytest.mark.slow),
      pytest.param("another type", "keep", marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_what_a_crm_makes_of_values_is_nobodys_edit(

@@ -88,6 +88,7 @@ def test_what_was_done_past_midnight_counts_for_the_new_day(tmp_path: Path) -> N
     assert task(tmp_path, "b", clock).claim(ids(10, 9), None, 4) == ids(10, 1)
 
 
+@pytest.mark.story
 def test_tasks_at_once_never_add_too_many(tmp_path: Path) -> None:
     for day in range(8):
         start, chosen = Barrier(4), dict[str, list[str]]()
