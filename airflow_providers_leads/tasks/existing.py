@@ -27,9 +27,9 @@ from airflow_providers_leads.leads.memory.whereabouts import shows_same
 from airflow_providers_leads.leads.merge.objections import objector_keys
 from airflow_providers_leads.leads.model.identity import IdentityRules, email_key, person_key, spellings
 from airflow_providers_leads.leads.model.outcomes import PlanRow
+from airflow_providers_leads.leads.model.properties import aliases_in
 from airflow_providers_leads.leads.model.schema import STICKY_FIELDS, Lead
 from airflow_providers_leads.leads.plan.lookup import addresses_to_look_up, missed, unfound
-from airflow_providers_leads.leads.plan.planning import aliases_of
 from airflow_providers_leads.leads.plan.suppression import (
     DO_NOT_CONTACT,
     Suppressions,
@@ -159,7 +159,7 @@ def _known_to_be_absent(task: PlanTask, uri: str, scope: Mapping[str, Any], targ
     }
     write_rows(storage_path(uri), Lead, ({**known, **read}).values())
     # Who isn't found under the address may have got another one. A person of several records doesn't stand for two.
-    met = {key for lead in known.values() for key in (lead.email_key, *aliases_of(lead))}
+    met = {key for lead in known.values() for key in (lead.email_key, *aliases_in(lead.properties))}
     return met.issuperset(asked)
 
 
@@ -283,7 +283,7 @@ class Objections:
         for lead in leads:
             if reason := next((name for name in STICKY_FIELDS if getattr(lead, name)), None):
                 self._records[lead.source_id] = reason
-                for key in (lead.email_key, *aliases_of(lead), *objector_keys(lead)):
+                for key in (lead.email_key, *aliases_in(lead.properties), *objector_keys(lead)):
                     if key:
                         self._people[person_key(key, self._identity)] = reason
 

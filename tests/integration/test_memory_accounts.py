@@ -35,6 +35,11 @@ def lead_to(crm: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, key: st
     monkeypatch.setenv(name, json.dumps({**value, "host": api.origin, "password": key or api.key}))
 
 
+def named_like(known: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let another connection lead to an account."""
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", os.environ[f"AIRFLOW_CONN_{known.upper()}"])
+
+
 def run(world: World) -> list[str]:
     """Run the sync, and return the reasons of its plan."""
     world.run((PERSPECTIVE,), (PERSISTIQ,))
@@ -132,7 +137,7 @@ def test_a_renamed_connection_that_is_only_written_to_keeps_its_past(
     run(world)
     gone, edited, *_ = people
     renamed = f"{PERSISTIQ}_eu"
-    monkeypatch.setenv(f"AIRFLOW_CONN_{renamed.upper()}", os.environ[f"AIRFLOW_CONN_{PERSISTIQ.upper()}"])
+    named_like(PERSISTIQ, renamed, monkeypatch)
     world.deletes(gone, PERSISTIQ)
     world.edits(PERSISTIQ, edited, "first_name", "Anna")
     for again in (False, True):
@@ -154,7 +159,7 @@ def test_a_second_connection_to_an_account_takes_no_past_from_the_first(
     people = [world.converts(first_name="Ann") for _ in range(4)]
     run(world)
     second = "second_persistiq"
-    monkeypatch.setenv(f"AIRFLOW_CONN_{second.upper()}", os.environ[f"AIRFLOW_CONN_{PERSISTIQ.upper()}"])
+    named_like(PERSISTIQ, second, monkeypatch)
     world.deletes(people[0], PERSISTIQ)
     world.run((PERSPECTIVE,), (PERSISTIQ, second))
     for conn_id in (PERSISTIQ, second):

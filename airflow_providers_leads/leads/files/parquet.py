@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from airflow_providers_leads.leads.files.places import WRITER, as_path, parts_of
+from airflow_providers_leads.leads.files.places import WRITER, appearing, as_path, parts_of
 from airflow_providers_leads.leads.files.stores import (
     StagingError,
     has_folders,
@@ -308,6 +308,19 @@ def refuse_anothers(path: Any) -> None:
             "them an output of its own, such as a folder with {{ task.task_id }} in its name, and with "
             "{{ ti.map_index }} where a task is mapped."
         )
+
+
+@contextmanager
+def appearing_as_own(path: Any) -> Iterator[Any]:
+    """Yield what :func:`~…files.places.appearing` does, for a file that another task of the run doesn't write over.
+
+    :param path: path object
+    :raises StagingError: when one has, at the begin or meanwhile
+    """
+    refuse_anothers(path)
+    with appearing(path) as part:
+        yield part
+        refuse_anothers(path)
 
 
 def digest(uri: Any) -> str:

@@ -15,6 +15,7 @@ import msgspec
 
 from airflow_providers_leads.leads.files.parquet import (
     PAGES,
+    appearing_as_own,
     check_parquet,
     check_readable,
     count_rows,
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "VERSION_METADATA", "RowWriter", "StagingError", "appearing", "as_path", "check_parquet", "check_readable",
-    "count_rows", "digest", "file_metadata", "is_local", "local_name", "open_file", "open_parquet", "read_rows",
-    "refuse_anothers", "structs", "write_rows", "written_by",
+    "VERSION_METADATA", "RowWriter", "StagingError", "appearing", "appearing_as_own", "as_path", "check_parquet",
+    "check_readable", "count_rows", "digest", "file_metadata", "is_local", "local_name", "open_file", "open_parquet",
+    "read_rows", "refuse_anothers", "structs", "write_rows", "written_by",
 ]  # fmt: skip
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -99,10 +100,10 @@ class RowWriter:
         import pyarrow.parquet as pq
 
         keep_little()
-        self._refuse_anothers()
+        appears = appearing if self._shared else appearing_as_own
         repeating = [name for name in self._schema.names if name not in MOSTLY_UNIQUE]
         with ExitStack() as stack:
-            part = stack.enter_context(appearing(self.path))
+            part = stack.enter_context(appears(self.path))
             file = stack.enter_context(open_file(part, "wb"))
             parquet = pq.ParquetWriter(file, self._schema, compression="zstd", use_dictionary=repeating, **PAGES)
             self._parquet = stack.enter_context(parquet)
@@ -174,12 +175,6 @@ class RowWriter:
             # The last rows are written here, and they may be the ones that don't fit.
             self._turn()
             self._flush()
-            # It may have come while these rows were read.
-            self._refuse_anothers()
-
-    def _refuse_anothers(self) -> None:
-        if not self._shared:
-            refuse_anothers(self.path)
 
 
 def write_rows(

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_providers_leads.leads.files.staging import appearing, as_path, refuse_anothers, written_by
+from airflow_providers_leads.leads.files.staging import appearing, appearing_as_own, as_path, written_by
 from airflow_providers_leads.leads.files.stores import open_file
 
 _BATCH_ROWS: Final = 5_000
@@ -94,9 +94,8 @@ class ParquetTableWriter:
         kinds = self._kinds or {name: set() for name in self._columns}
         fields = [pa.field(name, _arrow_type(found)) for name, found in kinds.items()]
         schema = pa.schema(fields, metadata=written_by())
-        refuse_anothers(self.path)
         with (
-            appearing(self.path) as part,
+            appearing_as_own(self.path) as part,
             open_file(part, "wb") as file,
             pq.ParquetWriter(file, schema, compression="zstd") as writer,
         ):

@@ -191,7 +191,7 @@ class _Work:
             old = table.renamed_sql(table.stored_sql(files, fields, table.columns_in(con, files)), names)
             self.changed |= bool(names)
             if foreign:
-                old, self.changed = f"{old} WHERE NOT {table.in_scopes_sql(foreign)}", True
+                old, self.changed = f"SELECT * FROM ({old}) WHERE NOT {table.in_scopes_sql(foreign)}", True
             con.execute(f"CREATE VIEW delta AS {new}")
             read = (
                 f"SELECT {table.listed(fields)} FROM ({old}) b ANTI JOIN delta d {table.SAME_RECORD} "

@@ -23,14 +23,13 @@ from airflow_providers_leads.leads.files.parquet import PAGES
 from airflow_providers_leads.leads.files.places import at_hand
 from airflow_providers_leads.leads.files.staging import (
     VERSION_METADATA,
-    appearing,
+    appearing_as_own,
     as_path,
     check_readable,
     count_rows,
     is_local,
     local_name,
     open_parquet,
-    refuse_anothers,
     written_by,
 )
 from airflow_providers_leads.leads.files.stores import open_file
@@ -247,14 +246,12 @@ def write(connection: Any, table: ibis.Table, uri: Any, metadata: Mapping[str, s
     :param metadata: what is to be known of the file as a whole
     """
     path = as_path(uri)
-    refuse_anothers(path)
-    with appearing(path) as part:
+    with appearing_as_own(path) as part:
         # Ibis takes a backslash in a name for the begin of an escape.
         if is_local(path) and is_duckdb(connection) and "\\" not in local_name(part):
             write_local(connection, table, local_name(part), metadata)
         else:
             _stream(connection, table, part, metadata)
-        refuse_anothers(path)
     return count_rows(path)
 
 

@@ -15,10 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.staging import (
-    appearing,
+    appearing_as_own,
     as_path,
     open_parquet,
-    refuse_anothers,
     written_by,
 )
 from airflow_providers_leads.leads.files.stores import open_file
@@ -136,15 +135,15 @@ def _batches(source: Any, rows: int) -> Iterator[tuple[pa.Schema, Iterator[tuple
 
 @contextmanager
 def _writer(target: Any, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    path = as_path(target)
-    refuse_anothers(path)
     # Else it would pass for the file of the task that wrote what is read.
     owner = {name.encode(): value.encode() for name, value in written_by().items()}
     owned = schema.with_metadata({**(schema.metadata or {}), **owner})
-    with appearing(path) as part:
-        with open_file(part, "wb") as file, pq.ParquetWriter(file, owned, compression="zstd") as parquet:
-            yield parquet.write_table
-        refuse_anothers(path)
+    with (
+        appearing_as_own(as_path(target)) as part,
+        open_file(part, "wb") as file,
+        pq.ParquetWriter(file, owned, compression="zstd") as parquet,
+    ):
+        yield parquet.write_table
 
 
 def _call(function: Callable[[Any], Any], batch: pa.Table, form: Form, first: int) -> Any:

@@ -13,7 +13,8 @@ import ibis
 from airflow_providers_leads.leads.files.provenance import share_metadata, share_path
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.engine import bucket, forget, keep, write
-from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, LEAD_COLUMNS
+from airflow_providers_leads.leads.model.properties import may_tell_aliases
+from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
 
 MEMBERS: Final = "members"
 _PLACE: Final = "place"
@@ -81,4 +82,4 @@ class Shares:
 
 
 def _names_others(leads: ibis.Table) -> Any:
-    return leads.properties.contains(f'"{ALIASES_PROPERTY}"').fill_null(False)
+    return may_tell_aliases(leads.properties).fill_null(False)

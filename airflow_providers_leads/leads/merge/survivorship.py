@@ -16,8 +16,8 @@ import ibis.expr.datatypes as dt
 
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.merge.policy import FieldPolicy, MergePolicy
-from airflow_providers_leads.leads.model.properties import properties_udf
-from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS
+from airflow_providers_leads.leads.model.properties import may_tell_aliases, properties_udf
+from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, PROFILE_FIELDS, STICKY_FIELDS
 
 GOLDEN_SOURCE: Final = "golden"
 # Above any number of records of one person, so that one number holds "this first, then the usual order".
@@ -175,7 +175,7 @@ def golden(table: ibis.Table, policy: MergePolicy, *, lineage: bool, duckdb: boo
         "member_count": table.count(),
     }
     told = ibis.struct({"rank": table["rank"], "properties": table.properties})
-    naming = table.properties.contains(f'"{ALIASES_PROPERTY}"')
+    naming = may_tell_aliases(table.properties)
     columns["told"] = told.collect(where=table.properties.notnull() if policy.properties == "merge" else naming)
     if lineage:
         columns |= {f"{field}_from": _winner(table, field, *wins[field], how) for field, how in fields.items()}

@@ -97,6 +97,14 @@ def properties_udf(how: str) -> Any:
 _HOW: Final[Mapping[str, Merge]] = {"merge": merge_objects, "winner": best_alone}
 
 
+def may_tell_aliases(properties: Any) -> Any:
+    """Return the expression that is true for all ``properties`` that tell secondary addresses, and for few others.
+
+    :param properties: Ibis column of JSON objects
+    """
+    return properties.contains(f'"{ALIASES_PROPERTY}"')
+
+
 def aliases_in(properties: str | None) -> list[str]:
     """Return the secondary addresses that a lead's ``properties`` tell, as email keys."""
     if not properties or f'"{ALIASES_PROPERTY}"' not in properties:

@@ -11,7 +11,7 @@ from airflow_providers_leads.leads.files.list_entries import addresses_within
 from airflow_providers_leads.leads.merge.components import RECORD, sort_by_person
 from airflow_providers_leads.leads.merge.engine import collect, in_memory, keep
 from airflow_providers_leads.leads.model.identity import IdentityRules, is_role_address, person_key
-from airflow_providers_leads.leads.model.properties import aliases_in
+from airflow_providers_leads.leads.model.properties import aliases_in, may_tell_aliases
 from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY
 
 _BY_ADDRESS: Final = IdentityRules()
@@ -107,7 +107,7 @@ def aliases_told(connection: Any, leads: ibis.Table, name: str) -> Iterator[tupl
     :param leads: few of which tell any
     :param name: of the column
     """
-    some = leads.filter(leads.properties.contains(f'"{ALIASES_PROPERTY}"')).select(name, "properties").order_by(name)
+    some = leads.filter(may_tell_aliases(leads.properties)).select(name, "properties").order_by(name)
     for row in collect(connection, some):
         yield row[name], aliases_in(row["properties"])
 

@@ -55,8 +55,8 @@ def field_values(golden: Lead, fields: Collection[str], types: PropertyTypes) ->
     :param fields: that can be written
     :param types: of the destination
     """
-    present = {name: getattr(golden, name) for name in PROFILE_FIELDS if name in fields}
-    return _converted({name: value for name, value in present.items() if value is not None}, types)
+    values = ((name, getattr(golden, name)) for name in PROFILE_FIELDS if name in fields)
+    return _converted({name: value for name, value in values if value is not None}, types)
 
 
 def property_values(

@@ -44,7 +44,7 @@ from airflow_providers_leads.leads.plan.rules import Mode, PlanRules
 from airflow_providers_leads.leads.plan.slices import batches_by_slice
 
 __all__ = [
-    "MODES", "Held", "Mode", "PlanRules", "addresses_of", "aliases_of", "check_mode", "current_values", "flag_or_text",
+    "MODES", "Held", "Mode", "PlanRules", "addresses_of", "check_mode", "current_values", "flag_or_text",
     "iter_plan", "plan_row", "property_text", "suppression",
 ]  # fmt: skip
 
@@ -107,15 +107,10 @@ def addresses_of(golden: Lead, held: Held, addresses: Iterable[str] = ()) -> lis
     :param held: what the destination holds of the person
     :param addresses: further addresses of the person
     """
-    known = [golden.email_key, *addresses, *aliases_of(golden)]
+    known = [golden.email_key, *addresses, *aliases_in(golden.properties)]
     if held.record:
-        known += [held.record.email_key, *aliases_of(held.record)]
+        known += [held.record.email_key, *aliases_in(held.record.properties)]
     return list(dict.fromkeys(key for key in known if key))
-
-
-def aliases_of(lead: Lead) -> list[str]:
-    """Return the secondary addresses that a record names, as email keys."""
-    return aliases_in(lead.properties)
 
 
 def plan_row(

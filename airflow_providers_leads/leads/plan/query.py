@@ -8,7 +8,8 @@ import ibis
 
 from airflow_providers_leads.leads.memory.planned import PlanMemory
 from airflow_providers_leads.leads.merge.components import RECORD
-from airflow_providers_leads.leads.model.schema import ALIASES_PROPERTY, LEAD_COLUMNS, STICKY_FIELDS
+from airflow_providers_leads.leads.model.properties import may_tell_aliases
+from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS
 from airflow_providers_leads.leads.plan.alike import ALIKE, EXISTING, alike
 from airflow_providers_leads.leads.plan.fields import sources_of
 from airflow_providers_leads.leads.plan.rules import PlanRules
@@ -40,7 +41,7 @@ def _what_decides(leads: ibis.Table, rules: PlanRules) -> ibis.Table:
     leads = leads.select(name for name in LEAD_COLUMNS if name in needed)
     if rules.properties or rules.fields:
         return leads
-    naming = leads.properties.contains(f'"{ALIASES_PROPERTY}"')
+    naming = may_tell_aliases(leads.properties)
     return leads.mutate(properties=naming.ifelse(leads.properties, ibis.null(str)))
 
 

@@ -108,12 +108,12 @@ def make_leads(rows: Rows, columns: Columns, origin: Origin, orders: Mapping[str
     cleaned = {name: clean(column) for name, column in rows.columns.items()}
     nothing = pa.nulls(count, pa.string())
 
-    def first_of(name: str) -> pa.Array:
-        present = [cleaned[one] for one in columns.fields.get(name, ()) if one in cleaned]
+    def first_of(*names: str) -> pa.Array:
+        present = [cleaned[one] for name in names for one in columns.fields.get(name, ()) if one in cleaned]
         return pc.coalesce(*present) if len(present) > 1 else present[0] if present else nothing
 
     fields: dict[str, pa.Array] = {name: first_of(name) for name in PROFILE_FIELDS}
-    fields["email"] = addresses(pc.coalesce(first_of("email"), first_of(ALIASES_PROPERTY)))
+    fields["email"] = addresses(first_of("email", ALIASES_PROPERTY))
     fields["email_key"] = email_keys(fields["email"])
     fields["phone"], lost["phone"] = phones(fields["phone"])
     fields["postal_code"] = postal_codes(fields["postal_code"])

@@ -12,7 +12,7 @@ from airflow_providers_leads.leads.sources.names import (
     ColumnsError,
     consent_kind,
     folded,
-    is_unsure,
+    is_email,
     listing,
     meaning,
     unique_names,
@@ -58,7 +58,7 @@ def find_header(rows: Sequence[Sequence[str]], wanted: Mapping[str, Sequence[str
     first = next((place for place, row in enumerate(rows[:SEARCHED]) if _holds_address(row)), SEARCHED)
     above = rows[: min(first, SEARCHED)]
     for place, row in enumerate(above):
-        if any((folded(cell) in named) if named else _is_email(cell) for cell in row):
+        if any((folded(cell) in named) if named else is_email(cell) for cell in row):
             return _below(rows, place)
     width = max((sum(map(bool, row)) for row in rows), default=0)
     for place, row in enumerate(() if named else above):
@@ -72,12 +72,6 @@ def _is_list(rows: Sequence[Sequence[str]]) -> bool:
     """Tell whether a table is nothing but addresses below each other."""
     present = [row for row in rows if any(map(str.strip, row))]
     return bool(present) and all(len(row) == 1 and _holds_address(row) for row in present)
-
-
-def _is_email(cell: str) -> bool:
-    """Tell whether a cell is one of the names that a column of addresses has for sure."""
-    found = meaning(cell)
-    return found is not None and found[0] == "email" and not is_unsure(found)
 
 
 def _holds_address(row: Sequence[str]) -> bool:
@@ -106,7 +100,7 @@ def _continues(row: Sequence[str], below: Sequence[str]) -> bool:
     if _holds_address(below) or not any(not cell.strip() for cell in row[1:]):
         return False
     cells = [(place, cell) for place, cell in enumerate(below) if cell.strip()]
-    if len(cells) < 2 or any(place < len(row) and _is_email(row[place]) for place, _ in cells):
+    if len(cells) < 2 or any(place < len(row) and is_email(row[place]) for place, _ in cells):
         return False
     return sum(bool(meaning(cell) or consent_kind(cell)) for _, cell in cells) >= 2
 

@@ -95,7 +95,7 @@ _MAIL_STATUS: Final = re.compile(
     r"|(^|_)status_(e?mail|newsletter|subscription|marketing|opt_?in|consent|mailing|abo)(_|$)"
 )
 _FURTHER: Final = re.compile(
-    r"(secondary|second|additional|alternate|alternative|other|further|zweite|weitere|andere|alternative|sonstige)_"
+    r"(secondary|second|additional|alternate|alternative|other|further|zweite|weitere|andere|sonstige)_"
     r"e?mails?(_(address(es)?|adressen?))?|e?mail(_(address|adresse))?_[2-9](_(value|address|adresse))?"
 )
 _REMARK: Final = re.compile(r"\s*[(\[*:].*$")
@@ -160,6 +160,12 @@ def is_unsure(found: tuple[str, int]) -> bool:
     return found[1] == _UNSURE
 
 
+def is_email(name: str) -> bool:
+    """Tell whether a name is one of those that a column of addresses has for sure."""
+    found = meaning(name)
+    return found is not None and found[0] == "email" and not is_unsure(found)
+
+
 def consent_kind(name: str) -> str | None:
     """Return whether a column tells who opted ``out``, who opted ``in``, or the ``status`` of mail to them."""
     plain = folded(name)
@@ -187,13 +193,7 @@ class Columns:
     @property
     def further_addresses(self) -> list[str]:
         """Columns that seem to hold other addresses of the same people, and that nothing was made of."""
-
-        def is_one(name: str) -> bool:
-            known = meaning(name)
-            sure = known is not None and known[0] == "email" and not is_unsure(known)
-            return sure or _FURTHER.fullmatch(folded(_bare(name))) is not None
-
-        return [name for name in self.properties if is_one(name)]
+        return [name for name in self.properties if is_email(name) or _FURTHER.fullmatch(folded(_bare(name)))]
 
     @property
     def shown(self) -> dict[str, list[str]]:

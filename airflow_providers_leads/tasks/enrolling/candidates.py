@@ -12,8 +12,8 @@ from airflow_providers_leads.leads.files.staging import open_parquet, structs
 from airflow_providers_leads.leads.merge.objections import objector_keys
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key, spellings
 from airflow_providers_leads.leads.model.outcomes import MAYBE_NOT_NEW, WriteResult
+from airflow_providers_leads.leads.model.properties import aliases_in
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead
-from airflow_providers_leads.leads.plan.planning import aliases_of
 from airflow_providers_leads.tasks.existing import lists_of, source_connections, suppressions_of
 from airflow_providers_leads.tasks.inputs import as_list, check_accounts
 from airflow_providers_leads.tasks.paths import storage_path
@@ -171,7 +171,7 @@ def _take_people(found: Candidates, hook: LeadsHook, path: Any, members: str | N
                 found.add(person, lead.source_id if ours else None)
                 if reason := next((name for name in STICKY_FIELDS if getattr(lead, name)), None):
                     found.objections.setdefault(person, reason)
-                found.addresses.setdefault(person, set()).update(aliases_of(lead))
+                found.addresses.setdefault(person, set()).update(aliases_in(lead.properties))
     if nobody:
         log.warning("%d leads in %s have no usable address and are left out", nobody, path)
     if whole is None:
@@ -208,7 +208,7 @@ def _look_up(found: Candidates, hook: LeadsHook, absent: Sequence[str], log: Any
     records: dict[str, list[tuple[bool, float, str]]] = {}
     for lead in hook.find_leads(asked) if few else hook.iter_leads():
         found.hear(lead)
-        keys = (person_key(key, found.identity) for key in (lead.email_key, *aliases_of(lead)) if key)
+        keys = (person_key(key, found.identity) for key in (lead.email_key, *aliases_in(lead.properties)) if key)
         owner = next((owners[key] for key in keys if key in owners), None)
         if owner is not None:
             if reason := next((name for name in STICKY_FIELDS if getattr(lead, name)), None):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from airflow_providers_leads.hooks.account import read_mark
 from airflow_providers_leads.hooks.base import LeadsHook
-from airflow_providers_leads.leads.memory.generation import Folder, Generation
-from airflow_providers_leads.leads.memory.reads import remembered_rows, retyped
+from airflow_providers_leads.leads.memory.generation import Folder, Generation, Kind
+from airflow_providers_leads.leads.memory.reads import read_facts, remembered_rows, retyped
 from airflow_providers_leads.leads.memory.whereabouts import shows_same
 from airflow_providers_leads.leads.plan.property_types import PROPERTY
-from airflow_providers_leads.tasks.memory.reads import reads_of, write_kinds
+from airflow_providers_leads.tasks.memory.reads import kinds_of, write_kinds
 from airflow_providers_leads.tasks.paths import storage_path
 
 _FEW_RECORDS: Final = 10
@@ -29,8 +30,10 @@ def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: f
     :param log: the task's logger
     :raises ValueError: with the numbers and the way on
     """
+    kinds: Mapping[str, Kind] = {}
     if (names := result.get("properties")) and (types := hook.property_types()).known:
-        result["kinds"] = write_kinds(str(result["uri"]), folder.key, types, names)
+        kinds = kinds_of(folder.key, types, names)
+        result["kinds"] = write_kinds(str(result["uri"]), kinds)
     generation, reason = folder.current()
     if generation is None:
         log.warning("Memory %s: %s. This run starts to remember, and compares with no past", folder.path, reason)
@@ -41,7 +44,7 @@ def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: f
             log.warning("%s: it leads to another account than the one that is remembered", hook.conn_id)
             return
         log.info("%s: another key of the account that is remembered, by the records that it shows", hook.conn_id)
-    _tell_kinds(generation, hook, result, log)
+    _tell_kinds(generation, hook, result, kinds, log)
     if known_as := _known_as(generation, hook):
         result["known_as"] = known_as
         log.info("%s: it leads to the account that is remembered of '%s'", hook.conn_id, known_as)
@@ -58,8 +61,11 @@ def check_read(folder: Folder, hook: LeadsHook, result: dict[str, Any], least: f
         )
 
 
-def _tell_kinds(generation: Generation, hook: LeadsHook, result: Mapping[str, Any], log: Any) -> None:
-    changed = retyped(generation, reads_of([result]))
+def _tell_kinds(
+    generation: Generation, hook: LeadsHook, result: Mapping[str, Any], kinds: Mapping[str, Kind], log: Any
+) -> None:
+    facts = read_facts(result)
+    changed = retyped(generation, [replace(facts, kinds=kinds)] if facts else [])
     for name in sorted({place[2].removeprefix(PROPERTY) for places in changed for place in places}):
         log.warning(
             "%s: %s is not of the type that it was: what became of its values is nobody's edit", hook.conn_id, name

@@ -15,17 +15,24 @@ from airflow_providers_leads.leads.plan.property_types import PROPERTY, Property
 from airflow_providers_leads.tasks.paths import storage_path
 
 
-def write_kinds(uri: str, key: str, types: PropertyTypes, names: Iterable[str]) -> str:
-    """Write what the values of properties are beside the leads that have them; return the URI of that file.
+def kinds_of(key: str, types: PropertyTypes, names: Iterable[str]) -> dict[str, Kind]:
+    """Return what the values of properties are.
 
-    :param uri: of the leads
     :param key: the memory's key, hexadecimal
     :param types: of the account
     :param names: of properties
     """
-    beside = f"{uri.removesuffix('.parquet')}.kinds.json"
     of_names = {name: types.of(f"{PROPERTY}{name}") for name in names}
-    kinds = {name: kind_of(key, each.kind, each.options) for name, each in of_names.items()}
+    return {name: kind_of(key, each.kind, each.options) for name, each in of_names.items()}
+
+
+def write_kinds(uri: str, kinds: Mapping[str, Kind]) -> str:
+    """Write what the values of properties are beside the leads that have them; return the URI of that file.
+
+    :param uri: of the leads
+    :param kinds: see :func:`kinds_of`
+    """
+    beside = f"{uri.removesuffix('.parquet')}.kinds.json"
     with appearing(storage_path(beside)) as part:
         part.write_bytes(msgspec.json.encode(kinds))
     return beside
