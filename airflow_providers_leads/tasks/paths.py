@@ -14,14 +14,8 @@ from typing import Any, Final
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Context, conf
 from fsspec import get_filesystem_class
 
-from airflow_providers_leads.leads.files.places import WRITER, Writer
-from airflow_providers_leads.leads.files.stores import (
-    StagingError,
-    check_uri,
-    check_writable,
-    is_local,
-    store_problem,
-)
+from airflow_providers_leads.leads.files.places import WRITER, Writer, check_writable, is_local
+from airflow_providers_leads.leads.files.stores import StagingError, check_uri, store_problem
 from airflow_providers_leads.leads.model.values import whole_text
 from airflow_providers_leads.tasks.arguments import given
 

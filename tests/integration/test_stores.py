@@ -26,8 +26,8 @@ from upath import UPath
 from airflow_providers_leads import operators
 from airflow_providers_leads.cli.definition import main
 from airflow_providers_leads.leads.files.parts import Parts, parts_left
+from airflow_providers_leads.leads.files.places import open_file
 from airflow_providers_leads.leads.files.staging import StagingError, appearing, read_rows, write_rows
-from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory.generation import Folder, SyncMemoryError, Writing
 from airflow_providers_leads.leads.model.outcomes import WriteResult
 from airflow_providers_leads.leads.model.schema import Lead

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from airflow_providers_leads.leads.files.places import open_file
 from airflow_providers_leads.leads.files.staging import appearing, as_path, read_rows
-from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.model.schema import Lead
 
 _BATCH_ROWS: Final = 5_000

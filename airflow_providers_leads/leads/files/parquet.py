@@ -9,15 +9,16 @@ from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from airflow_providers_leads.leads.files.places import WRITER, appearing, as_path, parts_of
-from airflow_providers_leads.leads.files.stores import (
-    StagingError,
+from airflow_providers_leads.leads.files.places import (
+    WRITER,
+    appearing,
+    as_path,
     has_folders,
     is_local,
-    is_store_error,
     open_file,
-    store_problem,
+    parts_of,
 )
+from airflow_providers_leads.leads.files.stores import StagingError, is_store_error, store_problem
 from airflow_providers_leads.leads.model.schema import SCHEMA_VERSION, arrow_schema
 
 if TYPE_CHECKING:

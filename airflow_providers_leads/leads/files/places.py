@@ -8,33 +8,32 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from errno import EEXIST, EISDIR, ENOTDIR, ENOTEMPTY
+from errno import EACCES, EEXIST, EISDIR, ENOTDIR, ENOTEMPTY
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 from upath import UPath
 
 from airflow_providers_leads.leads.files.stores import (
     STORES,
     StagingError,
-    has_folders,
-    is_local,
     is_store_error,
-    local_name,
     local_problem,
-    open_file,
     store_problem,
 )
 
 __all__ = [
-    "WRITER", "StagingError", "Writer", "appearing", "as_path", "at_hand", "files_below", "is_complete", "is_folder",
-    "is_local", "local_name", "move_into_place", "parquet_below", "parts_of", "publish", "remove",
+    "WRITER", "StagingError", "Writer", "appearing", "as_path", "at_hand", "check_writable", "files_below",
+    "has_folders", "is_complete", "is_folder", "is_local", "local_name", "move_into_place", "open_file",
+    "parquet_below", "parts_of", "publish", "remove",
 ]  # fmt: skip
 
 _PARQUET: Final = ".parquet"
 _HIDDEN: Final = (".", "_")
 # Stands in a folder of a store, which has no step that moves all parts at once, until the last of them is there.
 _INCOMPLETE: Final = "_incomplete"
+_BLOCK: Final = 8 * 2**20
 _IN_THE_WAY: Final = (EEXIST, EISDIR, ENOTDIR, ENOTEMPTY)
 
 
@@ -51,6 +50,24 @@ class Writer(NamedTuple):
 
 WRITER: ContextVar[Writer | None] = ContextVar("WRITER", default=None)
 """Who writes, ``None`` outside of a task."""
+
+
+def is_local(path: Any) -> bool:
+    """Tell whether a path is a file on this machine."""
+    return getattr(path, "protocol", "") in ("", "file", "local")
+
+
+def local_name(path: Any) -> str:
+    """Return the operating system's name of a local path."""
+    return str(path.path) if hasattr(path, "path") else str(path)
+
+
+def has_folders(path: Any) -> bool:
+    """Tell whether folders must be made at a path before files are.
+
+    Stores of objects have none, and a client that is told to make one makes the bucket, whatever its name.
+    """
+    return getattr(path, "protocol", "") not in STORES
 
 
 def as_path(uri: Any) -> Any:
@@ -347,3 +364,39 @@ def _copy(source: Any, target: Any) -> None:
             return
     with open_file(source, "rb") as read, open_file(target, "wb") as write:
         shutil.copyfileobj(read, write)
+
+
+def open_file(path: Any, mode: str, **options: Any) -> Any:
+    """Open a file so that a store's client holds 8 MiB of it: left to itself, one of S3 holds 50 and sends a copy.
+
+    What is longer leaves in several parts while it is written, and is one object once it is closed.
+
+    :param path: path object
+    :param mode: ``rb`` or ``wb``
+    :param options: further ones of its ``open``
+    """
+    return path.open(mode, **options) if is_local(path) else path.open(mode, block_size=_BLOCK, **options)
+
+
+def check_writable(folder: Any) -> None:
+    """Check that files can be written to a folder, before there is anything to write.
+
+    :param folder: path object; of a store of objects a small object is written and removed, nothing else tells
+    :raises StagingError: saying what is in the way
+    """
+    if is_local(folder):
+        place = Path(local_name(folder)).absolute()
+        # A folder that may not be looked into doesn't seem to be there.
+        there = next((one for one in (place, *place.parents) if os.path.lexists(one)), place)
+        number = ENOTDIR if not there.is_dir() else 0 if os.access(there, os.W_OK | os.X_OK) else EACCES
+        if number:
+            raise StagingError(local_problem(folder, OSError(number, "")))
+        return
+    probe = folder / f".{uuid4().hex}.check"
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except Exception as error:
+        if not is_store_error(error):
+            raise
+        raise StagingError(store_problem(folder, error)) from None

@@ -26,14 +26,7 @@ from airflow_providers_leads.leads.files.parquet import (
     refuse_anothers,
     written_by,
 )
-from airflow_providers_leads.leads.files.places import (
-    StagingError,
-    appearing,
-    as_path,
-    is_local,
-    local_name,
-)
-from airflow_providers_leads.leads.files.stores import open_file
+from airflow_providers_leads.leads.files.places import StagingError, appearing, as_path, is_local, local_name, open_file
 from airflow_providers_leads.leads.model.schema import MOSTLY_UNIQUE, SCHEMA_VERSION, struct_schema
 
 if TYPE_CHECKING:

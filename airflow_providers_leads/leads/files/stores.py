@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import errno
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 
 class StagingError(ValueError):
@@ -61,24 +58,6 @@ def check_uri(uri: str) -> None:
         raise ValueError(f"{uri} has too few slashes: a URI starts with {scheme}://")
     if scheme in STORES and not rest[2:].partition("/")[0].rpartition("@")[2]:
         raise ValueError(f"{uri} names no bucket: {scheme}://conn_id@bucket/folder")
-
-
-def is_local(path: Any) -> bool:
-    """Tell whether a path is a file on this machine."""
-    return getattr(path, "protocol", "") in ("", "file", "local")
-
-
-def local_name(path: Any) -> str:
-    """Return the operating system's name of a local path."""
-    return str(path.path) if hasattr(path, "path") else str(path)
-
-
-def has_folders(path: Any) -> bool:
-    """Tell whether folders must be made at a path before files are.
-
-    Stores of objects have none, and a client that is told to make one makes the bucket, whatever its name.
-    """
-    return getattr(path, "protocol", "") not in STORES
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -154,42 +133,3 @@ def store_problem(path: Any, error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) or type(error).__name__ == _AZURE_NOT_FOUND:
         return f"{path} can't be used: there is no such bucket or folder{where}. {rights}"
     return f"{path} can't be used: {type(error).__name__}{where}. {rights}"
-
-
-_BLOCK: Final = 8 * 2**20
-
-
-def open_file(path: Any, mode: str, **options: Any) -> Any:
-    """Open a file so that a store's client holds 8 MiB of it: left to itself, one of S3 holds 50 and sends a copy.
-
-    What is longer leaves in several parts while it is written, and is one object once it is closed.
-
-    :param path: path object
-    :param mode: ``rb`` or ``wb``
-    :param options: further ones of its ``open``
-    """
-    return path.open(mode, **options) if is_local(path) else path.open(mode, block_size=_BLOCK, **options)
-
-
-def check_writable(folder: Any) -> None:
-    """Check that files can be written to a folder, before there is anything to write.
-
-    :param folder: path object; of a store of objects a small object is written and removed, nothing else tells
-    :raises StagingError: saying what is in the way
-    """
-    if is_local(folder):
-        place = Path(local_name(folder)).absolute()
-        # A folder that may not be looked into doesn't seem to be there.
-        there = next((one for one in (place, *place.parents) if os.path.lexists(one)), place)
-        number = errno.ENOTDIR if not there.is_dir() else 0 if os.access(there, os.W_OK | os.X_OK) else errno.EACCES
-        if number:
-            raise StagingError(local_problem(folder, OSError(number, "")))
-        return
-    probe = folder / f".{uuid4().hex}.check"
-    try:
-        probe.write_bytes(b"")
-        probe.unlink()
-    except Exception as error:
-        if not is_store_error(error):
-            raise
-        raise StagingError(store_problem(folder, error)) from None

@@ -14,8 +14,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_providers_leads.leads.files.places import open_file
 from airflow_providers_leads.leads.files.staging import appearing, appearing_as_own, as_path, written_by
-from airflow_providers_leads.leads.files.stores import open_file
 
 _BATCH_ROWS: Final = 5_000
 _ENCODER: Final = msgspec.json.Encoder()

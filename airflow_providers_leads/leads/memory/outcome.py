@@ -8,8 +8,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_providers_leads.leads.files.places import open_file
 from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appearing, as_path, is_local, local_name
-from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
 from airflow_providers_leads.leads.memory.reads import LEAST_SHARE

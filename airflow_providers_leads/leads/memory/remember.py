@@ -12,10 +12,9 @@ from typing import Any, Final
 import duckdb
 import msgspec
 
-from airflow_providers_leads.leads.files.places import is_complete
+from airflow_providers_leads.leads.files.places import is_complete, open_file
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.files.staging import appearing
-from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import (
     Folder,

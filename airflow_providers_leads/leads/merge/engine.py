@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.columns import strings
 from airflow_providers_leads.leads.files.parquet import PAGES
-from airflow_providers_leads.leads.files.places import at_hand
+from airflow_providers_leads.leads.files.places import at_hand, open_file
 from airflow_providers_leads.leads.files.staging import (
     VERSION_METADATA,
     appearing_as_own,
@@ -32,7 +32,6 @@ from airflow_providers_leads.leads.files.staging import (
     open_parquet,
     written_by,
 )
-from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.merge import spark
 
 DEFAULT_ENGINE: Final = "duckdb://"

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from airflow_providers_leads.leads.files.places import open_file
 from airflow_providers_leads.leads.files.staging import (
     appearing_as_own,
     as_path,
     open_parquet,
     written_by,
 )
-from airflow_providers_leads.leads.files.stores import open_file
 from airflow_providers_leads.leads.merge.components import RECORD
 from airflow_providers_leads.leads.model.identity import email_key
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, STICKY_FIELDS, Lead, arrow_schema, text

@@ -12,7 +12,7 @@ from fsspec.registry import _registry
 from upath import UPath
 
 from airflow_providers_leads.leads.files.parts import Parts
-from airflow_providers_leads.leads.files.places import files_below, is_complete, publish
+from airflow_providers_leads.leads.files.places import check_writable, files_below, is_complete, publish
 from airflow_providers_leads.leads.files.staging import (
     StagingError,
     appearing,
@@ -21,7 +21,6 @@ from airflow_providers_leads.leads.files.staging import (
     read_rows,
     write_rows,
 )
-from airflow_providers_leads.leads.files.stores import check_writable
 from airflow_providers_leads.leads.memory.generation import Folder, Generation, SyncMemoryError, Writing
 from airflow_providers_leads.leads.model.outcomes import WriteResult
 from airflow_providers_leads.leads.model.schema import Lead
