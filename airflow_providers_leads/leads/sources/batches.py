@@ -25,7 +25,7 @@ from airflow_providers_leads.leads.model.schema import (
     arrow_schema,
     leftover,
 )
-from airflow_providers_leads.leads.sources.names import HOUSE_NUMBER, Columns
+from airflow_providers_leads.leads.sources.names import HOUSE_NUMBER, Columns, folded
 from airflow_providers_leads.leads.sources.rows import Rows
 from airflow_providers_leads.leads.sources.values import (
     addresses,
@@ -131,7 +131,11 @@ def make_leads(rows: Rows, columns: Columns, origin: Origin, orders: Mapping[str
             properties[columns.fields[name][0]] = unread
     told = [consent(cleaned[name], kind) for name, kind in columns.consent.items() if name in cleaned]
     fields["opted_out"] = any_true(told, count)
-    back = [bounces(cleaned[name]) for name in columns.fields.get("bounced", ()) if name in cleaned]
+    back = [
+        bounces(cleaned[name], reasons=folded(name).endswith("reason"))
+        for name in columns.fields.get("bounced", ())
+        if name in cleaned
+    ]
     fields["bounced"] = any_true(back, count)
     fields["properties"] = _properties(properties, rows, count)
     if further := [cleaned[name] for name in columns.fields.get(ALIASES_PROPERTY, ()) if name in cleaned]:

@@ -62,7 +62,7 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
     HOUSE_NUMBER: "house_number hausnummer hausnr haus_nr hnr",
     "bounced": "bounced is_bounced is_email_bounced email_is_bounced hard_bounces "
     "hard_bounce_count hard_bounce hard_bounced hardbounce unzustellbar email_bounced bounce cleaned clean_time "
-    "bounce_date bounced_at",
+    "bounce_date bounced_at hard_bounce_reason email_hard_bounce_reason",
 }
 _OPTED_OUT: Final = re.compile(
     r"unsub|opt(ed|ing)?_?out|has_?opted_?out|ab(ge)?meld|austrag|ausgetragen|do_?not_?(e_?)?(mail|contact|market)|\bdnc\b"

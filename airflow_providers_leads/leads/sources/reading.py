@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from gzip import BadGzipFile
 from itertools import chain
 from typing import IO, Any, Final
 
@@ -120,11 +122,32 @@ def read_file(path: Any, options: FileOptions, source: str, scope: str, stack: E
     except OSError as error:
         raise StagingError(f"{path} can't be read: {error.strerror or type(error).__name__}.") from None
     try:
-        table = _OPENERS[form](file, path, options)
+        with _unpacked(path):
+            table = _OPENERS[form](file, path, options)
     except ColumnsError as error:
         raise StagingError(f"{path} {error}") from None
     table.facts = {"format": form, **table.facts}
-    return table_leads(table, options, str(path), source, scope)
+    read = table_leads(table, options, str(path), source, scope)
+    read.made = _all_unpacked(read.made, path)
+    return read
+
+
+@contextmanager
+def _unpacked(path: object) -> Iterator[None]:
+    """Name the file that can't be unpacked."""
+    try:
+        yield
+    except BadGzipFile:
+        raise StagingError(
+            f"{path} is not packed, as .gz says, or damaged: give it the name that it should have."
+        ) from None
+    except (EOFError, zlib.error):
+        raise StagingError(f"{path} is cut off or damaged, and can't be unpacked: copy it anew.") from None
+
+
+def _all_unpacked(made: Iterator[Made], path: object) -> Iterator[Made]:
+    with _unpacked(path):
+        yield from made
 
 
 def table_leads(table: Table, options: FileOptions, name: str, source: str, scope: str) -> FileRead:

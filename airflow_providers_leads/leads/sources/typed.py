@@ -17,7 +17,7 @@ from airflow_providers_leads.leads.files.columns import strings
 from airflow_providers_leads.leads.files.staging import StagingError
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
 from airflow_providers_leads.leads.sources.encoding import utf8
-from airflow_providers_leads.leads.sources.names import meaning
+from airflow_providers_leads.leads.sources.names import meaning, unique_names
 from airflow_providers_leads.leads.sources.rows import NO_OBJECT, Rows, Table
 
 _BATCH_ROWS: Final = 10_000
@@ -230,13 +230,35 @@ def _parquet_rows(parquet: Any, path: object, names: list[str]) -> Iterator[Rows
     first = 1
     try:
         # What leads hold besides their fields stays the one column that it is.
-        whole = set(parquet.schema_arrow.names) >= {*LEAD_COLUMNS}
+        columns = parquet.schema_arrow.names
+        whole = {*columns} >= {*LEAD_COLUMNS}
+        if len({*columns}) < len(columns):
+            columns = unique_names(columns)
         for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-            rows = batch.to_pylist() if whole else _with_objects(batch.to_pylist())
+            values = [_values(column, name, path) for name, column in zip(columns, batch.columns, strict=True)]
+            rows = [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
+            if not whole:
+                rows = _with_objects(rows)
             yield _typed([flat(row) for row in rows], range(first, first + batch.num_rows), names)
             first += batch.num_rows
     except (pa.ArrowException, OSError):
         raise StagingError(f"{path} is damaged from row {first} on.") from None
+
+
+def _values(column: pa.Array, name: str, path: object) -> list[Any]:
+    """Return a column as Python's values, as texts where Python has none: times far ahead, or of nanoseconds.
+
+    :raises StagingError: when there is no text of them either
+    """
+    values: list[Any]
+    try:
+        values = column.to_pylist()
+        return values
+    except (ValueError, OverflowError):
+        with suppress(pa.ArrowException):
+            values = column.cast(pa.string()).to_pylist()
+            return values
+    raise StagingError(f"{path}: the column {name!r} holds a value that Python has none for. Write it as text.")
 
 
 def _with_objects(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -227,9 +227,16 @@ def any_true(columns: Iterable[pa.Array], length: int) -> pa.Array:
     return pa.nulls(length, pa.bool_()) if result is None else result
 
 
-def bounces(column: pa.Array) -> pa.Array:
-    """Return whether mail to somebody came back, null where a column doesn't say."""
+def bounces(column: pa.Array, *, reasons: bool = False) -> pa.Array:
+    """Return whether mail to somebody came back, null where a column doesn't say.
+
+    :param column: cleaned texts
+    :param reasons: it says why mail came back: any word but a no is one
+    """
     words = _words(column)
+    if reasons:
+        said = pc.invert(pc.is_in(words, value_set=strings(_NO)))
+        return pc.if_else(pc.is_valid(words), said, pa.nulls(len(column), pa.bool_()))
     true = pc.or_(
         pc.is_in(words, value_set=strings([*_YES, *_BOUNCED])),
         # When it came back, or how often.
@@ -259,6 +266,11 @@ _MONTHS: Final = {
     for name in names.split()
 }
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
+# The number by which a spreadsheet counts a day is left of it where a cell is not shown as one. Outside of this century
+# it may mean something else.
+_SERIAL: Final = re.compile(r"\d{5}(?:[.,]\d+)?")
+_SERIALS: Final = range(36_526, 73_051)
+_DAY_ZERO: Final = datetime(1899, 12, 30, tzinfo=UTC)
 
 
 def date_order(values: Iterable[str | None]) -> str | None:
@@ -316,6 +328,8 @@ def read_time(value: str, order: str | None) -> datetime | None:
     :param value: trimmed
     :param order: see :func:`times`
     """
+    if _SERIAL.fullmatch(value) and int(value[:5]) in _SERIALS:
+        return _DAY_ZERO + timedelta(seconds=round(float(value.replace(",", ".")) * 86_400))
     if value.isdecimal():
         digits = len(value)
         if digits == 8 and value[:2] in ("19", "20"):

@@ -96,7 +96,20 @@ def leads_from_sql(
             work.add_columns(read)
 
     with phase(log, f"Read the leads of {conn_id}"):
-        return write_leads(uri, made, source, log)
+        result = write_leads(uri, made, source, log)
+    if not result["rows"] + result["rejects"] and (absent := _without_value(parameters)):
+        log.warning(
+            "%s: the query gave no row, and %s is NULL, as it is None or renders to nothing. A comparison with NULL is "
+            "never true: if all rows are meant then, say so in the query, such as (%%(since)s IS NULL OR changed_at >= "
+            "%%(since)s)", source, " and ".join(absent),
+        )  # fmt: skip
+    return result
+
+
+def _without_value(parameters: Any) -> list[str]:
+    """Return the names, or the places, of parameters that are NULL."""
+    named = parameters.items() if isinstance(parameters, Mapping) else enumerate(parameters or (), 1)
+    return [f"parameter {name!r}" for name, value in named if value is None]
 
 
 def _cursor(hook: DbApiHook, conn: Any) -> Any:

@@ -88,6 +88,17 @@ def test_more_rows_than_are_fetched_at_once(database: sqlite3.Connection, tmp_pa
     assert result["rows"] == len({lead.email_key for lead in read_rows(result["uri"], Lead)}) == 25_000
 
 
+def test_a_parameter_that_is_null_and_lets_no_row_through_is_told(
+    database: sqlite3.Connection, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sql = "SELECT 'ann@example.com' AS email WHERE 2 > :since"
+    assert read(tmp_path, sql, parameters={"since": None})["rows"] == 0
+    assert "parameter 'since' is NULL" in capfd.readouterr().out
+    assert read(tmp_path, f"{sql} OR :since IS NULL", parameters={"since": None})["rows"] == 1
+    assert read(tmp_path, sql, parameters={"since": 3})["rows"] == 0
+    assert "NULL" not in capfd.readouterr().out
+
+
 NUMBERS = st.integers() | st.booleans() | st.floats()
 CELLS = st.none() | st.text(max_size=3) | NUMBERS | st.just({"a": "x", "b": {"c": 1}})
 
