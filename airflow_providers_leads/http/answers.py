@@ -43,13 +43,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """An attempt that brought no good answer; ``what`` completes the sentence "GET /path …"."""
+    """An attempt that brought no good answer; ``what`` completes the sentence "GET /path …".
+
+    :param foreign: it says that nothing is there, and not as an API does: of a record that tells nothing
+    """
 
     failure: Failure
     what: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     request_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    foreign: bool = False
 
 
 class TimedHead(http.client.HTTPResponse):
@@ -184,8 +188,10 @@ def judge_answer(
         mistyped = isinstance(error, msgspec.ValidationError) and decode is not msgspec.json.decode
         fault = _UNDOCUMENTED if mistyped else "with something that is not JSON"
     if not success:
+        foreign = status == 404 and fault is not None
+        what = f"failed with {status}" + (f", {fault}" if foreign else "")
         # The signed request is kept only as far as an OAuth refresh needs it.
-        return Miss(status, f"failed with {status}", headers, body, response.request.headers)
+        return Miss(status, what, headers, body, response.request.headers, foreign)
     if fault is None and expect and not expect(body):
         fault = _UNDOCUMENTED
     if fault is not None:

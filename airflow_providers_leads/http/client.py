@@ -22,7 +22,7 @@ from airflow_providers_leads.http.answers import Answer as Answer
 from airflow_providers_leads.http.answers import Miss, judge_answer, missed, read_bounded, unsaid
 from airflow_providers_leads.http.auth import is_at, origin_of
 from airflow_providers_leads.http.dialect import Dialect
-from airflow_providers_leads.http.errors import LeadsServerError, error_class, usual_advice
+from airflow_providers_leads.http.errors import OTHER_HOST, LeadsServerError, error_class, usual_advice
 from airflow_providers_leads.http.gate import GatedAdapter, leaving_by
 from airflow_providers_leads.http.hints import DAILY, Quota, read_quota, wait_hint
 from airflow_providers_leads.http.json_text import encode, readable
@@ -341,7 +341,7 @@ class HttpClient:
         details = [d for d in (problem.category, *problem.codes[:5]) if d]
         # A 401 or 403 is about the key, whatever its words.
         cure = problem.cure if status in _ABOUT_RECORDS else ""
-        advice = cure or self.advice.get(status) or usual_advice(status)
+        advice = OTHER_HOST if miss.foreign else cure or self.advice.get(status) or usual_advice(status)
         if hint == DAILY:
             advice = self.dialect.daily
         elif status == 429 and hint is not None:
@@ -355,7 +355,7 @@ class HttpClient:
         message += f" ({', '.join(details)})" if details else ""
         message += f". {advice.strip()}" if advice else "."
         message += f" [request id {problem.request_id}]" if problem.request_id else ""
-        unusable = miss.failure == "bad_answer" or (status or 400) < 400
+        unusable = miss.failure == "bad_answer" or miss.foreign or (status or 400) < 400
         cls = LeadsServerError if unusable else error_class(status, self.dialect.statuses)
         raise cls(
             message,
@@ -368,7 +368,7 @@ class HttpClient:
             existing_id=problem.existing_id,
             # Only what is said of a record: a 401 may quote the key.
             words=problem.words if status in _ABOUT_RECORDS else "",
-            not_found=status == 404 or (status in (400, 422) and problem.not_found),
+            not_found=(status == 404 and not miss.foreign) or (status in (400, 422) and problem.not_found),
             exists=status in (400, 409, 422) and problem.exists,
             cure=cure,
         ) from None

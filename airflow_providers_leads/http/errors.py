@@ -131,7 +131,7 @@ def error_class(
     return LeadsValidationError if 400 <= status < 500 else LeadsServerError
 
 
-_OTHER_HOST: Final = "Something else may answer under the connection's host: set it to the API's origin."
+OTHER_HOST: Final = "Something else may answer under the connection's host: set it to the API's origin."
 _ADVICE: Final[Mapping[int | None, str]] = {
     None: "Check the connection's host and that this machine may reach it.",
     400: "Correct the arguments or the values that were sent.",
@@ -139,10 +139,10 @@ _ADVICE: Final[Mapping[int | None, str]] = {
     402: "The account's plan or payment doesn't cover this: see its billing.",
     403: "The key is valid but lacks a permission: grant it in the CRM's settings.",
     404: "Check the ids given; the record may have been deleted.",
-    405: _OTHER_HOST,
+    405: OTHER_HOST,
     409: "The record is there already, or is being changed by somebody else: look it up, and run again.",
     413: "Give fewer records, or shorter values, in one call.",
-    415: _OTHER_HOST,
+    415: OTHER_HOST,
     422: "Correct the arguments or the values that were sent.",
     423: "Somebody else is writing the record: run later.",
     429: "The quota is spent: run later, or give this connection a pool so that fewer tasks share it.",

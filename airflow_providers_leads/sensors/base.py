@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
+    AirflowSkipException,
     BaseSensorOperator,
     Context,
     PokeReturnValue,
@@ -71,7 +72,7 @@ class LeadsSensor(CheckedArguments, RendersValues, BaseSensorOperator):
         """Wait, here or in the triggerer."""
         if not self.deferrable:
             return super().execute(context)
-        first = self.poke(context)
+        first = self._first_look(context)
         if first.is_done:
             return first.xcom_value
         from airflow_providers_leads.triggers.base import LeadsPollTrigger
@@ -88,6 +89,15 @@ class LeadsSensor(CheckedArguments, RendersValues, BaseSensorOperator):
             timeout=timedelta(seconds=self.timeout),
         )
         return None
+
+    def _first_look(self, context: Context) -> PokeReturnValue:
+        """Look once, and skip the task where a look in a worker or in the triggerer would."""
+        try:
+            return self.poke(context)
+        except Exception as error:
+            if self.never_fail or (self.soft_fail and isinstance(error, AirflowFailException)):
+                raise AirflowSkipException(str(error)) from error
+            raise
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Return what the triggerer found, or fail with what it says."""

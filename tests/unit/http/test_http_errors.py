@@ -96,6 +96,14 @@ def test_every_status_says_what_to_do(requests_mock: Mocker, clock: FakeClock, s
     assert re.search(rf"failed with {status}\. [A-Z].{{20,}}\.$", said), said
 
 
+def test_a_page_says_nothing_of_a_record_that_is_not_found(requests_mock: Mocker, clock: FakeClock) -> None:
+    requests_mock.delete(URL, status_code=404, text="<html>Not Found</html>")
+    error = failed(make_client(clock, advice={404: "Check the id."}), "DELETE")
+    assert (type(error), error.status, error.not_found, error.ambiguous) == (LeadsServerError, 404, False, False)
+    assert "failed with 404, with something that is not JSON. Something else may answer" in str(error)
+    assert requests_mock.call_count == 1
+
+
 def test_a_connections_own_advice_comes_first(requests_mock: Mocker, clock: FakeClock) -> None:
     requests_mock.get(URL, [{"status_code": 403}, {"exc": requests.exceptions.ConnectTimeout}])
     client = make_client(

@@ -201,6 +201,18 @@ def test_a_wrong_key_ends_it_at_once_and_for_good(
     assert "planted-secret-key" not in str(caught.value)
 
 
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("lenient", ["soft_fail", "never_fail"])
+def test_a_wrong_key_skips_it_where_that_is_asked_for(
+    sandbox: Sandbox, lenient: str, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {**sandbox.connections()["hubspot_default"], "password": "planted-secret-key"}
+    monkeypatch.setenv("AIRFLOW_CONN_HUBSPOT_DEFAULT", json.dumps(wrong))
+    with pytest.raises(AirflowSkipException) as skipped:
+        build(HubSpotNewContactSensor, deferrable=deferrable, **{lenient: True}).execute(context(sandbox))
+    assert "planted-secret-key" not in str(skipped.value)
+
+
 @EACH
 def test_errors_that_pass_are_ridden_out(
     sandbox: Sandbox, kind: type[LeadsSensor], waits: list[Callable[[], Any]]

@@ -372,7 +372,7 @@ def test_a_status_that_starts_messages_waits_for_what_they_would_use(hook: Any, 
 
 def test_something_else_under_the_host_is_no_funnel_without_data(hook: Any, api: Any) -> None:
     api.get(rm.ANY, status_code=404, text="<html>Not Found</html>")
-    with pytest.raises(LeadsNotFoundError):
+    with pytest.raises(LeadsServerError, match="not JSON"):
         hook.get_kpi("f", "kpi_new_contacts", START, END, empty_on_not_found=True)
 
 
