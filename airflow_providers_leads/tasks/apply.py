@@ -19,8 +19,14 @@ from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
 from airflow_providers_leads.leads.files.parts import Parts
 from airflow_providers_leads.leads.files.plan_facts import plan_metadata
 from airflow_providers_leads.leads.files.provenance import accounts_metadata
-from airflow_providers_leads.leads.files.staging import StagingError, check_parquet, digest, read_rows, write_rows
-from airflow_providers_leads.leads.files.staging import count_rows as rows_in
+from airflow_providers_leads.leads.files.staging import (
+    StagingError,
+    check_parquet,
+    digest,
+    footer_of,
+    read_rows,
+    write_rows,
+)
 from airflow_providers_leads.leads.model.outcomes import OUTCOMES, PlanRow, WriteResult
 from airflow_providers_leads.leads.plan.ledger import QUARANTINED, Ledger
 from airflow_providers_leads.leads.plan.mapped import by_place
@@ -130,10 +136,10 @@ class _Work:
     """
 
     def __init__(self, hook: LeadsHook, plan: str, results: str, checkpoint: Checkpoint, log: Any) -> None:
-
-        self.total = rows_in(storage_path(plan))
+        planned = footer_of(storage_path(plan))
+        self.total = planned.rows
         self.done = self.settled = self.started = 0
-        metadata = accounts_metadata({hook.conn_id: [hook.known_account]}) | plan_metadata(storage_path(plan))
+        metadata = accounts_metadata({hook.conn_id: [hook.known_account]}) | plan_metadata(planned)
         self.parts: Parts[WriteResult] = Parts(storage_path(results), WriteResult, checkpoint.owner, metadata=metadata)
         self._hook, self._checkpoint, self._log = hook, checkpoint, log
         self._plan, self._results = digest(storage_path(plan)), results

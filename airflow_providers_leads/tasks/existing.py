@@ -19,7 +19,7 @@ from airflow_providers_leads.hooks.base import LeadsHook, get_leads_hook
 from airflow_providers_leads.hooks.settings import LeadsSettingsError
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts, plan_metadata, read_plan_facts
 from airflow_providers_leads.leads.files.provenance import read_accounts
-from airflow_providers_leads.leads.files.staging import count_rows, read_rows, write_rows
+from airflow_providers_leads.leads.files.staging import read_rows, write_rows
 from airflow_providers_leads.leads.memory.generation import scope_name
 from airflow_providers_leads.leads.memory.intended import known_plans
 from airflow_providers_leads.leads.memory.planned import PlanMemory
@@ -119,7 +119,7 @@ def what_it_holds(task: PlanTask, target_scope: str | None, known: str = SAME) -
     since = pendulum.now("UTC")
     if known != UNSURE and _known_to_be_absent(task, uri, scope, target_scope):
         return uri, since
-    few = known != UNSURE and count_rows(storage_path(task.golden)) <= hook.lookup_rows
+    few = known != UNSURE and task.people <= hook.lookup_rows
     past = plan_memory(task.memory, hook, target_scope) if few and known == SAME and task.memory is not None else None
     if few and _looked_up(task, uri, scope, past):
         return uri, since
@@ -131,7 +131,7 @@ def what_it_holds(task: PlanTask, target_scope: str | None, known: str = SAME) -
 def _known_to_be_absent(task: PlanTask, uri: str, scope: Mapping[str, Any], target_scope: str | None) -> bool:
     """Write what the destination holds of those who are there by what is remembered; false: memory can't tell."""
     hook, golden = task.hook, storage_path(task.golden)
-    if task.memory is None or task.joins or not hook.lookup_rows or count_rows(golden) > _MOST_REMEMBERED:
+    if task.memory is None or task.joins or not hook.lookup_rows or task.people > _MOST_REMEMBERED:
         return False
     addresses = addresses_to_look_up(golden, storage_path(task.members) if task.members else None)
     people = sorted({key for key in map(email_key, addresses) if key})
@@ -202,7 +202,7 @@ EVERYWHERE: Final = "everywhere"
 def source_connections(files: Iterable[Any], log: Any) -> list[str]:
     """Return the connections of CRMs that the rows of files were read by.
 
-    :param files: path objects of files of leads or golden records
+    :param files: path objects or footers of files of leads or golden records
     :param log: the task's logger
     """
     found: list[str] = []

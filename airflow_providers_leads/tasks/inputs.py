@@ -80,7 +80,7 @@ def check_accounts(hook: LeadsHook, files: Sequence[Any]) -> None:
     """Refuse files whose records of a connection are of another account than the one it is for now.
 
     :param hook: of the connection
-    :param files: path objects of files of leads, golden records, members or results
+    :param files: path objects or footers of files of leads, golden records, members or results
     :raises ValueError: naming the connection
     """
     from airflow_providers_leads.leads.files.provenance import read_accounts
@@ -188,6 +188,7 @@ class PlanTask:
     :param account: mark of the destination's account, for the plan file; default as far as it is known
     :param memory: what the merge says of its memory, ``None`` without one
     :param identity: who is one person by the policy of the golden records
+    :param people: golden records
     :param do_not_contact: where the do-not-contact domains of the CRMs that were read count
     :param max_changes: share of the destination's records that may be created or changed, ``None``: any
     """
@@ -208,6 +209,7 @@ class PlanTask:
     max_changes: float | None = None
     fields: Mapping[str, FieldRule] = field(default_factory=dict)
     identity: IdentityRules | None = None
+    people: int = 0
     do_not_contact: str = "everywhere"
 
     @property

@@ -11,7 +11,7 @@ import pendulum
 
 from airflow_providers_leads.leads.files.plan_facts import ACTIONS, Looked, PlanFacts, PlanTotals
 from airflow_providers_leads.leads.files.provenance import identity_of, members_of, other_partitions, share_of
-from airflow_providers_leads.leads.files.staging import RowWriter, check_parquet, count_rows
+from airflow_providers_leads.leads.files.staging import RowWriter, count_rows, footer_of
 from airflow_providers_leads.leads.merge.shares import MEMBERS
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, PROFILE_FIELDS
@@ -65,11 +65,10 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     hook, log, planned_at = task.hook, task.log, pendulum.now("UTC")
     check_mode(task.mode)
     hook.check_write_options(**task.options)
-    golden = storage_path(task.golden)
-    check_parquet(golden, LEAD_COLUMNS)
+    golden = footer_of(storage_path(task.golden), LEAD_COLUMNS)
     members = members_of(golden, storage_path(task.members) if task.members else None, storage_path)
     identity = identity_of(golden)
-    task = replace(task, members=None if members is None else str(members), identity=identity)
+    task = replace(task, members=None if members is None else str(members), identity=identity, people=golden.rows)
     check_accounts(hook, [golden, *([] if members is None else [members])])
     with phase(log, f"Who must not be written to {hook.conn_id}"):
         lists = names_of_lists(task.suppressions)
@@ -131,11 +130,10 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     plan = f"{task.stem}.plan.parquet"
     compared, weighed = _shares(golden, existing, members, memory)
     rows = iter_plan(
-        golden, compared, rules, scope=scope, members_uri=weighed, memory=memory, identity=identity,
+        golden.path, compared, rules, scope=scope, members_uri=weighed, memory=memory, identity=identity,
         other_golden=other_partitions(golden, storage_path) if identity.joins else (),
     )  # fmt: skip
-    total = count_rows(golden)
-    progress = Progress(log, f"{hook.conn_id}: compared", total=total)
+    progress = Progress(log, f"{hook.conn_id}: compared", total=golden.rows)
     with (
         phase(log, f"Compare with {hook.conn_id}"),
         RowWriter(storage_path(plan), PlanRow, batch_rows=_BATCH_ROWS, metadata=facts.metadata()) as writer,
@@ -145,7 +143,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
             writer.write(row)
             if done % _LOOK_ROWS == 0:
                 progress.at(done)
-    unmet = sorted((set(task.properties) | sources_of(task.fields)) - rules.met) if total else []
+    unmet = sorted((set(task.properties) | sources_of(task.fields)) - rules.met) if golden.rows else []
     if unmet:
         log.warning(
             "%s: properties: no golden record has %s, so nothing is written from there. The keys are those of the "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -36,15 +37,18 @@ _TASK: Final = "leads.task"
 class ParquetFiles:
     """Checked Parquet files as one, from :func:`open_parquet`; one of them is open at a time.
 
+    :ivar path: path object of the file, or of the folder
     :ivar parts: path objects of the files, in the order of their rows
     :ivar part_rows: rows of each
+    :ivar part_metadata: what each says of itself
     :ivar schema_arrow: the first file's schema and metadata
     """
 
     def __init__(self, uri: Any, required: Sequence[str]) -> None:
-        path = as_path(uri)
-        self.parts = parts_of(path)
+        self.path = as_path(uri)
+        self.parts = parts_of(self.path)
         self.part_rows: list[int] = []
+        self.part_metadata: list[dict[str, str]] = []
         self._columns: list[str] = []
         self._file: Any = None
         self._at: Any = None
@@ -53,6 +57,7 @@ class ParquetFiles:
             for part in reversed(self.parts):
                 file = self._open(part)
                 self.part_rows.insert(0, int(file.metadata.num_rows))
+                self.part_metadata.insert(0, _metadata(file.schema_arrow))
                 self._check(part, file.schema_arrow, required)
         except BaseException:
             self.close()
@@ -154,6 +159,13 @@ def keep_little() -> None:
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
+
+
+def _metadata(schema: pa.Schema) -> dict[str, str]:
+    # What other software has put into a file of somebody's own may be no text.
+    return {
+        name.decode(errors="replace"): told.decode(errors="replace") for name, told in (schema.metadata or {}).items()
+    }
 
 
 def _as_in(schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -258,27 +270,56 @@ def check_readable(uri: Any) -> None:
             for _ in file.iter_batches():
                 pass
         except (pa.ArrowException, OSError):
-            raise StagingError(f"{as_path(uri)} is damaged. Run the task that writes it again.") from None
+            raise StagingError(f"{file.path} is damaged. Run the task that writes it again.") from None
 
 
-def count_rows(uri: Any) -> int:
-    """Return the number of rows of a Parquet file, from its footer."""
-    with open_parquet(uri) as file:
-        return file.num_rows
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a Parquet file, or a folder of them, says of itself, as it was read once.
+
+    :param path: path object
+    :param rows: of all parts
+    :param parts: the metadata of each part, in the order of their rows
+    :param fingerprint: of the parts' footers, which differs for other rows; empty where it was not asked for
+    """
+
+    path: Any
+    rows: int
+    parts: Sequence[Mapping[str, str]]
+    fingerprint: str = ""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the file, or the first part of a folder, says of the whole."""
+        return self.parts[0]
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
-def file_metadata(uri: Any, *, with_footer: bool = False) -> dict[str, str]:
-    """Return what a Parquet file, or the first part of a folder, says of itself as a whole.
+def footer_of(file: Any, required: Sequence[str] = (), *, fingerprint: bool = False) -> Footer:
+    """Return what a Parquet file says of itself; a footer that was read before is returned as it is.
 
-    :param uri: the file
-    :param with_footer: adds, under the empty name, a fingerprint of the footers, which differs for other rows
+    :param file: URI, path object, or footer
+    :param required: columns that must be there
+    :param fingerprint: true: with a fingerprint of the content
     :raises StagingError: see :func:`open_parquet`
     """
-    with open_parquet(uri) as file:
-        found = {name.decode(): value.decode() for name, value in (file.schema_arrow.metadata or {}).items()}
-        if with_footer:
-            found[""] = hashlib.sha256(b"".join(file.footers())).hexdigest()
-        return found
+    if isinstance(file, Footer):
+        return file
+    with open_parquet(file, required) as parquet:
+        mark = hashlib.sha256(b"".join(parquet.footers())).hexdigest() if fingerprint else ""
+        return Footer(parquet.path, parquet.num_rows, parquet.part_metadata, mark)
+
+
+def count_rows(file: Any) -> int:
+    """Return the number of rows of a Parquet file; parameters and errors are those of :func:`footer_of`."""
+    return footer_of(file).rows
+
+
+def file_metadata(file: Any) -> Mapping[str, str]:
+    """Return what a Parquet file says of itself as a whole; parameters and errors are those of :func:`footer_of`."""
+    return footer_of(file).metadata
 
 
 def written_by() -> dict[str, str]:
@@ -297,7 +338,7 @@ def refuse_anothers(path: Any) -> None:
     if writer is None:
         return
     try:
-        told = file_metadata(path) if path.exists() else {}
+        told: Mapping[str, str] = file_metadata(path) if path.exists() else {}
     except Exception as error:
         # What isn't there may be no business of a key that can't list; what is wrong with a store the write tells.
         if not isinstance(error, StagingError) and not is_store_error(error):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.files.staging import StagingError, as_path, file_metadata, open_parquet
+from airflow_providers_leads.leads.files.staging import StagingError, as_path, file_metadata
 from airflow_providers_leads.leads.model.identity import IdentityRules
 from airflow_providers_leads.leads.model.outcomes import PlanRow
 
@@ -90,16 +90,13 @@ def read_plan_facts(uri: Any) -> PlanFacts:
     :param uri: the file
     :raises StagingError: naming the file when it is missing, damaged, or no plan
     """
-    file = open_parquet(uri)
+    told = file_metadata(uri).get(_KEY)
+    if told is None:
+        raise StagingError(f"{as_path(uri)} is no plan file. Give the 'plan' of LeadsPlanOperator's result.")
     try:
-        told = (file.schema_arrow.metadata or {}).get(_KEY.encode())
-        if told is None:
-            raise StagingError(f"{as_path(uri)} is no plan file. Give the 'plan' of LeadsPlanOperator's result.")
         return msgspec.json.decode(told, type=PlanFacts)
     except msgspec.MsgspecError:
         raise StagingError(f"{as_path(uri)} is a plan of another version of this package. Plan again.") from None
-    finally:
-        file.close()
 
 
 def plan_metadata(uri: Any) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.files.places import parts_of
+from airflow_providers_leads.leads.files.parquet import Footer, footer_of
 from airflow_providers_leads.leads.files.staging import StagingError, as_path, file_metadata
 from airflow_providers_leads.leads.model.identity import IdentityRules
 
@@ -36,25 +36,26 @@ def accounts_metadata(accounts: Accounts) -> dict[str, str]:
     return {ACCOUNTS: msgspec.json.encode(sorted_marks).decode()} if sorted_marks else {}
 
 
-def read_accounts(uris: Iterable[Any]) -> dict[str, list[str]]:
+def read_accounts(files: Iterable[Any]) -> dict[str, list[str]]:
     """Return the accounts that the rows of some files were read from, as far as the files know them.
 
-    :param uris: URIs or path objects of Parquet files
+    :param files: URIs, path objects or footers of Parquet files
     :raises StagingError: naming a file that can't be used
     """
     together: dict[str, list[str]] = {}
-    for part in [part for uri in uris for part in parts_of(as_path(uri))]:
-        for conn_id, marks in _accounts(part).items():
-            known = together.setdefault(conn_id, [])
-            known += [mark for mark in marks if mark not in known]
+    for file in map(footer_of, files):
+        for part in file.parts:
+            for conn_id, marks in _accounts(file, part).items():
+                known = together.setdefault(conn_id, [])
+                known += [mark for mark in marks if mark not in known]
     return together
 
 
-def _accounts(uri: Any) -> dict[str, list[str]]:
+def _accounts(file: Footer, part: Mapping[str, str]) -> dict[str, list[str]]:
     try:
-        return msgspec.json.decode(file_metadata(uri).get(ACCOUNTS, "{}"), type=dict[str, list[str]])
+        return msgspec.json.decode(part.get(ACCOUNTS, "{}"), type=dict[str, list[str]])
     except msgspec.MsgspecError:
-        raise StagingError(f"{as_path(uri)} doesn't say of which accounts it is. Run its extract again.") from None
+        raise StagingError(f"{file} doesn't say of which accounts it is. Run its extract again.") from None
 
 
 def merge_metadata(inputs: Sequence[Any], members: Any, *arguments: str) -> dict[str, str]:
@@ -64,9 +65,9 @@ def merge_metadata(inputs: Sequence[Any], members: Any, *arguments: str) -> dict
     :param members: URI or path object of the members that it writes, ``None`` when it writes none
     :param arguments: what it was told besides: another merge of the same files makes other files
     """
-    footers = [file_metadata(uri, with_footer=True)[""] for uri in inputs]
-    name = hashlib.sha256(repr([footers, arguments]).encode()).hexdigest()[:16]
-    found = {MERGE: name, **accounts_metadata(read_accounts(inputs))}
+    footers = [footer_of(uri, fingerprint=True) for uri in inputs]
+    name = hashlib.sha256(repr([[one.fingerprint for one in footers], arguments]).encode()).hexdigest()[:16]
+    found = {MERGE: name, **accounts_metadata(read_accounts(footers))}
     return found if members is None else {**found, MEMBERS: str(members)}
 
 
@@ -78,6 +79,7 @@ def identity_metadata(rules: IdentityRules) -> dict[str, str]:
 def identity_of(golden: Any) -> IdentityRules:
     """Return who is one person by the policy of a golden file; the usual rules where it doesn't say.
 
+    :param golden: path object or footer of the golden file
     :raises StagingError: naming the file when its rules can't be read
     """
     try:
@@ -91,17 +93,18 @@ def members_of(golden: Any, members: Any = None, path_of: Any = as_path) -> Any:
 
     Where the golden file names them they are found there or, when both files were moved, beside it.
 
-    :param golden: path object of the golden file
+    :param golden: path object or footer of the golden file
     :param members: path object of the members, as far as they are known
     :param path_of: makes a path object of a URI
     :raises StagingError: naming the file when its members are gone or are another merge's: who is one person with whom
         would not be known, and a record that is known under another address would be created a second time
     """
-    told = file_metadata(golden)
+    file = footer_of(golden)
+    told = file.metadata
     if members is None:
         if MEMBERS not in told:
             return None
-        candidates = [path_of(told[MEMBERS]), golden.with_name(_last(told[MEMBERS]))]
+        candidates = [path_of(told[MEMBERS]), file.path.with_name(_last(told[MEMBERS]))]
     else:
         candidates = [members]
     for candidate in candidates:
@@ -140,21 +143,22 @@ def share_path(golden: Any, whole: Any) -> Any:
 
 def share_metadata(whole: Any) -> dict[str, str]:
     """Return the metadata of a share of a file: which state of the file it is of."""
-    return {SHARE: file_metadata(whole, with_footer=True)[""]}
+    return {SHARE: footer_of(whole, fingerprint=True).fingerprint}
 
 
 def share_of(golden: Any, whole: Any, name: str | None = None) -> Any:
     """Return the share of a file that a partition of golden records needs, the whole of it where there is none.
 
-    :param golden: path object of the golden file
+    :param golden: path object or footer of the golden file
     :param whole: path object of the file
     :param name: what the share goes by; default the file's URI. A file of that name is of the same merge, other files
         are as they were when it read them
     """
-    told = file_metadata(golden)
+    file = footer_of(golden)
+    told = file.metadata
     if PARTITIONS not in told:
         return whole
-    share = share_path(golden, name or whole)
+    share = share_path(file.path, name or whole)
     try:
         of = file_metadata(share)
     except StagingError:
@@ -166,13 +170,14 @@ def share_of(golden: Any, whole: Any, name: str | None = None) -> Any:
 def other_partitions(golden: Any, path_of: Any = as_path) -> list[Any]:
     """Return path objects of the other partitions of golden records, found as :func:`members_of` finds members.
 
-    :param golden: path object of one partition
+    :param golden: path object or footer of one partition
     :param path_of: makes a path object of a URI
     :raises StagingError: when one of them is gone or is another merge's
     """
-    told = file_metadata(golden)
-    names = msgspec.json.decode(told.get(PARTITIONS, "[]"), type=list[str])
-    return [_partition(golden, told[MERGE], name, path_of) for name in names if _last(name) != golden.name]
+    file = footer_of(golden)
+    names = msgspec.json.decode(file.metadata.get(PARTITIONS, "[]"), type=list[str])
+    merge, own = file.metadata.get(MERGE, ""), file.path
+    return [_partition(own, merge, name, path_of) for name in names if _last(name) != own.name]
 
 
 def _partition(golden: Any, merge: str, name: str, path_of: Any) -> Any:

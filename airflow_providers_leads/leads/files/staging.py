@@ -21,6 +21,7 @@ from airflow_providers_leads.leads.files.parquet import (
     count_rows,
     digest,
     file_metadata,
+    footer_of,
     keep_little,
     open_parquet,
     refuse_anothers,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VERSION_METADATA", "RowWriter", "StagingError", "appearing", "appearing_as_own", "as_path", "check_parquet",
-    "check_readable", "count_rows", "digest", "file_metadata", "is_local", "local_name", "open_file", "open_parquet",
-    "read_rows", "refuse_anothers", "structs", "write_rows", "written_by",
+    "check_readable", "count_rows", "digest", "file_metadata", "footer_of", "is_local", "local_name", "open_file",
+    "open_parquet", "read_rows", "refuse_anothers", "structs", "write_rows", "written_by",
 ]  # fmt: skip
 
 S = TypeVar("S", bound=msgspec.Struct)

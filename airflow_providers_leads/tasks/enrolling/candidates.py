@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_providers_leads.leads.files.parquet import Footer, footer_of, open_parquet
 from airflow_providers_leads.leads.files.provenance import identity_of, members_of
-from airflow_providers_leads.leads.files.staging import open_parquet, structs
+from airflow_providers_leads.leads.files.staging import structs
 from airflow_providers_leads.leads.merge.objections import objector_keys
 from airflow_providers_leads.leads.model.identity import IdentityRules, person_key, spellings
 from airflow_providers_leads.leads.model.outcomes import MAYBE_NOT_NEW, WriteResult
@@ -41,7 +42,7 @@ class Candidates:
     :param addresses: person → further addresses
     :param identity: who is one person
     :param results: URIs of the files of results among them
-    :param files: path objects of the other files
+    :param files: footers of the other files
     """
 
     people: dict[str, list[str]] = field(default_factory=dict)
@@ -49,7 +50,7 @@ class Candidates:
     addresses: dict[str, set[str]] = field(default_factory=dict)
     identity: IdentityRules = field(default_factory=IdentityRules)
     results: list[str] = field(default_factory=list)
-    files: list[Any] = field(default_factory=list)
+    files: list[Footer] = field(default_factory=list)
     _objectors: set[str] = field(default_factory=set)
 
     def barred(self, hook: LeadsHook, names: Sequence[str], log: Any) -> Suppressions:
@@ -97,18 +98,18 @@ def candidates(hook: LeadsHook, items: Sequence[Any], outcomes: Collection[str],
     """
     found = Candidates()
     for kind, uri, members in _files(hook, items):
-        path = storage_path(uri)
-        check_accounts(hook, [path])
+        file = footer_of(storage_path(uri))
+        check_accounts(hook, [file])
         if kind == "results":
             found.results.append(uri)
-            for row in _written(path):
+            for row in _written(file.path):
                 if row.outcome in outcomes and row.target_id:
                     found.add(row.email_key, row.target_id)
                     if row.unsure and "unchanged" not in outcomes:
                         found.objections.setdefault(row.email_key, MAYBE_NOT_NEW)
         else:
-            found.files.append(path)
-            _take_people(found, hook, path, members, log)
+            found.files.append(file)
+            _take_people(found, hook, file, members, log)
     absent = [person for person, records in found.people.items() if not records and person not in found.objections]
     if absent:
         _look_up(found, hook, absent, log)
@@ -155,12 +156,12 @@ def _kind_of(uri: str) -> str:
     raise ValueError(f"leads: {uri} is no file of results, of golden records or of leads")
 
 
-def _take_people(found: Candidates, hook: LeadsHook, path: Any, members: str | None, log: Any) -> None:
+def _take_people(found: Candidates, hook: LeadsHook, golden: Footer, members: str | None, log: Any) -> None:
     """Take the people of a file of golden records or of leads, with the records that are known to be theirs."""
-    rules, whole = identity_of(path), members_of(path, storage_path(members) if members else None, storage_path)
+    rules, whole = identity_of(golden), members_of(golden, storage_path(members) if members else None, storage_path)
     found.identity = rules if rules.joins else found.identity
     mine, nobody = (hook.conn_type, hook.conn_id), 0
-    with open_parquet(path, LEAD_COLUMNS) as file:
+    with open_parquet(golden.path, LEAD_COLUMNS) as file:
         for batch in file.iter_batches(columns=[*_LEAD]):
             for lead in structs(batch, Lead):
                 if not (person := lead.email_key):
@@ -173,7 +174,7 @@ def _take_people(found: Candidates, hook: LeadsHook, path: Any, members: str | N
                     found.objections.setdefault(person, reason)
                 found.addresses.setdefault(person, set()).update(aliases_in(lead.properties))
     if nobody:
-        log.warning("%d leads in %s have no usable address and are left out", nobody, path)
+        log.warning("%d leads in %s have no usable address and are left out", nobody, golden)
     if whole is None:
         return
     check_accounts(hook, [whole])

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_providers_leads.leads.files import parquet
 from airflow_providers_leads.leads.files.plan_facts import read_plan_facts
 from airflow_providers_leads.leads.files.staging import StagingError, read_rows, write_rows
 from airflow_providers_leads.leads.model.identity import email_key
@@ -362,3 +363,19 @@ def test_every_golden_row_stands_once_in_the_plan_and_a_second_plan_changes_noth
     assert (again["create"], again["update"], again["requests"]) == (0, 0, 0)
     assert sorted(rows) == keys
     assert writes(sandbox) == sent
+
+
+def test_what_golden_records_say_of_themselves_is_read_once(
+    held: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden, extracts = merged(tmp_path, "hubspot_default", "persistiq_default")
+    opened: Counter[str] = Counter()
+
+    def counted(uri: Any, *arguments: Any) -> Any:
+        opened[Path(str(uri)).name] += 1
+        return parquet.ParquetFiles(uri, *arguments)
+
+    # Whoever reads rows has a name of its own for it.
+    monkeypatch.setattr(parquet, "open_parquet", counted)
+    plan(tmp_path, conn_id="persistiq_default", golden=golden, existing=extracts)
+    assert opened["golden.parquet"] == 1

@@ -346,9 +346,9 @@ def test_writing_and_knowing_a_file_again_load_no_pandas(tmp_path: Path) -> None
         "import sys\n"
         "from datetime import UTC, datetime\n"
         "from airflow_providers_leads.leads.model.schema import Lead\n"
-        "from airflow_providers_leads.leads.files.staging import file_metadata, write_rows\n"
+        "from airflow_providers_leads.leads.files.staging import footer_of, write_rows\n"
         f"write_rows({path!r}, Lead, [Lead('hubspot', 'c', '1', updated_at=datetime.now(UTC))])\n"
-        f"assert file_metadata({path!r}, with_footer=True)['']\n"
+        f"assert footer_of({path!r}, fingerprint=True).fingerprint\n"
         "assert 'pyarrow' in sys.modules and 'pandas' not in sys.modules\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

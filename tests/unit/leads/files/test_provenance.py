@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
@@ -54,6 +56,12 @@ def test_what_knows_no_account_says_so(tmp_path: Path) -> None:
     write_rows(tmp_path / "y", Lead, leads("a"), metadata={provenance.ACCOUNTS: "[1]"})
     with pytest.raises(StagingError, match="Run its extract again"):
         read_accounts([tmp_path / "y"])
+
+
+def test_what_other_software_says_in_bytes_keeps_no_file_from_being_read(tmp_path: Path) -> None:
+    table = pa.table({"email": ["a@x.example"]}).replace_schema_metadata({b"leads.merge": b"m", b"\xff": b"\x80\xfe"})
+    pq.write_table(table, tmp_path / "own.parquet")
+    assert file_metadata(tmp_path / "own.parquet")["leads.merge"] == "m"
 
 
 @pytest.mark.parametrize("parts", [0, 1, 3])
