@@ -40,6 +40,7 @@ class People(AbstractContextManager["People"]):
     :param sandbox: has the account
     :param keys: each with a quota of its own
     :param seed: of the dice
+    :ivar refused: requests of theirs for which their quota had no room
     """
 
     sandbox: Sandbox
@@ -47,6 +48,7 @@ class People(AbstractContextManager["People"]):
     seed: int
     lives: dict[str, list[State]] = field(default_factory=lambda: defaultdict(list))
     acts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    refused: int = 0
 
     def __post_init__(self) -> None:
         self._dice, self._stop = random.Random(self.seed), threading.Event()
@@ -93,6 +95,7 @@ class People(AbstractContextManager["People"]):
                 assert answer.ok, answer.text
                 return answer.json() if answer.content else None, (sent, time.time())
             # A fast machine's people have spent this key's quota.
+            self.refused += 1
             time.sleep(0.05)
 
     def edit(self, number: int) -> None:
