@@ -71,8 +71,6 @@ def run(name: str, given: argparse.Namespace, out: TextIO) -> int:
         return _refuse(str(error), 1)
     except ValueError as error:
         return _refuse(str(error), 2)
-    except KeyboardInterrupt:
-        return _refuse("Stopped. Nothing was written to any CRM.", 1)
     except Exception as error:
         # Of an error that nobody foresaw the text may hold anything.
         return _refuse(f"{name} failed unexpectedly ({type(error).__name__})", 1)

@@ -230,3 +230,11 @@ def _run(name: str, given: argparse.Namespace) -> int:
     except BrokenPipeError:
         # Whoever read it has enough, as `head` has.
         return _PIPE_CLOSED
+    except OSError as error:
+        # Of a file that the output is led into, such as one of a full disk.
+        print(f"Standard output can't be written: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        # Also while what the command needs is loaded.
+        print("Stopped. Nothing was written to any CRM.", file=sys.stderr)  # noqa: T201
+        return 1

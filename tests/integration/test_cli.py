@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
@@ -290,8 +291,9 @@ def test_what_is_not_understood_ends_with_2(words: list[str]) -> None:
 
 
 def test_diff_says_what_a_sync_would_change_and_changes_nothing(
-    sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = writes(sandbox)
     assert main(["diff", "persistiq_default", "hubspot_default", "perspective_default", "--limit", "3"]) == 0
     told = capsys.readouterr()
@@ -309,7 +311,7 @@ def test_diff_says_what_a_sync_would_change_and_changes_nothing(
     counts = r"create \d+, update \d+, unchanged \d+, suppress \d+"
     assert re.search(counts, by_file)[0] == re.search(counts, by_conn)[0]  # type: ignore[index]
     assert writes(sandbox) == before
-    assert not [name for name in os.listdir("/tmp") if name.startswith("leads-diff-")]  # noqa: PTH208
+    assert not [*tmp_path.glob("leads-diff-*")]
 
 
 def test_golden_records_are_compared_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,7 +194,7 @@ def _problem(schema: pa.Schema, required: Sequence[str]) -> str | None:
     """Return what keeps a Parquet file from being used."""
     types = {field.name: field.type for field in schema}
     if missing := [name for name in required if name not in types]:
-        return f"has no column '{missing[0]}'. A file of leads has: {', '.join(required)}. {_OF_YOUR_OWN}"
+        return f"has no column '{missing[0]}'. Such a file has: {', '.join(required)}. {_OF_YOUR_OWN}"
     version = (schema.metadata or {}).get(_VERSION_KEY, SCHEMA_VERSION.encode()).decode()
     if version != SCHEMA_VERSION:
         return (
