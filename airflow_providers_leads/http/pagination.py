@@ -78,12 +78,14 @@ class CursorPages(_OneByOne):
     :param cursor_at: JSON path of the next page's cursor, such as ``paging.next.after``
     :param param: the query parameter that takes the cursor
     :param cursor: where to start, default the first page
+    :param key: what each row must have, as whoever reads them knows them by it; default nothing
     """
 
     rows_at: str
     cursor_at: str
     param: str
     cursor: str | None = None
+    key: str | None = None
     _passed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def resume(self, state: Mapping[str, Any] | None) -> Self:
@@ -96,7 +98,9 @@ class CursorPages(_OneByOne):
         return {self.param: self.cursor} if self.cursor is not None else {}
 
     def rows(self, body: Any) -> list[Row] | None:
-        return rows_at(body, self.rows_at)
+        rows = rows_at(body, self.rows_at)
+        lacking = self.key is not None and any(type(row.get(self.key)) not in (str, int) for row in rows or ())
+        return None if lacking else rows
 
     def advance(self, body: Any) -> bool:
         cursor = cursor_in(body, self.cursor_at)

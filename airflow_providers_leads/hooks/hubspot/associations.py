@@ -17,6 +17,7 @@ from airflow_providers_leads.hooks.hubspot.items import lookup
 from airflow_providers_leads.hooks.hubspot.values import association_types, record_id
 from airflow_providers_leads.hooks.hubspot.wire import context_values
 from airflow_providers_leads.http.client import Answer
+from airflow_providers_leads.http.paths import objects_at
 from airflow_providers_leads.leads.model.outcomes import BatchResult
 
 READ_SIZE: Final = 1_000
@@ -92,7 +93,7 @@ class HubSpotAssociations(HubSpotCrm):
         require("to_object_type", to_object_type)
         values = {"contact_id": record_id("contact_id", contact_id), "to_object_type": to_object_type}
         path = self.path("records", "/contacts/{contact_id}/associations/{to_object_type}")
-        return self.rows(wire.list_pages(), path, path_params=values, params={"limit": 500})
+        return self.rows(wire.list_pages(key="toObjectId"), path, path_params=values, params={"limit": 500})
 
     def batch_read_associations(self, contact_ids: Iterable[str | int], to_object_type: str) -> BatchResult:
         """Read what any number of contacts are linked to, 1,000 contacts per request.
@@ -150,7 +151,7 @@ class HubSpotAssociations(HubSpotCrm):
         """
         values = {"object_type": _CONTACTS, "contact_id": record_id("contact_id", contact_id)}
         path = self.path("lists", "/records/{object_type}/{contact_id}/memberships")
-        return self.rows(wire.list_pages(), path, path_params=values)
+        return self.rows(wire.list_pages(key="listId"), path, path_params=values)
 
     def with_all_links(self, records: list[Record]) -> list[Record]:
         """Return contacts with all that they are linked to, where HubSpot gave the first page of it only."""
@@ -159,7 +160,7 @@ class HubSpotAssociations(HubSpotCrm):
             for object_type, listed in links.items():
                 if isinstance(listed, dict) and (listed.get("paging") or {}).get("next"):
                     every = self.list_associations(str(record["id"]), object_type)
-                    links[object_type] = {"results": _joined(listed.get("results") or [], every)}
+                    links[object_type] = {"results": _joined([*objects_at(listed, "results")], every)}
         return records
 
 

@@ -55,12 +55,13 @@ def is_batch(body: Any) -> bool:
 
 
 def is_well_formed(body: Any) -> bool:
-    """Tell whether the records of a body, be it one or a list of them, have ids, and properties by name."""
+    """Tell whether the records of a body, be it one or a list of them, have ids, and properties and links by name."""
     if not isinstance(body, dict):
         return True
     listed = body.get("results")
     records = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    return all(isinstance(one.get("properties") or {}, dict) for one in (body, *records)) and all(
+    named = (one.get(part) for one in (body, *records) for part in ("properties", "associations"))
+    return all(isinstance(part or {}, dict) for part in named) and all(
         type(one.get("id")) in (str, int) for one in records if "properties" in one
     )
 
@@ -403,7 +404,7 @@ class HubSpotCrm(LeadsHook):
         """
         address = None if email is None else email.strip()
         params = {"limit": rows_per_page(page_size, 100), "email": address, "archived": archived_param(archived)}
-        return self.rows(wire.list_pages(), self.path("owners"), params=params)
+        return self.rows(wire.list_pages(key="id"), self.path("owners"), params=params)
 
     @property
     def owners(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from airflow_providers_leads.hooks.streams import Item, Query, Stream
+from airflow_providers_leads.http.paths import value_at
 from airflow_providers_leads.leads.model.schema import moment
 
 _GROUP: Final = "lead_detail"
@@ -18,7 +19,7 @@ def _events(hook: Any, query: Query, since: datetime) -> Iterator[Item]:
     )
     for event in events:
         at = moment(event.get("event_at"))
-        lead, campaign = ((event.get(name) or {}).get("id") for name in ("lead", "campaign"))
+        lead, campaign = value_at(event, "lead.id"), value_at(event, "campaign.id")
         if at is not None and lead:
             tags = {"kind": event.get("kind"), "lead_id": lead, "campaign_id": campaign}
             yield Item(str(event.get("id") or f"{event.get('kind')} {lead} {at.isoformat()}"), at, str(lead), tags)

@@ -18,7 +18,7 @@ from airflow_providers_leads.hooks.perspective.fields import (
     KPI_SUBTYPES,
     SORT_FIELDS,
     SORT_ORDERS,
-    api_name,
+    requested_name,
     wire_address,
     wire_value,
 )
@@ -197,10 +197,15 @@ class PerspectiveApi(LeadsHook):
 
         https://developers.perspective.co
         """
+        name = requested_name(field, allow_custom=allow_custom)
+        return self._write_value(funnel_id, contact_id, name, wire_value(field, value), skip_automation_trigger)
+
+    def _write_value(
+        self, funnel_id: str, contact_id: str, name: str, value: str, skip_automation_trigger: bool
+    ) -> dict[str, Any]:
         path = _ids(funnel_id=funnel_id, contact_id=contact_id)
-        name = api_name(field, allow_custom=allow_custom)
         skip = boolean("skip_automation_trigger", skip_automation_trigger)
-        body = {"fieldName": name, "value": wire_value(field, value), "skipAutomationTrigger": skip}
+        body = {"fieldName": name, "value": value, "skipAutomationTrigger": skip}
         # An answer without a body is a success; one with something else in it than the value may be an error.
         answer = self.request(
             "PUT", _CONTACT + "/values", path_params=path, json=body, idempotent=skip,
@@ -235,7 +240,8 @@ class PerspectiveApi(LeadsHook):
         require("funnel_id", funnel_id)
         require("contact_id", contact_id)
         writes = [
-            (api_name(field, allow_custom=allow_custom), wire_value(field, value)) for field, value in values.items()
+            (requested_name(field, allow_custom=allow_custom), wire_value(field, value))
+            for field, value in values.items()
         ]
         names = [name for name, _ in writes]
         if not writes or len(set(names)) < len(names):
@@ -386,9 +392,7 @@ class PerspectiveApi(LeadsHook):
                 left.refused = all(one.refused for one in lost)
                 return BatchResult(failed=[left])
             try:
-                record = self.update_contact_value(
-                    funnel_id, contact_id, item["field"], item["value"], skip, allow_custom=True
-                )
+                record = self._write_value(funnel_id, contact_id, item["field"], item["value"], skip)
             except LeadsApiError as error:
                 lost.append(failed_input(index, item, error))
                 raise

@@ -83,7 +83,7 @@ def _erase_contact(hook: PerspectiveApi, trail: Trail, about: Subject) -> Iterat
         return
     rows = []
     for field in _writable(contact):
-        write = partial(hook.update_contact_value, funnel_id, contact_id, field, "", True, allow_custom=True)
+        write = partial(hook.value_writer(funnel_id, contact_id, True), [(0, {"field": field, "value": ""})])
         read = partial(hook.get_contact, funnel_id, contact_id)
         rows.append(trail.take(about, f"blank {field}", write, refused=_BY_HAND, read=read))
     yield from rows if trail.dry_run else _proven(hook, trail, about, rows)

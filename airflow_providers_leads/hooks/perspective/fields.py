@@ -85,6 +85,27 @@ def api_name(field: str, *, allow_custom: bool = False) -> str:
     return name
 
 
+def requested_name(field: str, *, allow_custom: bool = False) -> str:
+    """Return the API's name of a field that somebody asks to write; see :func:`api_name`.
+
+    :raises ValueError: also for a name that is a standard field's in another spelling: it would stand beside that field
+    """
+    name = api_name(field, allow_custom=allow_custom)
+    meant = _BY_LETTERS.get(_letters(name), name)
+    if meant != name:
+        raise ValueError(
+            f"field {field!r} would become a custom property beside the standard field {meant!r}: write {meant!r}"
+        )
+    return name
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+_BY_LETTERS: Final = {_letters(spelt): name for spelt, name in {**{n: n for n in STANDARD_FIELDS}, **_SNAKE}.items()}
+
+
 def wire_value(name: str, value: object) -> str:
     """Return a value as the text that the API takes; an empty text asks to clear the field.
 

@@ -177,7 +177,7 @@ class HubSpotNarrowing(HubSpotContacts):
         return (member for page, _ in self._member_pages(list_id, None) for member in page)
 
     def _member_pages(self, list_id: str, position: Position | None) -> Iterator[tuple[list[str], dict[str, Any]]]:
-        place = wire.list_pages().resume(position)
+        place = wire.list_pages(key="recordId").resume(position)
         path = self.path("lists", "/{list_id}/memberships")
         pages = self.pages(place, path, params={"limit": _MEMBERS_PER_PAGE}, path_params={"list_id": list_id})
         return (([str(row["recordId"]) for row in page], at) for page, at in with_positions(pages, place))

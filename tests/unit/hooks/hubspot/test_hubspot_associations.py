@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -139,3 +140,23 @@ def test_links_are_read_a_thousand_contacts_at_a_time(hook: HubSpotHook, request
     requests_mock.post(PAIRS, json=answer)
     assert len(hook.batch_read_associations(range(1, 2_502), "companies").succeeded) == 2_501
     assert [len(r.json()["inputs"]) for r in requests_mock.request_history] == [1_000, 1_000, 501]
+
+
+@pytest.mark.parametrize(
+    ("read", "row"),
+    [
+        (lambda hook: list(hook.list_associations(5, "companies")), {"id": "1"}),
+        (lambda hook: list(hook.list_memberships(5)), {"name": "Fair"}),
+        (lambda hook: list(hook.list_members("5")), {"recordId": None}),
+        (lambda hook: hook.owners, {"email": "ann@example.com"}),
+        (lambda hook: list(hook.list_contacts(associations=["companies"])), {"id": "1", "associations": "none"}),
+        (lambda hook: hook.get_contact(5, associations="companies"), {}),
+    ],
+)
+def test_rows_of_another_shape_are_no_answer_of_hubspots(
+    hook: HubSpotHook, requests_mock: requests_mock.Mocker, read: Any, row: Any
+) -> None:
+    requests_mock.get(re.compile(""), json={"results": [row]})
+    requests_mock.get(url(CONTACTS + "/5"), json={**record(5), "associations": [row]})
+    with pytest.raises(LeadsServerError, match="without the content this API documents"):
+        read(hook)
