@@ -17,6 +17,7 @@ from airflow_providers_leads.hooks.telemetry import count_rows
 from airflow_providers_leads.hooks.writing import Batch, Settled
 from airflow_providers_leads.http.errors import LeadsApiError, LeadsServerError
 from airflow_providers_leads.leads.files.parts import Parts
+from airflow_providers_leads.leads.files.places import remove
 from airflow_providers_leads.leads.files.plan_facts import plan_metadata
 from airflow_providers_leads.leads.files.provenance import accounts_metadata
 from airflow_providers_leads.leads.files.staging import (
@@ -211,7 +212,7 @@ class _Work:
         """Remove what only a retry needs."""
         self._checkpoint.clear()
         self.parts.discard()
-        storage_path(self._earlier).unlink(missing_ok=True)
+        remove(storage_path(self._earlier))
 
     def claimed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield batches, each noted as begun before it can be."""

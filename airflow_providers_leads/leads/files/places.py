@@ -85,7 +85,7 @@ def as_path(uri: Any) -> Any:
 
 
 def _is_pattern(path: Any) -> bool:
-    """Tell whether fsspec would take a name for a pattern where it moves or removes."""
+    """Tell whether fsspec would take a name for a pattern where it moves."""
     return any(char in str(path.path) for char in "*?[")
 
 
@@ -94,10 +94,9 @@ def remove(path: Any) -> None:
     with suppress(FileNotFoundError):
         if is_local(path):
             Path(local_name(path)).unlink()
-        elif _is_pattern(path):
-            path.fs.rm_file(str(path.path))
         else:
-            path.unlink()
+            # Not unlink(), which asks a store first whether it is there, nor rm(), to which some names are patterns.
+            path.fs.rm_file(str(path.path))
 
 
 def _remove_parts(folder: Any) -> None:
@@ -205,11 +204,12 @@ def move_into_place(part: Any, path: Any) -> None:
     if is_folder(path):
         # Not every store can have a file and a folder of one name.
         _remove_parts(path)
-    if _is_pattern(path):
-        path.fs.cp_file(str(part.path), str(path.path))
-        path.fs.rm_file(str(part.path))
-    else:
+    if has_folders(path) and not _is_pattern(path):
         path.fs.mv(str(part.path), str(path.path))
+        return
+    # To a store that is what a move is, and its client's own would list what may be folders before.
+    path.fs.cp_file(str(part.path), str(path.path))
+    path.fs.rm_file(str(part.path))
 
 
 def _replace(part: Path, path: Path) -> None:
@@ -395,7 +395,7 @@ def check_writable(folder: Any) -> None:
     probe = folder / f".{uuid4().hex}.check"
     try:
         probe.write_bytes(b"")
-        probe.unlink()
+        remove(probe)
     except Exception as error:
         if not is_store_error(error):
             raise

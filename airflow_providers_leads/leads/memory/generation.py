@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from airflow_providers_leads.leads.files.places import remove
 from airflow_providers_leads.leads.files.staging import StagingError, appearing, as_path, is_local, open_parquet
 from airflow_providers_leads.leads.files.stores import is_store_error, store_problem
 from airflow_providers_leads.leads.memory.hashing import keyed
@@ -187,10 +188,9 @@ class Folder:
         :raises SyncMemoryError: when it can't be written, or can't keep out any more who was erased
         """
         try:
-            if not (self.path / _CURRENT).exists():
+            known = self._read(_CURRENT, Pointer)
+            if known is None or not (known.key or self._key):
                 self._write(_CURRENT, Pointer(key="" if self._key else secrets.token_hex(16)))
-            elif not (pointer := self.pointer()).key and not self._key:
-                self._write(_CURRENT, msgspec.structs.replace(pointer, generation=0, key=secrets.token_hex(16)))
         except StagingError as error:
             raise SyncMemoryError(f"memory: {error} All workers must be able to write there.") from None
         except OSError as error:
@@ -256,12 +256,12 @@ class Folder:
         for path in self.path.glob("generation-*"):
             # What is newer than what counts is another run's, or what a killed one left; it will be written over.
             if str(path.name) not in kept and str(path.name)[: len(last)] <= last:
-                path.unlink(missing_ok=True)
+                remove(path)
 
     def forget(self) -> None:
         """Remove everything, erased people's hashes and the key included."""
         for path in [*self.path.glob("*.*"), *(self.path / _WRITING).glob("*.json")]:
-            path.unlink(missing_ok=True)
+            remove(path)
 
     # Runs that write --------------------------------------------------------------------------------------------------
 
@@ -287,7 +287,7 @@ class Folder:
     def settle(self, marks: Iterable[Writing]) -> None:
         """Remove marks whose results are remembered."""
         for mark in marks:
-            (self.path / _mark_name(mark)).unlink(missing_ok=True)
+            remove(self.path / _mark_name(mark))
 
     def token(self) -> str:
         """Return what is another text once another run has written or remembered."""
