@@ -92,6 +92,15 @@ def test_new_contacts_of_a_list_are_in_the_campaign_once(place: Place) -> None:
     assert len(store.messages_sent) - mails == len(joined)
 
 
+@pytest.mark.story
+def test_nobody_is_created_for_a_campaign_that_is_not_there(place: Place) -> None:
+    (place.folder / "bucket" / "do-not-contact.csv").write_text("email\n")
+    before = set(place.sandbox.persistiq.store.leads)
+    with pytest.raises(AssertionError):
+        place.run("crm_to_outreach", campaign_id="c_nowhere")
+    assert set(place.sandbox.persistiq.store.leads) == before
+
+
 def test_metrics_are_in_the_warehouse_and_a_day_again_replaces_it(place: Place) -> None:
     def rows() -> tuple[int, int]:
         with closing(sqlite3.connect(place.folder / "warehouse.db")) as connection:

@@ -41,11 +41,14 @@ _NEVER: Final = 3000
 _NO: Final = (
     "false", "0", "no", "n", "nein", "falsch", "f", "off", "never", "nie", "none", "kein", "keine", "nicht", "0.0",
     "0,0", "aktiv", "active", "non", "não", "nao", "nee", "nej", "nei", "ne", "falso", "faux", "onwaar", "falsk",
+    "falskt", "usann", "fałsz", "epätosi", "ei", "hamis", "nem", "nepravda", "fals", "nu", "ложь", "нет",
 )  # fmt: skip
 _YES: Final = (
     "true", "1", "yes", "y", "ja", "j", "wahr", "t", "on", "x", "✓", "✔", "☑", "1.0", "1,0", "ok", "confirmed",
     "bestätigt", "erteilt", "granted", "given", "subscribed", "opted in", "opted-in", "opted_in", "opt-in", "opt in",
     "optin", "angemeldet", "abonniert", "sí", "si", "sì", "oui", "sim", "tak", "vrai", "vero", "verdadero", "waar",
+    "verdadeiro", "sant", "sann", "sand", "prawda", "tosi", "igaz", "igen", "pravda", "ano", "adevărat", "da", "истина",
+    "да",
 )  # fmt: skip
 _IN: Final = ("subscribed", "opted in", "opted-in", "opted_in", "opt-in", "opt in", "optin", "angemeldet", "abonniert")
 _OUT: Final = (

@@ -62,3 +62,19 @@ def test_parquet_with_times_that_python_has_not_and_a_name_twice(tmp_path: Path)
     [lead] = leads_of(file)
     assert (lead["email"], lead["updated_at"]) == ("ann@example.com", None)
     assert "out of range" in lead["properties"]
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [
+        ("WAHR", "FALSCH"), ("VRAI", "FAUX"), ("VERDADERO", "FALSO"), ("VERDADEIRO", "FALSO"), ("VERO", "FALSO"),
+        ("WAAR", "ONWAAR"), ("SANT", "FALSKT"), ("SANN", "USANN"), ("SAND", "FALSK"), ("PRAWDA", "FAŁSZ"),
+        ("TOSI", "EPÄTOSI"), ("IGAZ", "HAMIS"), ("PRAVDA", "NEPRAVDA"), ("ИСТИНА", "ЛОЖЬ"),
+    ],
+)  # fmt: skip
+def test_a_spreadsheet_writes_true_and_false_in_its_language(tmp_path: Path, yes: str, no: str) -> None:
+    rows = f"email;unsubscribed;bounced\nann@example.com;{yes};{yes}\nbob@example.com;{no};{no}\n"
+    (file := tmp_path / "fair.csv").write_text(rows, encoding="utf-8")
+    assert [(lead["opted_out"], lead["bounced"]) for lead in leads_of(file)] == [(True, True), (False, False)]
+    (file := tmp_path / "fair.csv").write_text(f"email;newsletter\nann@example.com;{yes}\nbob@example.com;{no}\n")
+    assert [lead["opted_out"] for lead in leads_of(file)] == [False, True]
