@@ -20,13 +20,13 @@ import requests
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from leads_rows import table
 from moto.server import ThreadedMotoServer
-from s3fs.core import S3File
+from s3fs.core import S3File, S3FileSystem
 from upath import UPath
 
 from airflow_providers_leads import operators
 from airflow_providers_leads.cli.definition import main
 from airflow_providers_leads.leads.files.parts import Parts, parts_left
-from airflow_providers_leads.leads.files.places import open_file
+from airflow_providers_leads.leads.files.places import open_file, remove
 from airflow_providers_leads.leads.files.staging import StagingError, appearing, read_rows, write_rows
 from airflow_providers_leads.leads.memory.generation import Folder, SyncMemoryError, Writing
 from airflow_providers_leads.leads.model.outcomes import WriteResult
@@ -78,6 +78,27 @@ def test_a_file_is_written_to_a_bucket_and_read_again(client: Any) -> None:
     assert write_rows(storage_path("s3://bucket@leads/a/b/x.parquet"), Lead, LEADS) == 1
     assert list(read_rows(storage_path("s3://bucket@leads/a/b/x.parquet"), Lead)) == LEADS
     assert [entry["Key"] for entry in client.list_objects_v2(Bucket="leads")["Contents"]] == ["a/b/x.parquet"]
+
+
+def test_a_bucket_is_asked_no_more_than_it_takes(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    call = S3FileSystem._call_s3
+
+    async def noted(self: Any, method: str, *arguments: Any, **named: Any) -> Any:
+        calls.append(method)
+        return await call(self, method, *arguments, **named)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", noted)
+    path = storage_path("s3://bucket@leads/few/x.json")
+    with appearing(path) as part:
+        part.write_bytes(b"{}")
+    # Is there a folder of that name? To copy it, its client must know how large it is.
+    assert calls == ["put_object", "list_objects_v2", "head_object", "copy_object", "delete_object"]
+    calls.clear()
+    remove(path)
+    remove(path)
+    assert calls == ["delete_object"] * 2
+    assert not path.exists()
 
 
 def test_what_is_read_of_a_bucket_is_fetched_once_and_a_row_group_at_a_time(

@@ -84,9 +84,12 @@ def as_path(uri: Any) -> Any:
     return UPath(uri)
 
 
-def _is_pattern(path: Any) -> bool:
-    """Tell whether fsspec would take a name for a pattern where it moves."""
-    return any(char in str(path.path) for char in "*?[")
+def _one_by_one(path: Any) -> bool:
+    """Tell whether a file is copied and removed as that one, not by what fsspec has for files and folders alike.
+
+    That looks for folders first, where a store has none, and takes some names for patterns.
+    """
+    return not has_folders(path) or any(char in str(path.path) for char in "*?[")
 
 
 def remove(path: Any) -> None:
@@ -94,9 +97,10 @@ def remove(path: Any) -> None:
     with suppress(FileNotFoundError):
         if is_local(path):
             Path(local_name(path)).unlink()
-        else:
-            # Not unlink(), which asks a store first whether it is there, nor rm(), to which some names are patterns.
+        elif _one_by_one(path):
             path.fs.rm_file(str(path.path))
+        else:
+            path.unlink()
 
 
 def _remove_parts(folder: Any) -> None:
@@ -204,12 +208,11 @@ def move_into_place(part: Any, path: Any) -> None:
     if is_folder(path):
         # Not every store can have a file and a folder of one name.
         _remove_parts(path)
-    if has_folders(path) and not _is_pattern(path):
+    if _one_by_one(path):
+        path.fs.cp_file(str(part.path), str(path.path))
+        path.fs.rm_file(str(part.path))
+    else:
         path.fs.mv(str(part.path), str(path.path))
-        return
-    # To a store that is what a move is, and its client's own would list what may be folders before.
-    path.fs.cp_file(str(part.path), str(path.path))
-    path.fs.rm_file(str(part.path))
 
 
 def _replace(part: Path, path: Path) -> None:
