@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from airflow_providers_leads.leads.files.list_columns import ListProblemError, Role, role_of, roles_of, row_entries
 from airflow_providers_leads.leads.files.list_entries import Entry, entries_in
 from airflow_providers_leads.leads.files.list_text import decoded, text_rows
-from airflow_providers_leads.leads.files.parquet import open_parquet
+from airflow_providers_leads.leads.files.parquet import open_parquet, python_values
 from airflow_providers_leads.leads.files.places import StagingError, as_path
 from airflow_providers_leads.leads.model.values import shown_in
 
@@ -200,9 +200,12 @@ def _parquet(path: Any) -> Rows:
     with open_parquet(path) as file:
         place = 0
         for batch in file.iter_batches():
-            for row in batch.to_pylist():
+            names = batch.schema.names
+            columns = (python_values(column, name, path) for name, column in zip(names, batch.columns, strict=True))
+            for row in zip(*columns, strict=True):
                 place += 1
-                yield place, _cells(_as_pairs(row))
+                # As pairs: of two columns of one name a dict would drop the first.
+                yield place, _cells(tuple(zip(names, map(_as_pairs, row), strict=True)))
 
 
 def _as_pairs(value: Any) -> Any:

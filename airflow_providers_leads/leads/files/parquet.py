@@ -322,6 +322,22 @@ def file_metadata(file: Any) -> Mapping[str, str]:
     return footer_of(file).metadata
 
 
+def python_values(column: pa.Array, name: str, path: object) -> list[Any]:
+    """Return a column as Python's values, as texts where Python has none: times far ahead, or of nanoseconds.
+
+    :raises StagingError: when there is no text of them either
+    """
+    values: list[Any]
+    try:
+        values = column.to_pylist()
+        return values
+    except (ValueError, OverflowError):
+        with suppress(ValueError, TypeError, NotImplementedError):
+            values = column.cast("string").to_pylist()
+            return values
+    raise StagingError(f"{path}: the column {name!r} holds a value that Python has none for. Write it as text.")
+
+
 def written_by() -> dict[str, str]:
     """Return the metadata of a file that is a task's own, none outside of a task."""
     writer = WRITER.get()

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.columns import strings
+from airflow_providers_leads.leads.files.parquet import python_values
 from airflow_providers_leads.leads.files.staging import StagingError
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS
 from airflow_providers_leads.leads.sources.encoding import utf8
@@ -39,8 +40,9 @@ def cell_text(value: Any) -> str | None:
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, Decimal):
-        # Not 4.93E+10, which would be taken for a number that a spreadsheet has rounded.
-        return f"{value:f}"
+        # Not 4.93E+10, which would be taken for a number that a spreadsheet has rounded, and without a column's places.
+        whole = value.is_finite() and value == value.to_integral_value()
+        return f"{value.to_integral_value() if whole else value:f}"
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _bytes_text(bytes(value))
     if isinstance(value, (list, tuple, set)):
@@ -235,7 +237,7 @@ def _parquet_rows(parquet: Any, path: object, names: list[str]) -> Iterator[Rows
         if len({*columns}) < len(columns):
             columns = unique_names(columns)
         for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-            values = [_values(column, name, path) for name, column in zip(columns, batch.columns, strict=True)]
+            values = [python_values(column, name, path) for name, column in zip(columns, batch.columns, strict=True)]
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
             if not whole:
                 rows = _with_objects(rows)
@@ -243,22 +245,6 @@ def _parquet_rows(parquet: Any, path: object, names: list[str]) -> Iterator[Rows
             first += batch.num_rows
     except (pa.ArrowException, OSError):
         raise StagingError(f"{path} is damaged from row {first} on.") from None
-
-
-def _values(column: pa.Array, name: str, path: object) -> list[Any]:
-    """Return a column as Python's values, as texts where Python has none: times far ahead, or of nanoseconds.
-
-    :raises StagingError: when there is no text of them either
-    """
-    values: list[Any]
-    try:
-        values = column.to_pylist()
-        return values
-    except (ValueError, OverflowError):
-        with suppress(pa.ArrowException):
-            values = column.cast(pa.string()).to_pylist()
-            return values
-    raise StagingError(f"{path}: the column {name!r} holds a value that Python has none for. Write it as text.")
 
 
 def _with_objects(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

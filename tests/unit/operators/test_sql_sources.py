@@ -114,6 +114,8 @@ CELLS = st.none() | st.text(max_size=3) | NUMBERS | st.just({"a": "x", "b": {"c"
         ("bounced", Decimal("0.000"), False),
         ("bounced", bytearray(b"\x01"), True),
         ("phone", Decimal("4.930123456E+9"), "4930123456"),
+        ("phone", Decimal("4930123456.0000"), "4930123456"),
+        ("postal_code", Decimal("1067.00"), "1067"),
         ("phone", 4930123456.0, "4930123456"),
         ("company", b"M\xc3\xbcller", "M\u00fcller"),
         ("company", b"\xff\x00", "ff00"),

@@ -137,6 +137,12 @@ def test_a_missing_list(tmp_path: Path) -> None:
         keys(tmp_path / "nowhere.csv")
 
 
+def test_parquet_with_times_that_python_has_not_and_a_column_twice(tmp_path: Path) -> None:
+    columns = [pa.array([2**62], pa.timestamp("us")), pa.array(["ann@x.de"]), pa.array(["bob@x.de"])]
+    pq.write_table(pa.table(columns, ["until", "email", "email"]), tmp_path / "a.parquet")
+    assert sorted(keys(tmp_path / "a.parquet")) == ["ann@x.de", "bob@x.de"]
+
+
 def test_parquet(tmp_path: Path) -> None:
     columns: dict[str, list[Any]] = {
         "Email": ["ann@x.de", None],
