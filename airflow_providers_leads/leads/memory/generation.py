@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
-from airflow_providers_leads.leads.files.places import remove
+from airflow_providers_leads.leads.files.places import files_below, remove
 from airflow_providers_leads.leads.files.staging import StagingError, appearing, as_path, is_local, open_parquet
 from airflow_providers_leads.leads.files.stores import is_store_error, store_problem
 from airflow_providers_leads.leads.memory.hashing import keyed
@@ -267,9 +267,9 @@ class Folder:
 
     def writing(self) -> list[Writing]:
         """Return what runs set out to write whose results are not remembered yet, in the order of their names."""
-        folder = self.path / _WRITING
-        names = sorted(str(path.name) for path in folder.glob("*.json")) if folder.exists() else []
-        return [mark for name in names if (mark := self._read(f"{_WRITING}/{name}", Writing))]
+        names = sorted(str(path.name) for path in files_below(self.path / _WRITING))
+        marks = [self._read(f"{_WRITING}/{name}", Writing) for name in names if name.endswith(".json")]
+        return [mark for mark in marks if mark is not None]
 
     def begin(self, mark: Writing) -> None:
         """Note what a run sets out to write; several tasks of a run add to one mark each under their own name."""
