@@ -257,6 +257,7 @@ _NUMBERS: Final = re.compile(
     r"(\d{1,4})([-./])\s?(\d{1,2})[-./]\s?(\d{1,4})"
     r"(?:(?:[ T,]+|\s*um\s*)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?(?:\s*(?:Uhr|UTC|GMT|Z))?)?"
 )
+_ISO: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _WITH_MONTH: Final = re.compile(
     r"(?:[A-Za-zäÄ]+,?\s+)??(?:(\d{1,2})\.?\s+([A-Za-zäÄ]{3,9})\.?|([A-Za-zäÄ]{3,9})\.?\s+(\d{1,2}),?)\s+(\d{4})"
     r"(?:(?:[ ,]+|\s+at\s+|\s+um\s+)(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([AaPp]\.?[Mm]\.?)?(?:\s*(?:Uhr|UTC|GMT|Z))?)?"
@@ -340,6 +341,9 @@ def read_time(value: str, order: str | None) -> datetime | None:
         if digits not in (10, 13):
             return None
         return _EPOCH + (timedelta(milliseconds=int(value)) if digits == 13 else timedelta(seconds=int(value)))
+    # Whole, with its fractions of a second, by which what was changed last is told.
+    if _ISO.match(value) and (exact := moment(value)) is not None:
+        return exact
     if found := _NUMBERS.fullmatch(value):
         one, two, three = found[1], found[3], found[4]
         return _numbered(one, two, three, order, found.group(5, 6, 7, 8))

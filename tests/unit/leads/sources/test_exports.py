@@ -30,10 +30,13 @@ def leads_of(file: Path) -> list[dict[str, Any]]:
         ("46085.5", "2026-03-04 12:00:00"),
         ("46085,25", "2026-03-04 06:00:00"),
         ("20516", None),
+        ("2026-03-04T12:00:00.844Z", "2026-03-04 12:00:00.844000"),
+        ("2026-03-04 12:00:00,5", "2026-03-04 12:00:00.500000"),
+        ("2026-03-04 4:05 PM", "2026-03-04 16:05:00"),
         ("99999", None),
     ],
 )
-def test_days_as_a_spreadsheet_counts_them(tmp_path: Path, cell: str, time: str | None) -> None:
+def test_times_as_programs_write_them(tmp_path: Path, cell: str, time: str | None) -> None:
     (file := tmp_path / "fair.csv").write_text(f"email;updated_at\nann@example.com;{cell}\n")
     assert leads_of(file)[0]["updated_at"] == (time and datetime.fromisoformat(f"{time}+00:00"))
 
