@@ -23,6 +23,7 @@ from airflow_providers_leads.tasks.progress import Progress, phase
 
 _SOURCE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _MOST_FILES_SHOWN: Final = 20
+_LEFT_OUT: Final = re.compile(r"\.|~\$")
 
 
 def check_source(source: Any) -> str:
@@ -86,8 +87,11 @@ def _paths(uri: str, glob: bool) -> list[Any]:
     if start is None:
         return [path]
     folder, _, _ = uri[: start.start()].rpartition("/")
-    base = storage_path(folder or ".")
-    matches = sorted(base.glob(uri[len(folder) :].lstrip("/")), key=str)
+    base, pattern = storage_path(folder or "."), uri[len(folder) :].lstrip("/")
+    matches = sorted(base.glob(pattern), key=str)
+    if not any(step.startswith(".") for step in pattern.split("/")):
+        # What a shell leaves out, too: halves of uploads, macOS's companions, and the lock of a workbook that is open.
+        matches = [one for one in matches if not any(map(_LEFT_OUT.match, one.parts[len(base.parts) :]))]
     files = [match for match in matches if match.is_file() or str(match).endswith(".parquet")]
     if not files:
         raise StagingError(f"{uri}: no file has a name of this pattern.")

@@ -84,6 +84,19 @@ def test_a_pattern_is_one_only_where_it_is_meant_so(tmp_path: Path) -> None:
         run(tmp_path, input=f"{tmp_path}/*.jsonl", glob=True)
 
 
+def test_a_pattern_takes_no_hidden_files(tmp_path: Path) -> None:
+    (folder := tmp_path / "fair").mkdir()
+    for name in ("a.csv", "._a.csv", ".a.csv.1.part", "~$b.csv", ".old/c.csv", "sub/d.csv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("email\nann@example.com\n")
+    files = {pattern: run(tmp_path, input=f"{folder}/{pattern}", glob=True)["files"] for pattern in ("*", "**/*.csv")}
+    assert [[one.removeprefix(f"{folder}/") for one in listed] for listed in files.values()] == [
+        ["a.csv"], ["a.csv", "sub/d.csv"],
+    ]  # fmt: skip
+    assert run(tmp_path, input=f"{folder}/.old/*.csv", glob=True)["number_of_files"] == 1
+    assert run(tmp_path, input=f"{folder}/.a*", glob=True, format="csv")["number_of_files"] == 1
+
+
 def test_a_folder_of_parquet_parts_is_one_input(tmp_path: Path) -> None:
     folder = tmp_path / "in" / "extract.parquet"
     (folder / "year=2026").mkdir(parents=True)
