@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -344,17 +345,20 @@ def written_by() -> dict[str, str]:
     return {} if writer is None else {_RUN: writer.run, _TASK: writer.task}
 
 
-def refuse_anothers(path: Any) -> None:
+def refuse_anothers(path: Any, *, beside: bool = False) -> None:
     """Refuse to write over what another task of the same run has written: who reads that would get the wrong rows.
 
     :param path: path object of the file to write
+    :param beside: see :func:`appearing_as_own`
     :raises StagingError: naming the other task
     """
     writer = WRITER.get()
     if writer is None:
         return
     try:
-        told: Mapping[str, str] = file_metadata(path) if path.exists() else {}
+        told: Mapping[str, str] = {}
+        if path.exists():
+            told = _said_beside(path) if beside else file_metadata(path)
     except Exception as error:
         # What isn't there may be no business of a key that can't list; what is wrong with a store the write tells.
         if not isinstance(error, StagingError) and not is_store_error(error):
@@ -369,16 +373,33 @@ def refuse_anothers(path: Any) -> None:
 
 
 @contextmanager
-def appearing_as_own(path: Any) -> Iterator[Any]:
+def appearing_as_own(path: Any, *, beside: bool = False) -> Iterator[Any]:
     """Yield what :func:`~…files.places.appearing` does, for a file that another task of the run doesn't write over.
 
     :param path: path object
+    :param beside: the file can't say whose it is, so that a hidden one beside it does
     :raises StagingError: when one has, at the begin or meanwhile
     """
-    refuse_anothers(path)
+    refuse_anothers(path, beside=beside)
     with appearing(path) as part:
         yield part
-        refuse_anothers(path)
+        refuse_anothers(path, beside=beside)
+    if beside and (owner := written_by()):
+        with appearing(_beside(path)) as part, open_file(part, "wb") as file:
+            file.write(json.dumps(owner).encode())
+
+
+def _beside(path: Any) -> Any:
+    return path.with_name(f".{path.name}.task")
+
+
+def _said_beside(path: Any) -> Mapping[str, str]:
+    mark = _beside(path)
+    try:
+        told = json.loads(mark.read_bytes()) if mark.exists() else {}
+    except ValueError:
+        told = {}
+    return told if isinstance(told, dict) else {}
 
 
 def digest(uri: Any) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_providers_leads.leads.files.places import open_file
-from airflow_providers_leads.leads.files.staging import appearing, appearing_as_own, as_path, written_by
+from airflow_providers_leads.leads.files.staging import appearing_as_own, as_path, written_by
 
 _BATCH_ROWS: Final = 5_000
 _ENCODER: Final = msgspec.json.Encoder()
@@ -28,6 +28,8 @@ Row = Mapping[str, Any]
 class JsonLinesWriter:
     """Streams rows to a file of JSON Lines that appears under its name only when it is complete.
 
+    A hidden file beside it says which task wrote it.
+
     :param uri: where to; compressed when it ends in ``.gz``
     """
 
@@ -37,7 +39,7 @@ class JsonLinesWriter:
     def __enter__(self) -> Self:
         compressed = {"compression": "gzip"} if self.path.name.endswith(".gz") else {}
         with ExitStack() as stack:
-            part = stack.enter_context(appearing(self.path))
+            part = stack.enter_context(appearing_as_own(self.path, beside=True))
             self._file = stack.enter_context(open_file(part, "wb", **compressed))
             self._open = stack.pop_all()
         return self

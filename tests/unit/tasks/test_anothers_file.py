@@ -124,6 +124,25 @@ def test_other_ways_of_writing_are_refused_too(again: Any, tmp_path: Path) -> No
     assert names(uri) == ["ann@fair.example"]
 
 
+@pytest.mark.parametrize("name", ["found.jsonl", "found.jsonl.gz"])
+def test_a_file_that_cant_say_whose_it_is_has_that_said_beside_it(name: str, tmp_path: Path) -> None:
+    uri = f"file://{tmp_path}/{name}"
+    try:
+        for task, run, refused in (("a", "d/r", False), ("a", "d/r", False), ("b", "d/r", True), ("b", "d/s", False)):
+            WRITER.set(Writer(run, task))
+            if refused:
+                with pytest.raises(StagingError, match="written by the task a of this run"):
+                    write_table(uri, [{"id": 2}])
+            else:
+                write_table(uri, [{"id": 1}])
+        (tmp_path / name).unlink()
+        WRITER.set(Writer("d/s", "c"))
+        write_table(uri, [{"id": 3}])
+    finally:
+        WRITER.set(None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".{name}.task", name]
+
+
 def test_what_tasks_share_is_written_by_one_after_the_other(tmp_path: Path) -> None:
     try:
         for name in ("a", "b"):
