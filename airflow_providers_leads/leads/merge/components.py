@@ -44,12 +44,14 @@ class People:
     :param shared_phones: phones that join nobody because too many addresses, or people of other names, hang together by
         them: ``phone``, ``emails``
     :param by_address: true when a person is just an address, so that ``person`` is ``email_key``
+    :param nameless: true when people may have records without an address, known by a phone or by what is remembered
     """
 
     known: ibis.Table
     rejected: ibis.Table
     shared_phones: list[dict[str, Any]]
     by_address: bool
+    nameless: bool
 
 
 def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules, recall: Recall | None = None) -> People:
@@ -62,7 +64,8 @@ def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules, rec
     """
     named = alone = leads.mutate(person=person_key_expr(leads.email_key, rules))
     remembered = _remembered_edges(recall, rules) if recall else []
-    if recall and (nameless := recall.nameless()):
+    nameless = recall.nameless() if recall else []
+    if nameless:
         # Whose address was removed stays who they are.
         rows, names = zip(*nameless, strict=True)
         known_as = ibis.memtable({"nameless": rows, "known_as": [person_key(name, rules) for name in names]})
@@ -106,6 +109,7 @@ def sort_by_person(connection: Any, leads: ibis.Table, rules: IdentityRules, rec
         rejected=rejected,
         shared_phones=shared,
         by_address=not changed,
+        nameless=by_phone or bool(nameless),
     )
 
 

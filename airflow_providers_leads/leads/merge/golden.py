@@ -191,7 +191,9 @@ def _of_people(
     if not asked:
         return {}
     repeated = _repeated(connection, leads, rows)
-    placed = survivorship.ranked(people.known, policy, by_address=people.by_address, repeated=repeated)
+    placed = survivorship.ranked(
+        people.known, policy, by_address=people.by_address, repeated=repeated, nameless=people.nameless
+    )
     if not duckdb or rows <= slices.rows_per_slice(connection):
         kept = placed if len(asked) <= 1 else keep(connection, placed)
         return {name: results[name](kept) for name in asked}

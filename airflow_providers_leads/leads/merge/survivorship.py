@@ -33,13 +33,16 @@ _PLACE: Final = (
 )
 
 
-def ranked(leads: ibis.Table, policy: MergePolicy, *, by_address: bool, repeated: bool) -> ibis.Table:
+def ranked(
+    leads: ibis.Table, policy: MergePolicy, *, by_address: bool, repeated: bool, nameless: bool = False
+) -> ibis.Table:
     """Return leads with their place among the records of their person.
 
     :param leads: rows with ``person`` besides the columns of a lead
     :param policy: gives the order
     :param by_address: true when ``person`` is ``email_key``
     :param repeated: true when some record was read twice; its readings are then told apart by content
+    :param nameless: true when people may have records without an address
     """
     ties = [leads[name] for name in RECORD] + ([_content(leads)] if repeated else [])
     extra: dict[str, Any] = {}
@@ -53,9 +56,8 @@ def ranked(leads: ibis.Table, policy: MergePolicy, *, by_address: bool, repeated
     given_last = [leads.readdressed.desc()] if "readdressed" in leads.columns else []
     order = [*given_last, _priority(leads, policy), _newest(leads), *ties]
     if not by_address:
-        # Only phones find records that have no address; else the order stays that of the rank, and one sort does both.
-        by_phone = "phone" in policy.identity.match_on
-        first = _by_person(leads, *([leads.email_key.isnull()] if by_phone else []), *order)
+        # Where all have an address the order stays that of the rank, and one sort does both.
+        first = _by_person(leads, *([leads.email_key.isnull()] if nameless else []), *order)
         extra["golden_key"] = leads.email_key.first(include_null=True).over(first)
     if "row" in leads.columns:
         extra["first_row"] = leads.row.first().over(_by_person(leads, *order))
