@@ -306,7 +306,8 @@ class PlanMemory:
 
     def _left(self, past: Past, kind: str) -> bool:
         here = [fact for fact in past.of(kind) if (fact["source"], fact["source_scope"]) == (self.source, self.scope)]
-        return bool(here) and not any(fact["fresh"] for fact in here)
+        # Whoever came anew may have been deleted once more since.
+        return not all(fact["fresh"] for fact in here)
 
     def keeps(self, name: str, value: str, past: Past) -> bool:
         """Tell whether what a field holds is what the CRM has made of a value when a run wrote it."""
