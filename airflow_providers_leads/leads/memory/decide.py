@@ -83,15 +83,19 @@ def decide(looks: Sequence[Look], cleared: Cleared = "keep") -> Verdict:
     :param cleared: ``keep``: a cleared field is nobody else's business; ``spread``: it competes as a changed value does
     """
     edits = [n for n, look in enumerate(looks) if look.edited and (look.value is not None or cleared == "spread")]
-    if not edits:
-        return Verdict()
-    winner = min(_last_ones(looks, edits), key=lambda n: looks[n].order)
     rivals = [n for n, look in enumerate(looks) if look.new and not look.edited and look.value is not None]
-    newer = [
-        n for n in rivals if _surely_later(looks[n], looks[winner]) and looks[n].place[0] <= looks[winner].place[0]
-    ]
-    if newer:
+    if not edits:
+        newer = _since_cleared(looks, rivals)
+        if not newer:
+            return Verdict()
         winner = min(_last_ones(looks, newer), key=lambda n: looks[n].order)
+    else:
+        winner = min(_last_ones(looks, edits), key=lambda n: looks[n].order)
+        newer = [
+            n for n in rivals if _surely_later(looks[n], looks[winner]) and looks[n].place[0] <= looks[winner].place[0]
+        ]
+        if newer:
+            winner = min(_last_ones(looks, newer), key=lambda n: looks[n].order)
     others = [look for n, look in enumerate(looks) if n != winner and not same_value(look, looks[winner])]
     fresh = [look for look in others if look.fresh and (look.value is not None or cleared == "spread")]
     if looks[winner].fresh and fresh:
@@ -99,6 +103,13 @@ def decide(looks: Sequence[Look], cleared: Cleared = "keep") -> Verdict:
     if any(look.value is not None for look in others):
         return Verdict(winner, CLEARED if looks[winner].value is None else CHANGED)
     return Verdict(winner)
+
+
+def _since_cleared(looks: Sequence[Look], rivals: Sequence[int]) -> list[int]:
+    """Return the new values that came after somebody had emptied the field elsewhere, and that nobody's goes before."""
+    best = min((look.place[0] for look in looks if look.value is not None), default=0)
+    clears = [look for look in looks if look.cleared]
+    return [n for n in rivals if looks[n].place[0] == best and any(_surely_later(looks[n], each) for each in clears)]
 
 
 def _last_ones(looks: Sequence[Look], numbers: Sequence[int]) -> list[int]:

@@ -62,8 +62,9 @@ class Judge:
         """What a plan must know, likewise."""
         self.reformatted: dict[int, list[str]] = {}
         """Number of the lead → fields whose written value the CRM keeps in another form."""
-        self.copies: list[dict[str, Any]] = []
-        """What a run that died copied of an edited value, with the times of that edit."""
+        self.dated: list[dict[str, Any]] = []
+        """Values that are as good as edited from now on, with the times: what a run that died copied of an edited one,
+        and what came with a new record after people had changed or emptied the field elsewhere."""
 
     def person(self, records: list[dict[str, Any]]) -> list[tuple[int, int, str | None]]:
         """Decide the fields of one person, and return which values of which leads don't compete."""
@@ -81,7 +82,7 @@ class Judge:
                 losers = self._left_behind(looks, records, competing, name)
             else:
                 winner = competing[verdict.winner]
-                self._date_copies(looks, records, name, winner)
+                self._date(looks, records, name, winner)
                 self._note(records, looks, name, winner, verdict)
                 losers = [n for n, look in enumerate(looks) if n != winner and look.value is not None]
             for n in losers:
@@ -111,18 +112,20 @@ class Judge:
         copies = list(dict.fromkeys(copies))
         return copies if len(copies) < len(present) else []
 
-    def _date_copies(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str, winner: int) -> None:
+    def _date(self, looks: list[Look], records: Sequence[Mapping[str, Any]], name: str, winner: int) -> None:
         """Let what a run copied which died before it remembered be as old as the edit that it is a copy of.
 
-        The next run may not see the record that was edited, and another one that was not.
+        The next run may not see the record that was edited, and another one that was not. Nor is a new record that wins
+        a new one to the next run, which may have to write what this one could not.
         """
         edit = looks[winner]
-        if not edit.edited or edit.value is None:
+        if edit.value is None:
             return
-        for look, record in zip(looks, records, strict=True):
-            if look.copied and _is_left_behind(record, name) and same_value(look, edit):
+        for n, (look, record) in enumerate(zip(looks, records, strict=True)):
+            copied = edit.edited and look.copied and _is_left_behind(record, name) and same_value(look, edit)
+            if copied or (n == winner and not edit.edited):
                 times = {"after": edit.after, "until": edit.until}
-                self.copies.append({"row": record["row"], "field": name, **times})
+                self.dated.append({"row": record["row"], "field": name, **times})
 
     def _barred(self, source: str) -> frozenset[str]:
         allowed = self._policy.allow.get(source)

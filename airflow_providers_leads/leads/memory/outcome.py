@@ -12,7 +12,7 @@ from airflow_providers_leads.leads.files.places import open_file
 from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appearing, as_path, is_local, local_name
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
-from airflow_providers_leads.leads.memory.reads import LEAST_SHARE
+from airflow_providers_leads.leads.memory.reads import LEAST_SHARE, made_since_sql
 from airflow_providers_leads.leads.model.schema import MERGED_IDS_PROPERTY, SCHEMA_VERSION, STICKY_FIELDS
 
 _LEADS: Final = "memory_leads"
@@ -98,15 +98,11 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
     missing = ", ".join(sorted({quoted(source) for source, _ in recall.result.vanished}))
     digest = f"CASE WHEN d.source NOT IN ({missing}) THEN r.new_digest END" if missing else "r.new_digest"
     silent = {flag: recall.silent_about(flag) for flag in STICKY_FIELDS}
-    since, began = (
-        (quoted(at.isoformat()) for at in (recall.generation.at, recall.generation.since))
-        if recall.generation
-        else ("NULL", "NULL")
-    )
+    began = quoted(recall.generation.since.isoformat()) if recall.generation else "NULL"
     read = (
         f"SELECT d.source, d.source_scope, d.source_id, r.email_hash, {digest} AS new_digest, n.next_person, "
         "d.updated_at, "
-        f"CASE WHEN {since} IS NOT NULL AND NOT r.first_look THEN {now}::TIMESTAMPTZ END AS since_memory, "
+        f"CASE WHEN NOT r.first_look THEN {made_since_sql(recall.generation)} END AS since_memory, "
         f"CASE WHEN r.first_look THEN {began}::TIMESTAMPTZ ELSE {now}::TIMESTAMPTZ END AS first_at, "
         f"coalesce(x.looked_at, {now}::TIMESTAMPTZ) AS looked_at, x.was_read_at, d.opted_out, d.bounced, "
         "f.fields AS reformatted, "
@@ -120,7 +116,7 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
         f"CREATE TEMP TABLE memory_delta AS SELECT {rows} FROM ({read}) c "
         "LEFT JOIN memory_before p ON (p.source, p.source_scope, p.source_id) = (c.source, c.source_scope, c.source_id)"
     )
-    _date_copies(recall)
+    _date(recall)
     run(
         "CREATE TEMP TABLE memory_absent AS SELECT source, source_scope, source_id, person, gone, opted_out, bounced, "
         f"email_hash, former FROM memory_before b ANTI JOIN memory_read c {table.SAME_RECORD}"
@@ -134,6 +130,21 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
     run(
         f"INSERT INTO memory_delta SELECT {table.listed(fields)} FROM (SELECT * REPLACE "
         f"({now}::TIMESTAMPTZ AS gone) FROM memory_before SEMI JOIN memory_newly_gone {table.SAME_RECORD})"
+    )
+    _hand_objections_over(recall)
+
+
+def _hand_objections_over(recall: Any) -> None:
+    """Let a record that was merged into one that bears its objection object no more: the person may take that back."""
+    if not recall._one("SELECT count(*) FROM memory_merged"):
+        return
+    borne = ", ".join(f"bool_or(d.{flag}) AS {flag}" for flag in STICKY_FIELDS)
+    left = ", ".join(f"b.{flag} AND s.{flag} IS NOT TRUE AS {flag}" for flag in STICKY_FIELDS)
+    recall._run(
+        f"INSERT INTO memory_delta SELECT {table.listed(recall.fields)} FROM (SELECT b.* REPLACE ({left}) FROM "
+        f"memory_before b JOIN (SELECT x.source, x.source_scope, x.source_id, {borne} FROM memory_merged x JOIN "
+        f'{_LEADS} d USING ("row") GROUP BY ALL) s {table.SAME_RECORD} ANTI JOIN memory_read c {table.SAME_RECORD} '
+        f"WHERE {' OR '.join(f'(b.{flag} AND s.{flag})' for flag in STICKY_FIELDS)})"
     )
 
 
@@ -154,16 +165,24 @@ def _name_people(recall: Any) -> None:
             f"c.person FROM memory_members m SEMI JOIN memory_dirty USING (email_key) JOIN memory_read c "
             f"{table.SAME_RECORD})"
         )
+    # Whoever comes under an address of somebody of whom no record was read is that somebody, whom a memory may know by
+    # a former address.
     run(
-        'CREATE TEMP TABLE memory_named AS SELECT c."row", m.email_key, c.person, '
+        'CREATE TEMP TABLE memory_again AS SELECT c."row", arg_min(b.person, b.former) AS person FROM memory_read c '
+        "JOIN (SELECT person, email_hash, false AS former FROM memory_before UNION ALL SELECT person, unnest(former), "
+        "true FROM memory_before WHERE former IS NOT NULL) b ON b.email_hash = c.email_hash WHERE c.new AND b.person "
+        'NOT IN (SELECT person FROM memory_read WHERE person IS NOT NULL) GROUP BY c."row"'
+    )
+    run(
+        'CREATE TEMP TABLE memory_named AS SELECT c."row", m.email_key, c.person, a.person AS again, '
         "c.new OR c.changed OR c.moved OR c.back AS dirty FROM memory_members m SEMI JOIN memory_dirty "
-        f"USING (email_key) JOIN memory_read c {table.SAME_RECORD}"
+        f'USING (email_key) JOIN memory_read c {table.SAME_RECORD} LEFT JOIN memory_again a ON a."row" = c."row"'
     )
     run(
         "CREATE TEMP TABLE memory_numbers AS SELECT email_key, CASE WHEN row_number() OVER (PARTITION BY number "
         f"ORDER BY number <> own, email_key) = 1 THEN number ELSE {afresh} END AS number FROM (SELECT email_key, own, "
-        "CASE WHEN bool_or(person = own) THEN own ELSE coalesce(min(person), own) END AS number FROM "
-        f"(SELECT email_key, person, {own} AS own FROM memory_named) GROUP BY email_key, own)"
+        "CASE WHEN bool_or(person = own) THEN own ELSE coalesce(min(person), min(again), own) END AS number FROM "
+        f"(SELECT email_key, person, again, {own} AS own FROM memory_named) GROUP BY email_key, own)"
     )
     run(
         'CREATE TEMP TABLE memory_next AS SELECT m."row", n.number AS next_person, m.person, m.dirty '
@@ -180,20 +199,20 @@ def _reformatted(recall: Any) -> None:
     recall._con.register("memory_reformatted", pa.table(arrays))
 
 
-def _date_copies(recall: Any) -> None:
-    """Give what a run that died has copied the times of the edits that it copied, once a run has seen both."""
-    copies = recall.judge.copies
-    if not copies:
+def _date(recall: Any) -> None:
+    """Give values that are as good as edited their times."""
+    dated = recall.judge.dated
+    if not dated:
         return
     time = pa.timestamp("us", tz="UTC")
     columns = {"row": pa.int64(), "field": pa.string(), "after": time, "until": time}
-    arrays = {name: pa.array([copy[name] for copy in copies], kind) for name, kind in columns.items()}
-    recall._con.register("memory_copies", pa.table(arrays))
-    for field in sorted({copy["field"] for copy in copies}):
+    arrays = {name: pa.array([each[name] for each in dated], kind) for name, kind in columns.items()}
+    recall._con.register("memory_dated", pa.table(arrays))
+    for field in sorted({each["field"] for each in dated}):
         after, until = table.named(f"{field}:after"), table.named(f"{field}:until")
         recall._run(
             f'UPDATE memory_delta SET {after} = x."after", {until} = x."until", noted = memory_delta.noted OR '
-            'x."until" IS NOT NULL FROM (SELECT * FROM memory_copies JOIN memory_read USING ("row") '
+            'x."until" IS NOT NULL FROM (SELECT * FROM memory_dated JOIN memory_read USING ("row") '
             f"WHERE field = {quoted(field)}) x WHERE (memory_delta.source, memory_delta.source_scope, "
             "memory_delta.source_id) = (x.source, x.source_scope, x.source_id)"
         )
@@ -278,11 +297,13 @@ def _facts(recall: Any) -> None:
                 f"FROM memory_before b JOIN memory_members m {table.SAME_RECORD} "
                 f"WHERE b.{flag} AND b.source IN ({silent})"
             )
-        # Whether the record is gone, or its CRM is not read any more.
+        # Whether the record is gone, or its CRM is not read any more; and whoever has its address by now.
         run(
-            "INSERT INTO memory_facts SELECT DISTINCT o.email_key, 'objection', g.source, g.source_scope, "
-            f"g.source_id, '{flag}', NULL, g.gone, NULL, false FROM memory_absent g JOIN memory_of o USING (person) "
-            f"WHERE g.{flag}"
+            "INSERT INTO memory_facts SELECT email_key, 'objection', source, source_scope, source_id, "
+            f"'{flag}', NULL, gone, NULL, false FROM (SELECT o.email_key, g.* FROM memory_absent g JOIN memory_of o "
+            f"USING (person) WHERE g.{flag} UNION SELECT m.email_key, g.* FROM memory_absent g JOIN memory_read c "
+            f"USING (email_hash) JOIN memory_members m ON (m.source, m.source_scope, m.source_id) = "
+            f"(c.source, c.source_scope, c.source_id) WHERE g.{flag})"
         )
     run(
         "INSERT INTO memory_facts SELECT DISTINCT o.email_key, 'former', NULL, NULL, NULL, NULL, NULL::TIMESTAMPTZ, "

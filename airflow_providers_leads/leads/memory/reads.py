@@ -11,6 +11,7 @@ import msgspec
 
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.memory.generation import Gap, Generation, Kind, Scope, scope_name
+from airflow_providers_leads.leads.memory.hashing import quoted
 from airflow_providers_leads.leads.memory.table import PROPERTY
 
 _BY_SCOPE: Final = ("gaps", "looks", "accounts", "kinds")
@@ -229,6 +230,12 @@ def first_looks(generation: Generation | None, reads: Iterable[ReadFacts]) -> li
         return []
     parts = {(read.source, part) for read in reads for part in read.parts or (read.conn_id,)}
     return sorted(part for part in parts if scope_name(*part) not in generation.scopes)
+
+
+def made_since_sql(generation: Generation | None) -> str:
+    """Return the SQL of the time after which records were made that are new: when the last run remembered."""
+    at = generation.at if generation and generation.number else None
+    return f"{quoted(at.isoformat()) if at else 'NULL'}::TIMESTAMPTZ"
 
 
 def remembered_rows(generation: Generation | None, conn_id: str) -> int | None:

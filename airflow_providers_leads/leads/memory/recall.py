@@ -27,6 +27,7 @@ from airflow_providers_leads.leads.memory.reads import (
     first_looks,
     gaps_of,
     in_doubt,
+    made_since_sql,
     retyped,
     under_new_names,
 )
@@ -251,11 +252,12 @@ class Recall:
             "CREATE TEMP TABLE memory_names AS SELECT person, min(email_key) AS name FROM memory_kept "
             "WHERE email_key IS NOT NULL GROUP BY person"
         )
-        # Whom an old address of somebody names, and nobody else has it now, is that somebody.
+        # Whom an address names that somebody had, also at last in a record that is gone, and nobody has now, is they.
         self._run(
             "CREATE TEMP TABLE memory_former AS SELECT DISTINCT person, email_hash FROM ("
             "SELECT person, was AS email_hash FROM memory_mine WHERE moved "
-            "UNION ALL SELECT person, unnest(former) FROM memory_before WHERE former IS NOT NULL)"
+            "UNION ALL SELECT person, unnest(list_append(former, email_hash)) FROM memory_before "
+            "WHERE former IS NOT NULL) WHERE email_hash IS NOT NULL"
         )
         self._run(
             "CREATE TEMP TABLE memory_returning AS SELECT c.email_key, min(f.person) AS person FROM memory_read c "
@@ -291,8 +293,8 @@ class Recall:
         """Return pairs of people whose records have different addresses since an earlier run."""
         return list(
             self._con.sql(
-                "WITH apart AS (SELECT person FROM memory_before WHERE person IS NOT NULL AND gone IS NULL AND former "
-                "IS NOT NULL), mine AS (SELECT person, email_key FROM memory_read "
+                "WITH apart AS (SELECT person FROM memory_before WHERE person IS NOT NULL AND former IS NOT NULL), "
+                "mine AS (SELECT person, email_key FROM memory_read "
                 "WHERE NOT moved AND email_key IS NOT NULL AND person IN (FROM apart)) "
                 "SELECT DISTINCT a.email_key, b.name FROM mine a JOIN (SELECT person, min(email_key) AS name FROM mine "
                 "GROUP BY person) b USING (person) WHERE a.email_key <> b.name"
@@ -323,7 +325,7 @@ class Recall:
         self.judge.conflicts.clear()
         self.judge.facts.clear()
         self.judge.reformatted.clear()
-        self.judge.copies.clear()
+        self.judge.dated.clear()
         if self.generation is None:
             return None
         numbers = known.select("row", "person")
@@ -345,9 +347,12 @@ class Recall:
         )
         self._con.register("memory_silenced", silenced)
         # A record's own time moves with every look at its page: unchanged values keep the time at which they were seen.
+        # What came since without a time is younger than all that was there.
         self._run(
             'CREATE TEMP TABLE memory_timed AS SELECT c."row", c.at FROM memory_read c '
-            "WHERE NOT c.new AND c.updated_at IS DISTINCT FROM c.at"
+            "WHERE NOT c.new AND c.updated_at IS DISTINCT FROM c.at UNION ALL "
+            f'SELECT c."row", {made_since_sql(self.generation)} FROM memory_read c '
+            "WHERE c.new AND NOT c.first_look AND c.updated_at IS NULL"
         )
         # The address that somebody gave a person last is the person's.
         self._run(
