@@ -270,10 +270,15 @@ class _Work:
             f"FROM looked c LEFT JOIN read p {table.SAME_RECORD} LEFT JOIN whose w ON w.email_key = c.email_key "
             f"WHERE NOT ({same}) AND (p.source IS NOT NULL OR w.email_key IS NOT NULL)"
         )
-        # Under which address a person is known here stays as it was: by it their other records are found.
+        # Under which address a person is known here stays as it was: by it their other records are found. They are
+        # known by the one that they have got as well, unless it is somebody's.
+        free = "n.email_hash <> p.email_hash AND n.email_hash NOT IN (SELECT email_hash FROM read WHERE email_hash "
+        free += "IN (SELECT email_hash FROM news))"
+        former = "list_distinct(list_append(coalesce(p.former, []), n.email_hash))"
         con.execute(
             "CREATE TABLE looks AS SELECT n.* REPLACE (coalesce(p.person, n.person) AS person, "
-            "coalesce(p.email_hash, n.email_hash) AS email_hash, p.former AS former) FROM (SELECT "
+            "coalesce(p.email_hash, n.email_hash) AS email_hash, "
+            f"CASE WHEN {free} THEN {former} ELSE p.former END AS former) FROM (SELECT "
             f"{table.next_row_sql(key, fields, gaps=gaps)} FROM news c "
             f"LEFT JOIN read p {table.SAME_RECORD}) n LEFT JOIN read p {table.SAME_RECORD} UNION ALL "
             "SELECT p.* REPLACE (greatest(p.seen, c.looked_at) AS seen) "

@@ -114,3 +114,15 @@ def test_an_objection_that_a_merged_record_handed_over_may_be_taken_back(tmp_pat
     world[HUBSPOT].set(mine, {"opted_out": "false"})
     world.run()
     assert "Chief" in {lead.values["title"] for lead in world[PERSISTIQ].records.values()}
+
+
+def test_who_moved_and_objected_in_a_crm_that_is_only_written_to_is_known_by_the_new_address(tmp_path: Path) -> None:
+    world = World(tmp_path, sources=(PERSPECTIVE, HUBSPOT))
+    world[HUBSPOT].comes(ANN)
+    world.run()
+    (theirs,) = world[PERSISTIQ].of(ANN)
+    world[PERSISTIQ].set(theirs, {"opted_out": "true", "email": NEW})
+    world.run()
+    del world[PERSISTIQ].records[theirs.id]
+    world[PERSPECTIVE].comes(NEW)
+    assert world.run() == 0, world.writes
