@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_providers_leads.leads.files.columns import strings
+from airflow_providers_leads.leads.files.columns import strings, truth
 from airflow_providers_leads.report.row_files import Group, RowFile
 
 PAGE_ROWS: Final = 50
@@ -292,7 +292,7 @@ def _true_places(mask: pa.Array | None) -> list[int]:
     if mask is None:
         return []
     whole = mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else mask
-    places: list[int] = pc.indices_nonzero(pc.fill_null(whole, False)).to_pylist()
+    places: list[int] = pc.indices_nonzero(pc.fill_null(whole, truth(False))).to_pylist()
     return places
 
 

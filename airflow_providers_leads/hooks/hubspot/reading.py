@@ -27,6 +27,7 @@ from airflow_providers_leads.leads.files.columns import (
     read_objects,
     texts,
     together,
+    truth,
 )
 from airflow_providers_leads.leads.model.schema import LEAD_COLUMNS, Lead, arrow_schema
 from airflow_providers_leads.leads.model.statuses import SAYS_BOUNCED, SAYS_OPTED_OUT
@@ -173,8 +174,8 @@ def _or_said(flag: pa.Array, status: pa.Array, pattern: str) -> pa.Array:
     """Return a flag, true also where the status says so by its name; see :mod:`~.model.statuses`."""
     if status.null_count == len(status):
         return flag
-    said = pc.match_substring_regex(status, pattern).fill_null(False)
-    return pc.if_else(said, True, flag) if pc.any(said).as_py() else flag
+    said = pc.match_substring_regex(status, pattern).fill_null(truth(False))
+    return pc.if_else(said, truth(True), flag) if pc.any(said).as_py() else flag
 
 
 def _fields(column: pa.StructArray) -> dict[str, pa.Array]:

@@ -72,6 +72,12 @@ def constant(value: str) -> pa.Scalar:
 
 
 @cache
+def truth(value: bool) -> pa.Scalar:
+    """Return a truth value as an Arrow scalar; to take Python's own for one, Arrow would load pandas."""
+    return strings([str(value).lower()]).cast(pa.bool_())[0]
+
+
+@cache
 def absent(kind: pa.DataType) -> pa.Scalar:
     """Return the null of an Arrow type."""
     return pa.nulls(1, kind)[0]

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_providers_leads.leads.files.columns import constant, email_keys, json_objects, strings
+from airflow_providers_leads.leads.files.columns import constant, email_keys, json_objects, strings, truth
 from airflow_providers_leads.leads.model.identity import email_key, reject_reason
 from airflow_providers_leads.leads.model.schema import (
     ALIASES_PROPERTY,
@@ -153,8 +153,10 @@ def make_leads(rows: Rows, columns: Columns, origin: Origin, orders: Mapping[str
         usable = pc.is_valid(batch.column("email_key"))
         rejects += _rejects(batch, cleaned, rows, pc.invert(usable), origin)
         # Two addresses in one cell are none to write to, but whoever objected there has objected: the merge hears it.
-        heard = pc.and_(batch.column("opted_out").fill_null(False), pc.match_substring(batch.column("email"), "@"))
-        kept = pc.or_(usable, heard.fill_null(False))
+        heard = pc.and_(
+            batch.column("opted_out").fill_null(truth(False)), pc.match_substring(batch.column("email"), "@")
+        )
+        kept = pc.or_(usable, heard.fill_null(truth(False)))
         lines = [line for line, good in zip(lines, kept.to_pylist(), strict=True) if good]
         batch = batch.filter(kept)
     rejects.sort(key=lambda reject: reject.line)

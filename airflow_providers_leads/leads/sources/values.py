@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_providers_leads.leads.files.columns import absent, constant, moments, patched, strings
+from airflow_providers_leads.leads.files.columns import absent, constant, moments, patched, strings, truth
 from airflow_providers_leads.leads.model.schema import moment
 
 _NOTHING: Final = (
@@ -201,14 +201,14 @@ def consent(column: pa.Array, kind: str) -> pa.Array:
         out = pc.or_(out, pc.is_in(words, value_set=strings([*_NO, *_UNCONFIRMED])))
         out = pc.or_(out, pc.and_not(_begins(words, _BEGINS_NO), _begins(words, _UNSAID)))
         agreed = pc.or_kleene(
-            pc.is_in(words, value_set=strings(_YES)), pc.match_substring_regex(words, _DATED).fill_null(False)
+            pc.is_in(words, value_set=strings(_YES)), pc.match_substring_regex(words, _DATED).fill_null(truth(False))
         )
-        return pc.if_else(out, True, pc.if_else(agreed, False, none))
-    return pc.if_else(out, True, none)
+        return pc.if_else(out, truth(True), pc.if_else(agreed, truth(False), none))
+    return pc.if_else(out, truth(True), none)
 
 
 def _begins(words: pa.Array, pattern: str) -> pa.Array:
-    return pc.match_substring_regex(words, pattern).fill_null(False)
+    return pc.match_substring_regex(words, pattern).fill_null(truth(False))
 
 
 def _words(column: pa.Array) -> pa.Array:
@@ -225,8 +225,8 @@ def any_true(columns: Iterable[pa.Array], length: int) -> pa.Array:
         if result is None:
             result = column
         else:
-            true = pc.or_(result.fill_null(False), column.fill_null(False))
-            result = pc.if_else(true, True, pc.coalesce(result, column))
+            true = pc.or_(result.fill_null(truth(False)), column.fill_null(truth(False)))
+            result = pc.if_else(true, truth(True), pc.coalesce(result, column))
     return pa.nulls(length, pa.bool_()) if result is None else result
 
 
@@ -243,11 +243,11 @@ def bounces(column: pa.Array, *, reasons: bool = False) -> pa.Array:
     true = pc.or_(
         pc.is_in(words, value_set=strings([*_YES, *_BOUNCED])),
         # When it came back, or how often.
-        pc.match_substring_regex(words, rf"{_DATED}|^[1-9]\d{{0,3}}$").fill_null(False),
+        pc.match_substring_regex(words, rf"{_DATED}|^[1-9]\d{{0,3}}$").fill_null(truth(False)),
     )
     false = pc.is_in(words, value_set=strings(_NO))
     none = pa.nulls(len(column), pa.bool_())
-    return pc.if_else(true, True, pc.if_else(false, False, none))
+    return pc.if_else(true, truth(True), pc.if_else(false, truth(False), none))
 
 
 # Times ---------------------------------------------------------------------------------------------------------------
