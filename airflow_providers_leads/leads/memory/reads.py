@@ -232,10 +232,35 @@ def first_looks(generation: Generation | None, reads: Iterable[ReadFacts]) -> li
     return sorted(part for part in parts if scope_name(*part) not in generation.scopes)
 
 
+def reads_sql(reads: Iterable[ReadFacts], generation: Generation | None, now: datetime) -> str:
+    """Return the SQL of what was read, a row per scope: CRM, scope, looked at, read before at, whether completely.
+
+    As text: to take Python's values, DuckDB would load pandas.
+
+    :param reads: of the run
+    :param generation: that counts, ``None`` without one
+    :param now: nothing was read later
+    """
+    scopes = generation.scopes if generation else {}
+    rows: dict[tuple[str, str], tuple[datetime, datetime | None, bool]] = {}
+    for read in reads:
+        for part in read.parts or (read.conn_id,):
+            known, at = scopes.get(scope_name(read.source, part)), min(read.at or now, now)
+            looked, before, complete = rows.get((read.source, part), (at, known.read_at if known else None, False))
+            rows[read.source, part] = (min(at, looked), before, read.complete or complete)
+    return ", ".join(
+        f"({quoted(source)}, {quoted(part)}, {_time_sql(looked)}, {_time_sql(before)}, {complete})"
+        for (source, part), (looked, before, complete) in rows.items()
+    )
+
+
+def _time_sql(at: datetime | None) -> str:
+    return f"{quoted(at.isoformat()) if at else 'NULL'}::TIMESTAMPTZ"
+
+
 def made_since_sql(generation: Generation | None) -> str:
     """Return the SQL of the time after which records were made that are new: when the last run remembered."""
-    at = generation.at if generation and generation.number else None
-    return f"{quoted(at.isoformat()) if at else 'NULL'}::TIMESTAMPTZ"
+    return _time_sql(generation.at if generation and generation.number else None)
 
 
 def remembered_rows(generation: Generation | None, conn_id: str) -> int | None:

@@ -28,6 +28,7 @@ from airflow_providers_leads.leads.memory.reads import (
     gaps_of,
     in_doubt,
     made_since_sql,
+    reads_sql,
     retyped,
     under_new_names,
 )
@@ -136,18 +137,8 @@ class Recall:
             "CREATE TEMP TABLE memory_reads(source VARCHAR, source_scope VARCHAR, looked_at TIMESTAMPTZ, "
             "was_read_at TIMESTAMPTZ, complete BOOLEAN)"
         )
-        scopes = self.generation.scopes if self.generation else {}
-        rows: dict[tuple[str, str], tuple[Any, ...]] = {}
-        for read in self.reads:
-            for part in read.parts or (read.conn_id,):
-                known = scopes.get(f"{read.source}|{part}")
-                at = min(read.at or self.now, self.now)
-                earlier = rows.get((read.source, part))
-                complete = read.complete or bool(earlier and earlier[4])
-                looked = min(at, earlier[2]) if earlier else at
-                rows[read.source, part] = (read.source, part, looked, known.read_at if known else None, complete)
-        if rows:
-            self._con.executemany("INSERT INTO memory_reads VALUES (?, ?, ?, ?, ?)", list(rows.values()))
+        if rows := reads_sql(self.reads, self.generation, self.now):
+            self._run(f"INSERT INTO memory_reads VALUES {rows}")
 
     def _previous(self) -> None:
         """Make ``memory_before``: what was remembered, and what runs have written since that nobody remembered."""
