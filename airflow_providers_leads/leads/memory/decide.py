@@ -84,18 +84,18 @@ def decide(looks: Sequence[Look], cleared: Cleared = "keep") -> Verdict:
     """
     edits = [n for n, look in enumerate(looks) if look.edited and (look.value is not None or cleared == "spread")]
     rivals = [n for n, look in enumerate(looks) if look.new and not look.edited and look.value is not None]
-    if not edits:
-        newer = _since_cleared(looks, rivals)
-        if not newer:
-            return Verdict()
-        winner = min(_last_ones(looks, newer), key=lambda n: looks[n].order)
-    else:
-        winner = min(_last_ones(looks, edits), key=lambda n: looks[n].order)
-        newer = [
+    winner = _last(looks, edits) if edits else None
+    newer = (
+        _since_cleared(looks, rivals)
+        if winner is None
+        else [
             n for n in rivals if _surely_later(looks[n], looks[winner]) and looks[n].place[0] <= looks[winner].place[0]
         ]
-        if newer:
-            winner = min(_last_ones(looks, newer), key=lambda n: looks[n].order)
+    )
+    if newer:
+        winner = _last(looks, newer)
+    if winner is None:
+        return Verdict()
     others = [look for n, look in enumerate(looks) if n != winner and not same_value(look, looks[winner])]
     fresh = [look for look in others if look.fresh and (look.value is not None or cleared == "spread")]
     if looks[winner].fresh and fresh:
@@ -112,11 +112,11 @@ def _since_cleared(looks: Sequence[Look], rivals: Sequence[int]) -> list[int]:
     return [n for n in rivals if looks[n].place[0] == best and any(_surely_later(looks[n], each) for each in clears)]
 
 
-def _last_ones(looks: Sequence[Look], numbers: Sequence[int]) -> list[int]:
-    """Return those of which none of the others is known to be later, all where each has a later one."""
+def _last(looks: Sequence[Look], numbers: Sequence[int]) -> int:
+    """Return the one that none of the others is known to be later than, of several the first in their order."""
     last = [n for n in numbers if not any(m != n and _surely_later(looks[m], looks[n]) for m in numbers)]
-    # Clocks differ, so that times may end before they begin.
-    return last or list(numbers)
+    # Clocks differ, so that times may end before they begin, and each has a later one.
+    return min(last or numbers, key=lambda n: looks[n].order)
 
 
 def _surely_later(one: Look, other: Look) -> bool:
