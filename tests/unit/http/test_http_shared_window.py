@@ -238,10 +238,16 @@ def test_a_far_store_lets_several_through_at_a_time_and_gets_back_what_is_left(s
         limiter.acquire()
         limiter.arrived()
     assert far.asked <= 20
+    taken = 50
+    # Until some are lent that nobody has used: how many at a time depends on how fast this machine is.
+    while taken < 70 and machine(store, 100, 10.0).left() >= 100 - taken:
+        limiter.acquire()
+        limiter.arrived()
+        taken += 1
+    assert machine(store, 100, 10.0).left() < 100 - taken
     time.sleep(0.3)
-    assert machine(store, 100, 10.0).left() < 50
     limiter.acquire()
-    assert limiter.left() >= 100 - 51 - 4, "those of the last lease at most"
+    assert limiter.left() >= 100 - (taken + 1) - 4, "those of the last lease at most"
 
 
 def test_what_stands_in_the_store_tells_nothing(store: RedisStore, server: RedisProcess, tmp_path: Path) -> None:
