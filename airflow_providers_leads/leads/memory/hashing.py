@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from datetime import datetime
 from typing import Any, Final
 
 # What Python's str.split() takes for white space, spelled out because RE2's \s knows ASCII only.
@@ -125,3 +126,8 @@ def digest_probe(con: Any) -> str:
 def quoted(text: str) -> str:
     """Return a text as a SQL literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def time_sql(at: datetime | None) -> str:
+    """Return an aware time as a SQL literal, ``None`` as a null of its type."""
+    return f"{quoted(at.isoformat()) if at else 'NULL'}::TIMESTAMPTZ"

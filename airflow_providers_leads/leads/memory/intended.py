@@ -14,7 +14,7 @@ from airflow_providers_leads.leads.files.places import StagingError, as_path, is
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts, read_plan_facts
 from airflow_providers_leads.leads.memory import table
 from airflow_providers_leads.leads.memory.generation import Folder, Generation
-from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_form_sql, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_form_sql, keyed_sql, quoted, time_sql
 from airflow_providers_leads.leads.memory.reads import ReadFacts, new_names
 
 _WRITTEN: Final = ("created", "updated")
@@ -138,7 +138,7 @@ def writes_sql(
         f"SELECT {quoted(facts.conn_type)} AS source, {scope} AS source_scope, "
         f"coalesce(r.target_id, p.target_id) AS source_id, p.email_key, "
         + f"{keyed_sql(key, ADDRESS, 'p.email_key')} AS email_hash, "
-        f"{quoted(facts.planned_at.isoformat())}::TIMESTAMPTZ AS at, p.action = 'create' AS created, "
+        f"{time_sql(facts.planned_at)} AS at, p.action = 'create' AS created, "
         f"p.action = 'update' AND {_is_planned_sql('email')} AS readdressed, "
         f"coalesce({written}, false) AS settled, {chosen} "
         f"FROM read_parquet({quoted(local(plan))}) p LEFT JOIN {outcomes} r USING (email_key) "

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from airflow_providers_leads.leads.files.places import open_file
 from airflow_providers_leads.leads.files.staging import VERSION_METADATA, appearing, as_path, is_local, local_name
 from airflow_providers_leads.leads.memory import table
-from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, keyed_sql, quoted, time_sql
 from airflow_providers_leads.leads.memory.reads import LEAST_SHARE, made_since_sql
 from airflow_providers_leads.leads.model.schema import MERGED_IDS_PROPERTY, SCHEMA_VERSION, STICKY_FIELDS
 
@@ -98,12 +98,12 @@ def _delta(recall: Any, scopes: Sequence[tuple[str, str]], doubtful: Sequence[tu
     missing = ", ".join(sorted({quoted(source) for source, _ in recall.result.vanished}))
     digest = f"CASE WHEN d.source NOT IN ({missing}) THEN r.new_digest END" if missing else "r.new_digest"
     silent = {flag: recall.silent_about(flag) for flag in STICKY_FIELDS}
-    began = quoted(recall.generation.since.isoformat()) if recall.generation else "NULL"
+    began = time_sql(recall.generation.since if recall.generation else None)
     read = (
         f"SELECT d.source, d.source_scope, d.source_id, r.email_hash, {digest} AS new_digest, n.next_person, "
         "d.updated_at, "
         f"CASE WHEN NOT r.first_look THEN {made_since_sql(recall.generation)} END AS since_memory, "
-        f"CASE WHEN r.first_look THEN {began}::TIMESTAMPTZ ELSE {now}::TIMESTAMPTZ END AS first_at, "
+        f"CASE WHEN r.first_look THEN {began} ELSE {now}::TIMESTAMPTZ END AS first_at, "
         f"coalesce(x.looked_at, {now}::TIMESTAMPTZ) AS looked_at, x.was_read_at, d.opted_out, d.bounced, "
         "f.fields AS reformatted, "
         f'{now}::TIMESTAMPTZ AS present, {hashes} FROM memory_next n JOIN memory_read r USING ("row") '
@@ -251,9 +251,9 @@ def _facts(recall: Any) -> None:
     run(
         "INSERT INTO memory_facts SELECT DISTINCT m.email_key, 'came', m.source, m.source_scope, m.source_id, NULL, "
         f"NULL::TIMESTAMPTZ, {now}::TIMESTAMPTZ, NULL::BIGINT, true FROM memory_members m JOIN memory_read c "
-        f"{table.SAME_RECORD} WHERE c.new AND {came} > {quoted(recall.generation.at.isoformat())}::TIMESTAMPTZ"
+        f"{table.SAME_RECORD} WHERE c.new AND {came} > {time_sql(recall.generation.at)}"
     )
-    gone_at = (f"{now}::TIMESTAMPTZ", f"{quoted(recall.generation.at.isoformat())}::TIMESTAMPTZ")
+    gone_at = (f"{now}::TIMESTAMPTZ", time_sql(recall.generation.at))
     run(
         "CREATE TEMP TABLE memory_gone AS SELECT * FROM memory_absent WHERE gone IS NOT NULL "
         f"UNION ALL SELECT * REPLACE ({gone_at[0]} AS gone) FROM memory_newly_gone "

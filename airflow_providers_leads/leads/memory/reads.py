@@ -11,7 +11,7 @@ import msgspec
 
 from airflow_providers_leads.leads.files.plan_facts import PlanFacts
 from airflow_providers_leads.leads.memory.generation import Gap, Generation, Kind, Scope, scope_name
-from airflow_providers_leads.leads.memory.hashing import quoted
+from airflow_providers_leads.leads.memory.hashing import quoted, time_sql
 from airflow_providers_leads.leads.memory.table import PROPERTY
 
 _BY_SCOPE: Final = ("gaps", "looks", "accounts", "kinds")
@@ -249,18 +249,14 @@ def reads_sql(reads: Iterable[ReadFacts], generation: Generation | None, now: da
             looked, before, complete = rows.get((read.source, part), (at, known.read_at if known else None, False))
             rows[read.source, part] = (min(at, looked), before, read.complete or complete)
     return ", ".join(
-        f"({quoted(source)}, {quoted(part)}, {_time_sql(looked)}, {_time_sql(before)}, {complete})"
+        f"({quoted(source)}, {quoted(part)}, {time_sql(looked)}, {time_sql(before)}, {complete})"
         for (source, part), (looked, before, complete) in rows.items()
     )
 
 
-def _time_sql(at: datetime | None) -> str:
-    return f"{quoted(at.isoformat()) if at else 'NULL'}::TIMESTAMPTZ"
-
-
 def made_since_sql(generation: Generation | None) -> str:
     """Return the SQL of the time after which records were made that are new: when the last run remembered."""
-    return _time_sql(generation.at if generation and generation.number else None)
+    return time_sql(generation.at if generation and generation.number else None)
 
 
 def remembered_rows(generation: Generation | None, conn_id: str) -> int | None:

@@ -24,7 +24,14 @@ from airflow_providers_leads.leads.memory.generation import (
     mark_of_key,
     scope_name,
 )
-from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_probe, keyed_form_sql, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.hashing import (
+    ADDRESS,
+    digest_probe,
+    keyed_form_sql,
+    keyed_sql,
+    quoted,
+    time_sql,
+)
 from airflow_providers_leads.leads.memory.intended import known_plans, names_now, properties_in, writes_sql, written_sql
 from airflow_providers_leads.leads.memory.local import local_copy
 from airflow_providers_leads.leads.memory.reads import (
@@ -313,7 +320,7 @@ class _Work:
         self.looks.append((scope_name(facts.conn_type, scope or facts.conn_id), looked.at, known_of))
         return (
             f"SELECT {table.RECORD_SQL}, email_key, updated_at, opted_out, bounced, {', '.join(columns)}, "
-            f"{table.row_digest_sql(key, fields)} AS new_digest, {quoted(looked.at.isoformat())}::TIMESTAMPTZ AS "
+            f"{table.row_digest_sql(key, fields)} AS new_digest, {time_sql(looked.at)} AS "
             f"looked_at FROM read_parquet({quoted(self.local(path))}) WHERE source = {quoted(facts.conn_type)} "
             f"AND source_scope = {quoted(scope or facts.conn_id)}"
         )

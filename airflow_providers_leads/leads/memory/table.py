@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from airflow_providers_leads.leads.memory.generation import Gap
-from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_sql, keyed_sql, quoted
+from airflow_providers_leads.leads.memory.hashing import ADDRESS, digest_sql, keyed_sql, quoted, time_sql
 from airflow_providers_leads.leads.model.schema import PROFILE_FIELDS, STICKY_FIELDS
 
 FIELDS: Final = tuple(name for name in PROFILE_FIELDS if name != "status")
@@ -175,7 +175,7 @@ def unseen_sql(field: str, gaps: Gaps, read: str = "c", before: str = "p") -> st
     cases = []
     for (source, scope), gap in sorted(gaps.get(field, {}).items()):
         here = f"({read}.source, {read}.source_scope) = ({quoted(source)}, {quoted(scope)})"
-        later = f"{before}.seen >= {quoted(gap.again.isoformat())}::TIMESTAMPTZ" if gap.again else "false"
+        later = f"{before}.seen >= {time_sql(gap.again)}" if gap.again else "false"
         cases.append(f"({here} AND NOT coalesce({later}, false))")
     return f"({' OR '.join(cases)})" if cases else "false"
 
@@ -184,7 +184,7 @@ def _since_sql(field: str, gaps: Gaps, read: str, before: str) -> str:
     """Return the SQL of the time at which a field was surely seen last, before it is looked at now."""
     seen = f"greatest({before}.seen, {read}.was_read_at)"
     for place, gap in sorted(gaps.get(field, {}).items()):
-        until = f"{quoted(gap.until.isoformat())}::TIMESTAMPTZ"
+        until = time_sql(gap.until)
         gone = unseen_sql(field, {field: {place: gap}}, read, before)
         seen = f"CASE WHEN {gone} THEN least({seen}, {until}) ELSE {seen} END"
     return seen
