@@ -128,7 +128,7 @@ def write_plan(task: PlanTask) -> dict[str, Any]:
     )
     totals = PlanTotals()
     plan = f"{task.stem}.plan.parquet"
-    compared, weighed = _shares(golden, existing, members, memory)
+    compared, weighed = _shares(golden, existing, members and members.path, memory)
     rows = iter_plan(
         golden.path, compared, rules, scope=scope, members_uri=weighed, memory=memory, identity=identity,
         other_golden=other_partitions(golden, storage_path) if identity.joins else (),

@@ -88,8 +88,8 @@ def identity_of(golden: Any) -> IdentityRules:
         raise StagingError(f"{golden} has rules of identity of another version. Merge again.") from None
 
 
-def members_of(golden: Any, members: Any = None, path_of: Any = as_path) -> Any:
-    """Return a path object of the members that golden records were made of, ``None`` when nobody knows.
+def members_of(golden: Any, members: Any = None, path_of: Any = as_path) -> Footer | None:
+    """Return the footer of the members that golden records were made of, ``None`` when nobody knows.
 
     Where the golden file names them they are found there or, when both files were moved, beside it.
 
@@ -109,13 +109,14 @@ def members_of(golden: Any, members: Any = None, path_of: Any = as_path) -> Any:
         candidates = [members]
     for candidate in candidates:
         try:
-            merge = file_metadata(candidate).get(MERGE)
+            found = footer_of(candidate)
         except StagingError:
             if members is not None:
                 raise
             continue
+        merge = found.metadata.get(MERGE)
         if merge == told.get(MERGE) or (members is not None and (merge is None or MERGE not in told)):
-            return candidate
+            return found
     raise StagingError(
         f"{golden} was not merged together with {candidates[0]}, or that is gone. Without its members nobody knows "
         "under which other addresses these people are known: give the members of the same merge, or merge again."

@@ -179,7 +179,7 @@ def _take_people(found: Candidates, hook: LeadsHook, golden: Footer, members: st
         return
     check_accounts(hook, [whole])
     known: dict[str, list[tuple[int, str]]] = {}
-    with open_parquet(whole, _MEMBER) as file:
+    with open_parquet(whole.path, _MEMBER) as file:
         for batch in file.iter_batches(columns=[*_MEMBER]):
             for row in batch.to_pylist():
                 if (person := row["email_key"]) not in found.people:

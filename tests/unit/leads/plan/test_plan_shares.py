@@ -47,7 +47,9 @@ def merge(folder: Path, inputs: Sequence[Path], policy: MergePolicy, parts: int)
 
 def plan(golden: Path, existing: Path) -> list[PlanRow]:
     """Plan one partition, as a task does."""
-    members, identity = members_of(golden), identity_of(golden)
+    whole, identity = members_of(golden), identity_of(golden)
+    assert whole is not None
+    members = whole.path
     share = share_of(golden, existing)
     rows = iter_plan(
         golden, share, RULES,
@@ -112,7 +114,9 @@ def split(tmp_path: Path) -> tuple[Path, list[Path]]:
 
 def test_a_partition_reads_about_its_share(split: tuple[Path, list[Path]]) -> None:
     existing, golden = split
-    for whole, name in ((existing, None), (members_of(golden[0]), MEMBERS)):
+    members = members_of(golden[0])
+    assert members is not None
+    for whole, name in ((existing, None), (members.path, MEMBERS)):
         shares = [share_of(part, whole, name) for part in golden]
         assert whole not in shares
         assert sum(map(count_rows, shares)) == count_rows(whole) == 400
