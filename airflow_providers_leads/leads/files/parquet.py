@@ -331,12 +331,14 @@ def python_values(column: pa.Array, name: str, path: object) -> list[Any]:
     values: list[Any]
     try:
         values = column.to_pylist()
-        return values
     except (ValueError, OverflowError):
-        with suppress(ValueError, TypeError, NotImplementedError):
+        try:
             values = column.cast("string").to_pylist()
-            return values
-    raise StagingError(f"{path}: the column {name!r} holds a value that Python has none for. Write it as text.")
+        except (ValueError, TypeError, NotImplementedError):
+            raise StagingError(
+                f"{path}: the column {name!r} holds a value that Python has none for. Write it as text."
+            ) from None
+    return values
 
 
 def written_by() -> dict[str, str]:
